@@ -1,0 +1,339 @@
+//! The data of a manifest: plain values, no behaviour but small accessors.
+//!
+//! Invariants, which the compiler establishes and [`Manifest::decode`](crate::Manifest::decode) checks
+//! again: component names are unique; at most [`MAX_COMPONENTS`] components; every index in
+//! [`Use::provider`] and [`Component::depends`] names a component; each service has one provider.
+//! Sizes are in bytes, times in nanoseconds.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+/// The largest number of components in one manifest.
+pub const MAX_COMPONENTS: usize = 64;
+
+/// The longest name of a component or a service, in bytes.
+pub const MAX_NAME: usize = 31;
+
+/// The size of a page: memory quotas and stacks are whole pages.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// A whole system: its components, in the order in which the manifest names them.
+///
+/// The position of a component in [`components`](Self::components) is its *index*. It is what the badge
+/// of its fault endpoint says, and what stands for it in messages between init, registry and supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The system's name, as in `[system] name`.
+    pub name: String,
+    /// The memory of the smallest machine the system is meant for, in bytes.
+    pub memory: u64,
+    /// The components; the index of each is its identity.
+    pub components: Vec<Component>,
+}
+
+/// One component: an address space, a capability table, memory of its own, and threads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Unique name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// The program in the boot image that the component runs.
+    pub program: String,
+    /// What sort of component it is; for people, it carries no authority.
+    pub kind: Kind,
+    /// Scheduling priority, 255 the most urgent.
+    pub priority: u8,
+    /// Processor time it may use in each period, in nanoseconds; equal to the period if it is not throttled.
+    pub budget_ns: u64,
+    /// After this time the budget is full again, in nanoseconds.
+    pub period_ns: u64,
+    /// Memory quota in bytes: the size of the component's Untyped. Whole pages.
+    pub memory: u64,
+    /// Size of the first thread's stack in bytes. Whole pages, part of `memory`.
+    pub stack: u64,
+    /// Slots in the capability table. A power of two.
+    pub slots: u32,
+    /// The services it provides; each gets one endpoint.
+    pub provides: Vec<String>,
+    /// The services it may call.
+    pub uses: Vec<Use>,
+    /// Ranges of I/O ports it may use.
+    pub ports: Vec<PortRange>,
+    /// Interrupt lines of the I/O APIC that it handles.
+    pub irqs: Vec<u8>,
+    /// PCI devices it drives.
+    pub pci: Vec<PciId>,
+    /// Ranges of device memory it may map.
+    pub mmio: Vec<MmioRange>,
+    /// What happens when it stops.
+    pub restart: Restart,
+    /// Indices of the components that must be running before it starts.
+    pub depends: Vec<u16>,
+    /// When it starts.
+    pub start: Start,
+    /// Command-line arguments after the program's name.
+    pub args: Vec<String>,
+    /// Environment: name and value.
+    pub env: Vec<(String, String)>,
+    /// Special authorities.
+    pub grants: Grants,
+}
+
+impl Component {
+    /// Whether the manifest gives the component `grant`.
+    #[must_use]
+    pub fn has(&self, grant: Grant) -> bool {
+        self.grants.contains(grant)
+    }
+
+    /// Whether the component drives a device.
+    #[must_use]
+    pub fn has_devices(&self) -> bool {
+        !(self.ports.is_empty() && self.irqs.is_empty() && self.pci.is_empty() && self.mmio.is_empty())
+    }
+}
+
+/// What sort of component it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// Drives a device.
+    Driver,
+    /// Serves other components.
+    Service,
+    /// A client, nothing more.
+    App,
+}
+
+impl Kind {
+    /// The word for it in a manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Driver => "driver",
+            Kind::Service => "service",
+            Kind::App => "app",
+        }
+    }
+}
+
+/// A service that a component may call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// The service's name.
+    pub service: String,
+    /// Index of the component that provides it. `None` only if the use is optional and nobody does.
+    pub provider: Option<u16>,
+    /// Whether the component can do without.
+    pub optional: bool,
+}
+
+/// A range of I/O ports, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Whether the two ranges have a port in common.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// A range of physical device memory, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MmioRange {
+    /// The first byte's physical address.
+    pub first: u64,
+    /// The last byte's physical address.
+    pub last: u64,
+}
+
+impl MmioRange {
+    /// Whether the two ranges have a byte in common.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// The identity of a kind of PCI device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PciId {
+    /// The vendor, configuration space offset 0.
+    pub vendor: u16,
+    /// The device, configuration space offset 2.
+    pub device: u16,
+}
+
+/// When the supervisor starts a component anew, and when it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// After which ends it is started again.
+    pub policy: RestartPolicy,
+    /// The wait before the first restart, in nanoseconds; doubles with each further one.
+    pub backoff_ns: u64,
+    /// The longest wait, in nanoseconds.
+    pub backoff_max_ns: u64,
+    /// After more than this many restarts within `window_ns` the component is quarantined.
+    pub max_restarts: u32,
+    /// See `max_restarts`; in nanoseconds.
+    pub window_ns: u64,
+    /// The longest time between two signs of life, in nanoseconds; 0 if none are expected.
+    pub heartbeat_ns: u64,
+}
+
+/// After which ends a component is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// After every end, a successful exit among them.
+    Always,
+    /// After a fault, a panic, a missed heartbeat, or an exit with a status other than 0.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+impl RestartPolicy {
+    /// The word for it in a manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RestartPolicy::Always => "always",
+            RestartPolicy::OnFailure => "on-failure",
+            RestartPolicy::Never => "never",
+        }
+    }
+}
+
+/// When a component starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Start {
+    /// With the system.
+    Boot,
+    /// When the supervisor is asked to.
+    Manual,
+}
+
+/// A special authority, beyond services and devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Grant {
+    /// Map the kernel's trace ring, for reading.
+    Trace = 0,
+    /// Read the kernel's log.
+    KernelLog = 1,
+    /// Shut down or restart the machine: the ports that do it.
+    Power = 2,
+    /// Create interrupt objects, MSI and MSI-X vectors among them.
+    IrqControl = 3,
+    /// Read and write PCI configuration space of every device.
+    PciConfig = 4,
+    /// Hold other components' Untyped, threads and fault endpoints.
+    Supervise = 5,
+    /// Create scheduling contexts and set budgets.
+    TimeControl = 6,
+    /// Map the boot image: programs, symbols, this manifest.
+    BootImage = 7,
+    /// Set the wall clock.
+    ClockSet = 8,
+    /// Read the machine's memory and processor figures.
+    SystemInfo = 9,
+}
+
+impl Grant {
+    /// Every grant there is.
+    pub const ALL: [Grant; 10] = [
+        Grant::Trace,
+        Grant::KernelLog,
+        Grant::Power,
+        Grant::IrqControl,
+        Grant::PciConfig,
+        Grant::Supervise,
+        Grant::TimeControl,
+        Grant::BootImage,
+        Grant::ClockSet,
+        Grant::SystemInfo,
+    ];
+
+    /// The word for it in a manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Grant::Trace => "trace",
+            Grant::KernelLog => "kernel-log",
+            Grant::Power => "power",
+            Grant::IrqControl => "irq-control",
+            Grant::PciConfig => "pci-config",
+            Grant::Supervise => "supervise",
+            Grant::TimeControl => "time-control",
+            Grant::BootImage => "boot-image",
+            Grant::ClockSet => "clock-set",
+            Grant::SystemInfo => "system-info",
+        }
+    }
+
+    /// What it allows, in one line.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Grant::Trace => "map the kernel's trace ring, for reading",
+            Grant::KernelLog => "read the kernel's log",
+            Grant::Power => "shut down or restart the machine",
+            Grant::IrqControl => "create interrupt objects",
+            Grant::PciConfig => "read and write the configuration of every PCI device",
+            Grant::Supervise => "hold other components' memory, threads and fault endpoints",
+            Grant::TimeControl => "create scheduling contexts and set budgets",
+            Grant::BootImage => "map the boot image: programs, symbols, the manifest",
+            Grant::ClockSet => "set the wall clock",
+            Grant::SystemInfo => "read the machine's memory and processor figures",
+        }
+    }
+
+    /// The grant of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Grant> {
+        Grant::ALL.into_iter().find(|grant| grant.name() == name)
+    }
+}
+
+/// A set of [`Grant`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Grants(u32);
+
+impl Grants {
+    /// No grant at all.
+    pub const NONE: Grants = Grants(0);
+
+    /// Adds one grant.
+    pub fn insert(&mut self, grant: Grant) {
+        self.0 |= 1 << grant as u8;
+    }
+
+    /// Whether `grant` is in the set.
+    #[must_use]
+    pub fn contains(self, grant: Grant) -> bool {
+        self.0 & (1 << grant as u8) != 0
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The grants in the set, in the order of [`Grant::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Grant> {
+        Grant::ALL.into_iter().filter(move |&grant| self.contains(grant))
+    }
+
+    /// Whether only bits that stand for a grant are set.
+    pub(crate) fn is_known(self) -> bool {
+        self.0 >> Grant::ALL.len() == 0
+    }
+}
