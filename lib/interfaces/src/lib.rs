@@ -1,2 +1,55 @@
-//! Placeholder.
+//! Service interfaces: what a service offers, as a Rust trait from which both sides are generated.
+//!
+//! ```
+//! extern crate alloc;
+//! use motte_interfaces::{CallError, Wire, interface};
+//!
+//! /// Why the counter refused.
+//! #[derive(Clone, Debug, PartialEq, Wire)]
+//! pub enum CounterError { Overflow, Unreachable }
+//! impl From<CallError> for CounterError {
+//!     fn from(_: CallError) -> Self { Self::Unreachable }
+//! }
+//!
+//! /// Counts.
+//! #[interface("counter")]
+//! pub trait Counter {
+//!     /// Adds to a counter and returns its new value.
+//!     fn add(&self, name: &str, amount: u64) -> Result<u64, CounterError>;
+//!     /// The value. Safe to repeat, so the stub does when the service was restarted meanwhile.
+//!     #[idempotent]
+//!     fn get(&self, name: &str) -> Result<u64, CounterError>;
+//! }
+//! ```
+//!
+//! `#[interface("name")]` generates
+//! - the trait as the **server** implements it: every method takes `&mut self` and the [`Sender`], then the arguments, borrowed ones
+//!   in their owned form (`&str` arrives as `String`, `&[T]` as `Vec<T>`);
+//! - `dispatch_counter`, which takes a request apart, calls the method and puts the answer together;
+//! - `CounterClient<T>`, the **client** stub with the methods as written, sending through any [`Transport`].
+//!
+//! A method returns `Result<T, E>`, because any call can fail; `E` must be made from a [`CallError`]. `#[idempotent]` says that a
+//! repetition is harmless. `#[deferred]` gives the server a [`Responder`] with which it answers whenever it can. Words that fit travel
+//! in registers; up to 112 words and four capabilities ([`Cap`]) fit a message; bulk data lies in shared frames.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+// Generated code names this crate by its name, here too.
+extern crate self as motte_interfaces;
+
+/// For generated code.
+#[doc(hidden)]
+pub mod __alloc {
+    pub use alloc::{string, vec};
+}
+
+mod call;
+mod wire;
+
+pub use call::{
+    ANSWER_ERROR, ANSWER_MALFORMED, ANSWER_OK, ANSWER_UNKNOWN_METHOD, CallError, Method, Outcome, Replier,
+    ReplyToken, Responder, Sender, Transport, call, put_answer,
+};
+pub use motte_interface_macros::{Wire, interface};
+pub use wire::{Bytes, Cap, Put, Reader, Wire, WireError, Writer};

@@ -1,0 +1,272 @@
+//! `#[interface]`: reads the trait, says clearly what it cannot take, and writes stub and dispatch.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Ident, ItemTrait, LitStr, Pat, PathArguments, Result,
+    ReturnType, TraitItem, Type,
+};
+
+/// The most methods an interface may have: their numbers must stay below the labels of faults.
+const MAX_METHODS: usize = 1000;
+
+/// What the trait says of one method.
+struct Method {
+    name: Ident,
+    docs: Vec<Attribute>,
+    arguments: Vec<Argument>,
+    success: Type,
+    error: Type,
+    /// Repeating it after a server's restart is harmless.
+    idempotent: bool,
+    /// The server answers later, through a `Responder`.
+    deferred: bool,
+}
+
+struct Argument {
+    name: Ident,
+    /// As the client passes it.
+    given: Type,
+    /// As the server gets it.
+    received: Type,
+    /// A slice of bytes, which travels eight to a word.
+    bytes: bool,
+}
+
+/// The whole expansion.
+pub fn expand(name: &LitStr, item: &ItemTrait) -> Result<TokenStream> {
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &item.generics,
+            "an interface cannot be generic: both sides must agree on its types",
+        ));
+    }
+    let mut methods = Vec::new();
+    for entry in &item.items {
+        match entry {
+            TraitItem::Fn(function) => methods.push(read_method(function)?),
+            other => return Err(Error::new_spanned(other, "an interface holds methods only")),
+        }
+    }
+    if methods.len() > MAX_METHODS {
+        return Err(Error::new_spanned(
+            &item.ident,
+            format!("an interface has at most {MAX_METHODS} methods"),
+        ));
+    }
+    let (server, client) = (server(item, &methods), client(name, item, &methods));
+    Ok(quote! { #server #client })
+}
+
+fn read_method(function: &syn::TraitItemFn) -> Result<Method> {
+    let signature = &function.sig;
+    if let Some(asyncness) = &signature.asyncness {
+        return Err(Error::new_spanned(
+            asyncness,
+            "interface methods are not async: mark one that answers later with #[deferred]",
+        ));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(&signature.generics, "an interface method cannot be generic"));
+    }
+    if let Some(body) = &function.default {
+        return Err(Error::new_spanned(body, "an interface method has no body: the server gives it one"));
+    }
+    let mut inputs = signature.inputs.iter();
+    match inputs.next() {
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
+        _ => return Err(Error::new_spanned(&signature.ident, "an interface method begins with `&self`")),
+    }
+    let arguments = inputs.map(read_argument).collect::<Result<Vec<_>>>()?;
+    let (success, error) = read_result(&signature.output, &signature.ident)?;
+    let (mut docs, mut idempotent, mut deferred) = (Vec::new(), false, false);
+    for attribute in &function.attrs {
+        match attribute.path().get_ident().map(Ident::to_string).as_deref() {
+            Some("idempotent") => idempotent = true,
+            Some("deferred") => deferred = true,
+            Some("doc") => docs.push(attribute.clone()),
+            _ => {
+                return Err(Error::new_spanned(
+                    attribute,
+                    "an interface method takes #[idempotent], #[deferred] and documentation, nothing else",
+                ));
+            }
+        }
+    }
+    Ok(Method { name: signature.ident.clone(), docs, arguments, success, error, idempotent, deferred })
+}
+
+fn read_argument(input: &FnArg) -> Result<Argument> {
+    let FnArg::Typed(typed) = input else {
+        return Err(Error::new_spanned(input, "`&self` stands first"));
+    };
+    let Pat::Ident(pattern) = &*typed.pat else {
+        return Err(Error::new_spanned(&typed.pat, "an argument of an interface method is a plain name"));
+    };
+    let mut bytes = false;
+    let received = match &*typed.ty {
+        Type::Reference(reference) => {
+            if let Some(mutability) = &reference.mutability {
+                return Err(Error::new_spanned(
+                    mutability,
+                    "a message goes one way: return the value instead of taking `&mut` (bulk data: share a frame)",
+                ));
+            }
+            match &*reference.elem {
+                Type::Path(path) if path.path.is_ident("str") => {
+                    syn::parse_quote!(::motte_interfaces::__alloc::string::String)
+                }
+                Type::Slice(slice) => {
+                    let element = &slice.elem;
+                    bytes = matches!(&**element, Type::Path(path) if path.path.is_ident("u8"));
+                    syn::parse_quote!(::motte_interfaces::__alloc::vec::Vec<#element>)
+                }
+                other => other.clone(),
+            }
+        }
+        other => other.clone(),
+    };
+    Ok(Argument { name: pattern.ident.clone(), given: (*typed.ty).clone(), received, bytes })
+}
+
+fn read_result(output: &ReturnType, at: &Ident) -> Result<(Type, Type)> {
+    let wrong = || {
+        Error::new_spanned(
+            at,
+            "an interface method returns `Result<T, E>`: any call may fail because the server is gone",
+        )
+    };
+    let ReturnType::Type(_, ty) = output else { return Err(wrong()) };
+    let Type::Path(path) = &**ty else { return Err(wrong()) };
+    let last = path.path.segments.last().ok_or_else(wrong)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(wrong()) };
+    let types: Vec<_> = arguments
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty.clone()),
+            _ => None,
+        })
+        .collect();
+    match (last.ident == "Result", types.as_slice()) {
+        (true, [success, error]) => Ok((success.clone(), error.clone())),
+        _ => Err(wrong()),
+    }
+}
+
+fn server(item: &ItemTrait, methods: &[Method]) -> TokenStream {
+    let (name, visibility, attributes) = (&item.ident, &item.vis, &item.attrs);
+    let dispatch = format_ident!("dispatch_{}", snake(&name.to_string()));
+    let declarations = methods.iter().map(|method| {
+        let Method { name, docs, arguments, success, error, .. } = method;
+        let arguments = arguments.iter().map(|Argument { name, received, .. }| quote!(#name: #received));
+        if method.deferred {
+            quote! { #(#docs)* fn #name(&mut self, sender: &::motte_interfaces::Sender, #(#arguments,)* responder: ::motte_interfaces::Responder<#success, #error>); }
+        } else {
+            quote! { #(#docs)* fn #name(&mut self, sender: &::motte_interfaces::Sender, #(#arguments),*) -> ::core::result::Result<#success, #error>; }
+        }
+    });
+    let arms = methods.iter().enumerate().map(|(label, method)| {
+        let (label, name) = (label as u64, &method.name);
+        let names: Vec<_> = method.arguments.iter().map(|a| &a.name).collect();
+        let takes = method.arguments.iter().map(|Argument { name, received, bytes, .. }| {
+            let take = if *bytes { quote!(request.bytes()) } else { quote!(<#received as ::motte_interfaces::Wire>::take(request)) };
+            quote! { let ::core::result::Result::Ok(#name) = #take else { return ::motte_interfaces::Outcome::Malformed; }; }
+        });
+        let act = if method.deferred {
+            quote! {
+                let token = defer();
+                server.#name(sender, #(#names,)* ::motte_interfaces::Responder::new(token));
+                ::motte_interfaces::Outcome::Deferred
+            }
+        } else {
+            quote! {
+                let answer = server.#name(sender, #(#names),*);
+                ::motte_interfaces::put_answer(&answer, reply)
+            }
+        };
+        quote! { #label => { #(#takes)* #act } }
+    });
+    quote! {
+        #(#attributes)*
+        #visibility trait #name { #(#declarations)* }
+
+        /// Takes a request apart, has the server do it, and puts the answer into `reply`. `defer` is asked for a token when the
+        /// method answers later.
+        #visibility fn #dispatch<S: #name + ?Sized>(
+            server: &mut S,
+            sender: &::motte_interfaces::Sender,
+            label: u64,
+            request: &mut ::motte_interfaces::Reader<'_>,
+            reply: &mut ::motte_interfaces::Writer<'_>,
+            defer: &mut dyn ::core::ops::FnMut() -> ::motte_interfaces::ReplyToken,
+        ) -> ::motte_interfaces::Outcome {
+            let _ = (&server, &sender, &request, &reply, &defer);
+            match label {
+                #(#arms)*
+                _ => ::motte_interfaces::Outcome::UnknownMethod,
+            }
+        }
+    }
+}
+
+fn client(interface: &LitStr, item: &ItemTrait, methods: &[Method]) -> TokenStream {
+    let visibility = &item.vis;
+    let client = format_ident!("{}Client", item.ident);
+    let functions = methods.iter().enumerate().map(|(label, method)| {
+        let Method { name, docs, arguments, success, error, idempotent, .. } = method;
+        let (label, text) = (label as u64, name.to_string());
+        let parameters = arguments.iter().map(|Argument { name, given, .. }| quote!(#name: #given));
+        let puts = arguments.iter().map(|Argument { name, given, bytes, .. }| match given {
+            _ if *bytes => quote! { writer.bytes(#name); },
+            Type::Reference(_) => quote! { ::motte_interfaces::Put::put(#name, writer); },
+            _ => quote! { ::motte_interfaces::Wire::put(&#name, writer); },
+        });
+        quote! {
+            #(#docs)*
+            #[inline]
+            pub fn #name(&self, #(#parameters),*) -> ::core::result::Result<#success, #error> {
+                const METHOD: ::motte_interfaces::Method =
+                    ::motte_interfaces::Method { label: #label, interface: #interface, name: #text, idempotent: #idempotent };
+                ::motte_interfaces::call(&self.transport, &METHOD, |writer| { let _ = &writer; #(#puts)* })
+            }
+        }
+    });
+    let doc = format!("Calls the `{}` service. Made from a connection to it.", interface.value());
+    let signature = methods.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, method| {
+        let types = method.arguments.iter().map(|a| &a.received).chain([&method.success, &method.error]);
+        let text = types.fold(method.name.to_string(), |text, ty| format!("{text} {}", quote!(#ty)));
+        text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    });
+    quote! {
+        #[doc = #doc]
+        #[derive(Clone, Debug)]
+        #visibility struct #client<T> { transport: T }
+
+        impl<T: ::motte_interfaces::Transport> #client<T> {
+            /// The name under which the service is found.
+            pub const INTERFACE: &'static str = #interface;
+            /// Changes whenever a method's name or types change (FNV-1a of all signatures).
+            pub const SIGNATURE: u64 = #signature;
+
+            /// A client that sends through `transport`.
+            pub const fn new(transport: T) -> Self { Self { transport } }
+
+            /// What it sends through.
+            pub const fn transport(&self) -> &T { &self.transport }
+
+            #(#functions)*
+        }
+    }
+}
+
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (index, letter) in name.chars().enumerate() {
+        if letter.is_uppercase() && index > 0 {
+            out.push('_');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
+}

@@ -1,0 +1,202 @@
+//! What passes between generated code and whoever carries the messages.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::wire::{Reader, Wire, WireError, Writer};
+
+/// Label of an answer that holds the method's result.
+pub const ANSWER_OK: u64 = 0;
+/// Label of an answer that holds the method's error.
+pub const ANSWER_ERROR: u64 = 1;
+/// Label of an answer that says: no such method.
+pub const ANSWER_UNKNOWN_METHOD: u64 = 2;
+/// Label of an answer that says: the request could not be taken apart.
+pub const ANSWER_MALFORMED: u64 = 3;
+
+/// One method of an interface, as its stub knows it.
+#[derive(Debug)]
+pub struct Method {
+    /// The message label.
+    pub label: u64,
+    /// The interface's name.
+    pub interface: &'static str,
+    /// The method's name.
+    pub name: &'static str,
+    /// Whether a repetition after a restart is harmless.
+    pub idempotent: bool,
+}
+
+/// Who sent a request: the badge of the capability it came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sender {
+    /// The badge.
+    pub badge: u64,
+}
+
+/// Why a call brought no answer of the service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// The service is gone, and will not come back by itself.
+    Gone,
+    /// The service was restarted while it had the request; whether it was carried out is not known. The stub repeats calls that are
+    /// safe to repeat, so this is one that is not.
+    Restarted,
+    /// The service does not know the method: it is older or newer than this program.
+    UnknownMethod,
+    /// The request or the answer could not be taken apart.
+    Malformed,
+    /// The request is larger than a message.
+    TooLarge,
+    /// The kernel refused.
+    Kernel(motte_abi::Error),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the service is gone"),
+            Self::Restarted => f.write_str("the service was restarted before it answered"),
+            Self::UnknownMethod => f.write_str("the service does not know this request"),
+            Self::Malformed => f.write_str("the message was malformed"),
+            Self::TooLarge => f.write_str("the request is larger than a message"),
+            Self::Kernel(error) => write!(f, "the message could not be sent: {error}"),
+        }
+    }
+}
+
+impl From<WireError> for CallError {
+    fn from(_: WireError) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<motte_abi::Error> for CallError {
+    fn from(error: motte_abi::Error) -> Self {
+        match error {
+            motte_abi::Error::PeerGone => Self::Gone,
+            motte_abi::Error::PeerRestarted => Self::Restarted,
+            other => Self::Kernel(other),
+        }
+    }
+}
+
+/// Carries a request to a service and the answer back.
+pub trait Transport {
+    /// Has `put` write the request (again for every repetition), sends it under the method's label, and has `take`
+    /// read the answer, given the answer's label.
+    fn call<R>(
+        &self,
+        method: &Method,
+        put: impl Fn(&mut Writer<'_>),
+        take: impl FnOnce(u64, &mut Reader<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError>;
+}
+
+impl<T: Transport> Transport for &T {
+    fn call<R>(
+        &self,
+        method: &Method,
+        put: impl Fn(&mut Writer<'_>),
+        take: impl FnOnce(u64, &mut Reader<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        (**self).call(method, put, take)
+    }
+}
+
+/// What every generated stub does.
+#[inline]
+pub fn call<T: Transport, R: Wire, E: Wire + From<CallError>>(
+    transport: &T,
+    method: &Method,
+    put: impl Fn(&mut Writer<'_>),
+) -> Result<R, E> {
+    let outcome = transport.call(method, put, |label, reader| match label {
+        ANSWER_OK => Ok(Ok(R::take(reader)?)),
+        ANSWER_ERROR => Ok(Err(E::take(reader)?)),
+        ANSWER_UNKNOWN_METHOD => Err(CallError::UnknownMethod),
+        _ => Err(CallError::Malformed),
+    });
+    outcome.unwrap_or_else(|error| Err(E::from(error)))
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// The answer lies in the writer; send it under this label.
+    Answered(u64),
+    /// The server keeps the request and answers later.
+    Deferred,
+    /// No such method: answer with [`ANSWER_UNKNOWN_METHOD`].
+    UnknownMethod,
+    /// Not a request of this method: answer with [`ANSWER_MALFORMED`].
+    Malformed,
+}
+
+impl Outcome {
+    /// The label to answer with now, if one is to be sent now.
+    pub fn label(self) -> Option<u64> {
+        match self {
+            Self::Answered(label) => Some(label),
+            Self::Deferred => None,
+            Self::UnknownMethod => Some(ANSWER_UNKNOWN_METHOD),
+            Self::Malformed => Some(ANSWER_MALFORMED),
+        }
+    }
+}
+
+/// Puts a method's result into the answer. One that does not fit becomes [`Outcome::Malformed`].
+#[inline]
+pub fn put_answer<R: Wire, E: Wire>(answer: &Result<R, E>, reply: &mut Writer<'_>) -> Outcome {
+    let label = match answer {
+        Ok(value) => {
+            value.put(reply);
+            ANSWER_OK
+        }
+        Err(error) => {
+            error.put(reply);
+            ANSWER_ERROR
+        }
+    };
+    if reply.overflowed() {
+        reply.clear();
+        return Outcome::Malformed;
+    }
+    Outcome::Answered(label)
+}
+
+/// Names a caller who still waits, to whoever keeps the Reply objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReplyToken(pub u64);
+
+/// Sends an answer to a caller who was kept waiting.
+pub trait Replier {
+    /// Has `put` write the answer and say its label, and sends it. A caller that is gone is no error.
+    fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome);
+}
+
+/// The obligation to answer one caller later.
+#[derive(Debug)]
+#[must_use = "the caller waits until it is answered"]
+pub struct Responder<R, E> {
+    token: ReplyToken,
+    result: PhantomData<fn(R, E)>,
+}
+
+impl<R: Wire, E: Wire> Responder<R, E> {
+    /// Made by generated code.
+    pub fn new(token: ReplyToken) -> Self {
+        Self { token, result: PhantomData }
+    }
+
+    /// Which caller.
+    pub fn token(&self) -> ReplyToken {
+        self.token
+    }
+
+    /// Answers.
+    pub fn answer(self, replier: &mut impl Replier, result: Result<R, E>) {
+        replier.reply(self.token, &mut |writer| put_answer(&result, writer));
+    }
+}
