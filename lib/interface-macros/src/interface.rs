@@ -2,13 +2,42 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, ItemTrait, LitStr, Pat, PathArguments, Result,
-    ReturnType, TraitItem, Type,
+    Attribute, Error, FnArg, GenericArgument, Ident, ItemTrait, LitInt, LitStr, Pat, PathArguments, Result,
+    ReturnType, Token, TraitItem, Type,
 };
 
 /// The most methods an interface may have: their numbers must stay below the labels of faults.
 const MAX_METHODS: usize = 1000;
+
+/// What the attribute says: `"name"`, or `"name", base = N`, the number of the first method (so that one endpoint can serve
+/// two interfaces).
+pub struct Header {
+    name: LitStr,
+    base: u64,
+}
+
+impl Parse for Header {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = input
+            .parse()
+            .map_err(|error| Error::new(error.span(), "an interface is named: #[interface(\"name\")]"))?;
+        let mut base = 0;
+        if input.parse::<Option<Token![,]>>()?.is_some() {
+            let key: Ident = input.parse()?;
+            if key != "base" {
+                return Err(Error::new_spanned(
+                    key,
+                    "an interface takes its name and `base = N`, nothing else",
+                ));
+            }
+            input.parse::<Token![=]>()?;
+            base = input.parse::<LitInt>()?.base10_parse()?;
+        }
+        Ok(Self { name, base })
+    }
+}
 
 /// What the trait says of one method.
 struct Method {
@@ -34,7 +63,7 @@ struct Argument {
 }
 
 /// The whole expansion.
-pub fn expand(name: &LitStr, item: &ItemTrait) -> Result<TokenStream> {
+pub fn expand(header: &Header, item: &ItemTrait) -> Result<TokenStream> {
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(
             &item.generics,
@@ -54,7 +83,7 @@ pub fn expand(name: &LitStr, item: &ItemTrait) -> Result<TokenStream> {
             format!("an interface has at most {MAX_METHODS} methods"),
         ));
     }
-    let (server, client) = (server(item, &methods), client(name, item, &methods));
+    let (server, client) = (server(header, item, &methods), client(header, item, &methods));
     Ok(quote! { #server #client })
 }
 
@@ -154,7 +183,7 @@ fn read_result(output: &ReturnType, at: &Ident) -> Result<(Type, Type)> {
     }
 }
 
-fn server(item: &ItemTrait, methods: &[Method]) -> TokenStream {
+fn server(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream {
     let (name, visibility, attributes) = (&item.ident, &item.vis, &item.attrs);
     let dispatch = format_ident!("dispatch_{}", snake(&name.to_string()));
     let declarations = methods.iter().map(|method| {
@@ -167,7 +196,7 @@ fn server(item: &ItemTrait, methods: &[Method]) -> TokenStream {
         }
     });
     let arms = methods.iter().enumerate().map(|(label, method)| {
-        let (label, name) = (label as u64, &method.name);
+        let (label, name) = (header.base + label as u64, &method.name);
         let names: Vec<_> = method.arguments.iter().map(|a| &a.name).collect();
         let takes = method.arguments.iter().map(|Argument { name, received, bytes, .. }| {
             let take = if *bytes { quote!(request.bytes()) } else { quote!(<#received as ::motte_interfaces::Wire>::take(request)) };
@@ -210,12 +239,12 @@ fn server(item: &ItemTrait, methods: &[Method]) -> TokenStream {
     }
 }
 
-fn client(interface: &LitStr, item: &ItemTrait, methods: &[Method]) -> TokenStream {
-    let visibility = &item.vis;
+fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream {
+    let (visibility, interface) = (&item.vis, &header.name);
     let client = format_ident!("{}Client", item.ident);
     let functions = methods.iter().enumerate().map(|(label, method)| {
         let Method { name, docs, arguments, success, error, idempotent, .. } = method;
-        let (label, text) = (label as u64, name.to_string());
+        let (label, text) = (header.base + label as u64, name.to_string());
         let parameters = arguments.iter().map(|Argument { name, given, .. }| quote!(#name: #given));
         let puts = arguments.iter().map(|Argument { name, given, bytes, .. }| match given {
             _ if *bytes => quote! { writer.bytes(#name); },

@@ -12,9 +12,9 @@ use proc_macro::TokenStream;
 /// Generates client stub and server dispatch for a service trait.
 #[proc_macro_attribute]
 pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let name = syn::parse_macro_input!(arguments as syn::LitStr);
+    let header = syn::parse_macro_input!(arguments as interface::Header);
     let item = syn::parse_macro_input!(item as syn::ItemTrait);
-    interface::expand(&name, &item).unwrap_or_else(syn::Error::into_compile_error).into()
+    interface::expand(&header, &item).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Implements `Wire` for a struct (field after field) or an enum (a number, then the fields of the variant).

@@ -44,6 +44,18 @@ pub mod __alloc {
     pub use alloc::{string, vec};
 }
 
+pub mod badge;
+pub mod block;
+pub mod clock;
+pub mod console;
+pub mod error;
+pub mod fs;
+pub mod log;
+pub mod pci;
+pub mod pipe;
+pub mod process;
+pub mod stream;
+
 mod call;
 mod wire;
 

@@ -1,0 +1,15 @@
+//! Wall time. Programs read it from the monotonic clock plus an offset that they ask for once.
+
+use crate::error::IoError;
+use crate::interface;
+
+/// The clock service.
+#[interface("clock")]
+pub trait Clock {
+    /// Nanoseconds from 1970 (UTC) to the zero of the monotonic clock.
+    #[idempotent]
+    fn offset(&self) -> Result<u64, IoError>;
+    /// Sets the wall time, in nanoseconds since 1970, and writes it to the hardware clock.
+    #[idempotent]
+    fn set(&self, unix_ns: u64) -> Result<(), IoError>;
+}

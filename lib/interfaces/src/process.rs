@@ -1,0 +1,72 @@
+//! Programs from the disk: started, watched and ended by the process server.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::IoError;
+use crate::{Cap, Wire, interface};
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub enum ExitStatus {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By [`Process::kill`].
+    Killed,
+    /// By a fault; the number of its fault record.
+    Faulted(u64),
+}
+
+/// What is known of a program that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub id: u32,
+    /// Its parent's; 0 for none.
+    pub parent: u32,
+    /// The name of its file.
+    pub name: String,
+    /// `running`, `waiting`, `ended`.
+    pub state: String,
+    /// Bytes in use, and its limit.
+    pub memory: u64,
+    /// The most it may use.
+    pub memory_limit: u64,
+    /// Processor time in nanoseconds.
+    pub cpu_ns: u64,
+    /// When it was started, on the monotonic clock.
+    pub started_ns: u64,
+    /// Its arguments, cut if long.
+    pub command: String,
+}
+
+/// Begins the request that [`Process::spawn`] finds in the attached pages. The rest follows in this order, strings as length (u32,
+/// little-endian) and bytes: path; working directory; memory limit (u64; 0: default); number of arguments (u32), arguments; number of variables (u32),
+/// variables as `NAME=value`; number of services (u32; u32::MAX: what the caller may use), service names.
+pub const SPAWN_MAGIC: u32 = 0x5057_4e01;
+
+/// The process server. It serves `Stream::attach` too.
+#[interface("process")]
+pub trait Process {
+    /// Starts a program from the request of `length` bytes in the attached pages, with duplicates of streams as its standard input, output and
+    /// error. Returns its number. The streams are closed when it ends.
+    fn spawn(&self, length: u64, input: Cap, output: Cap, error: Cap) -> Result<u32, IoError>;
+    /// Waits for the end of a program that the caller started.
+    #[deferred]
+    #[idempotent]
+    fn wait(&self, id: u32) -> Result<ExitStatus, IoError>;
+    /// Whether it has ended, and how.
+    #[idempotent]
+    fn try_wait(&self, id: u32) -> Result<Option<ExitStatus>, IoError>;
+    /// Ends a program at once.
+    fn kill(&self, id: u32) -> Result<(), IoError>;
+    /// Programs whose number is at least `first`, in order, as many as fit.
+    #[idempotent]
+    fn list(&self, first: u32) -> Result<Vec<ProcessInfo>, IoError>;
+    /// The caller's own number; 0 for a component.
+    #[idempotent]
+    fn own_id(&self) -> Result<u32, IoError>;
+    /// Ends the caller. Does not return.
+    #[deferred]
+    fn exit(&self, status: i32) -> Result<(), IoError>;
+}
