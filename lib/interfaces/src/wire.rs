@@ -188,6 +188,11 @@ impl<'a> Reader<'a> {
 }
 
 /// A value that can travel in a message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel in a message",
+    label = "this type is an argument or result of an interface method",
+    note = "add `#[derive(Wire)]` to it; data too large for a message lie in a shared frame, passed as `Cap`"
+)]
 pub trait Wire: Sized {
     /// Appends it.
     fn put(&self, writer: &mut Writer<'_>);

@@ -1,0 +1,6 @@
+use motte_interfaces::{error::IoError, interface};
+const _: &dyn Fn(IoError) = &|_| ();
+#[interface("x")]
+pub trait X { fn a(&self) -> u64; }
+
+fn main() {}
