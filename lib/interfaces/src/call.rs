@@ -171,6 +171,10 @@ pub fn put_answer<R: Wire, E: Wire>(answer: &Result<R, E>, reply: &mut Writer<'_
 pub struct ReplyToken(pub u64);
 
 /// Sends an answer to a caller who was kept waiting.
+///
+/// A server keeps one as a field (`motte::server::Answers` in programs, a recording one in host tests) and uses it from anywhere, also
+/// while the method that was given the [`Responder`] still runs: that answer then goes out with the server's next
+/// reply-and-receive, as cheaply as one that was returned.
 pub trait Replier {
     /// Has `put` write the answer and say its label, and sends it. A caller that is gone is no error.
     fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome);
