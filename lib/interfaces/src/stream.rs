@@ -74,3 +74,18 @@ pub trait Stream {
     #[idempotent]
     fn client_gone(&self, client: u64) -> Result<(), IoError>;
 }
+
+/// What a stream server needs of the machine: the pages that its clients lend, by the client's badge, and capabilities
+/// to its own endpoint. `motte::server` implements it over real frames; host tests over a vector.
+pub trait SharedPages {
+    /// Takes four pages of `badge`'s buffer, from page number `first` on.
+    fn attach(&mut self, badge: u64, first: u64, pages: [Cap; 4]) -> Result<(), IoError>;
+    /// Copies out of the buffer.
+    fn read(&self, badge: u64, offset: u64, into: &mut [u8]) -> Result<(), IoError>;
+    /// Copies into the buffer.
+    fn write(&mut self, badge: u64, offset: u64, from: &[u8]) -> Result<(), IoError>;
+    /// Gives the buffer back.
+    fn detach(&mut self, badge: u64);
+    /// A capability to this service's endpoint with a badge.
+    fn mint(&mut self, badge: u64) -> Result<Cap, IoError>;
+}
