@@ -1248,6 +1248,34 @@ where
         )
     }
 
+    /// Sets a regular file's size and time of change without touching its
+    /// blocks: for callers whose own data path keeps the bytes behind the end
+    /// of the file clear.
+    pub fn set_inode_size(
+        &mut self,
+        number: InodeNumber,
+        size: u64,
+        mtime: Ext4Timestamp,
+    ) -> Ext4Result<InodeInfo> {
+        self.ensure_writable("inode:set_size")?;
+        let mut inode = self.filesystem.get_inode_by_num(&mut self.device, number)?;
+        if !inode.is_file() {
+            return Err(Ext4Error::invalid_input().with_operation("inode:set_size"));
+        }
+        inode.i_size_lo = size as u32;
+        inode.i_size_high = (size >> 32) as u32;
+        self.filesystem.finalize_inode_update(
+            &mut self.device,
+            number,
+            &mut inode,
+            Ext4InodeMetadataUpdate {
+                mtime: Some(Ext4TimeSpec::Set(mtime)),
+                ..Ext4InodeMetadataUpdate::write_access()
+            },
+        )?;
+        self.inspect_inode(number, inode)
+    }
+
     /// Writes back and forgets every cached data block, so that a caller with
     /// its own data path may change the blocks underneath.
     pub fn purge_data_cache(&mut self) -> Ext4Result<()> {

@@ -1,0 +1,188 @@
+//! Raw memory that is copied into and out of, never referenced.
+//!
+//! The page cache's frames are written by the block device, and a client's buffer by the client, at any moment. So neither is
+//! ever behind a Rust reference: [`Region`], [`Output`] and [`Input`] only copy. This is the one module of the crate with `unsafe`.
+
+use core::{marker::PhantomData, ptr::NonNull};
+
+/// The page cache's memory: one contiguous, mapped, writable range that lives as long as the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+impl Region {
+    /// Takes over memory that nothing else uses.
+    pub fn new(memory: &'static mut [u8]) -> Self {
+        Self { base: NonNull::from(&mut *memory).cast(), length: memory.len() }
+    }
+
+    /// Takes over memory that is shared with the block device.
+    ///
+    /// # Safety
+    /// `base..base + length` is mapped readable and writable for the rest of the program, and this program has no
+    /// reference into it.
+    pub unsafe fn from_raw(base: NonNull<u8>, length: usize) -> Self {
+        Self { base, length }
+    }
+
+    /// Bytes in the region.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether the region has no byte.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn at(&self, offset: usize, length: usize) -> *mut u8 {
+        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
+        assert!(inside, "a copy would leave the cache's memory");
+        // SAFETY: the assertion keeps the result inside the range.
+        unsafe { self.base.as_ptr().add(offset) }
+    }
+
+    /// Copies out of the region.
+    pub fn read(&self, offset: usize, target: &mut [u8]) {
+        let source = self.at(offset, target.len());
+        // SAFETY: `at` checked the source range; the target is an exclusive reference and so elsewhere.
+        unsafe { source.copy_to_nonoverlapping(target.as_mut_ptr(), target.len()) }
+    }
+
+    /// Copies into the region.
+    pub fn write(&mut self, offset: usize, source: &[u8]) {
+        let target = self.at(offset, source.len());
+        // SAFETY: `at` checked the target range; no reference into the region exists, so the source is elsewhere.
+        unsafe { target.copy_from_nonoverlapping(source.as_ptr(), source.len()) }
+    }
+
+    /// Clears a range.
+    pub fn zero(&mut self, offset: usize, length: usize) {
+        let target = self.at(offset, length);
+        // SAFETY: `at` checked the range.
+        unsafe { target.write_bytes(0, length) }
+    }
+
+    /// Copies from the region to the next bytes of `output`.
+    pub fn copy_out(&self, offset: usize, length: usize, output: &mut Output<'_>) {
+        let source = self.at(offset, length);
+        let target = output.advance(length);
+        // SAFETY: both ranges were checked; an output is never part of the region.
+        unsafe { source.copy_to_nonoverlapping(target, length) }
+    }
+
+    /// Copies the next bytes of `input` into the region.
+    pub fn copy_in(&mut self, offset: usize, length: usize, input: &mut Input<'_>) {
+        let target = self.at(offset, length);
+        let source = input.advance(length);
+        // SAFETY: both ranges were checked; an input is never part of the region.
+        unsafe { target.copy_from_nonoverlapping(source, length) }
+    }
+}
+
+/// Where the bytes of a read go: a slice, or memory shared with a client.
+pub struct Output<'a> {
+    base: *mut u8,
+    length: usize,
+    filled: usize,
+    borrow: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Output<'a> {
+    /// Fills a slice.
+    pub fn new(target: &'a mut [u8]) -> Self {
+        Self { base: target.as_mut_ptr(), length: target.len(), filled: 0, borrow: PhantomData }
+    }
+
+    /// Fills memory that a client may touch at the same time.
+    ///
+    /// # Safety
+    /// `base..base + length` stays mapped writable while the result lives, is not part of a [`Region`], and this program holds no
+    /// reference into it.
+    pub unsafe fn from_raw(base: *mut u8, length: usize) -> Self {
+        Self { base, length, filled: 0, borrow: PhantomData }
+    }
+
+    /// Bytes that still fit.
+    pub fn remaining(&self) -> usize {
+        self.length - self.filled
+    }
+
+    /// Bytes written so far.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    fn advance(&mut self, length: usize) -> *mut u8 {
+        assert!(length <= self.remaining(), "a read would overrun its buffer");
+        // SAFETY: the assertion keeps the result inside the buffer.
+        let target = unsafe { self.base.add(self.filled) };
+        self.filled += length;
+        target
+    }
+
+    /// Appends bytes.
+    pub fn put(&mut self, source: &[u8]) {
+        let target = self.advance(source.len());
+        // SAFETY: `advance` checked the range; nothing references the target.
+        unsafe { target.copy_from_nonoverlapping(source.as_ptr(), source.len()) }
+    }
+
+    /// Appends zeros.
+    pub fn put_zeros(&mut self, length: usize) {
+        let target = self.advance(length);
+        // SAFETY: `advance` checked the range.
+        unsafe { target.write_bytes(0, length) }
+    }
+}
+
+/// Where the bytes of a write come from: a slice, or memory shared with a client.
+pub struct Input<'a> {
+    base: *const u8,
+    length: usize,
+    taken: usize,
+    borrow: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Input<'a> {
+    /// Reads a slice.
+    pub fn new(source: &'a [u8]) -> Self {
+        Self { base: source.as_ptr(), length: source.len(), taken: 0, borrow: PhantomData }
+    }
+
+    /// Reads memory that a client may touch at the same time.
+    ///
+    /// # Safety
+    /// `base..base + length` stays mapped readable while the result lives, is not part of a [`Region`], and this program holds no
+    /// exclusive reference into it.
+    pub unsafe fn from_raw(base: *const u8, length: usize) -> Self {
+        Self { base, length, taken: 0, borrow: PhantomData }
+    }
+
+    /// Bytes not yet taken.
+    pub fn remaining(&self) -> usize {
+        self.length - self.taken
+    }
+
+    /// Bytes taken so far.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    fn advance(&mut self, length: usize) -> *const u8 {
+        assert!(length <= self.remaining(), "a write would overrun its buffer");
+        // SAFETY: the assertion keeps the result inside the buffer.
+        let source = unsafe { self.base.add(self.taken) };
+        self.taken += length;
+        source
+    }
+
+    /// Takes the next bytes.
+    pub fn take(&mut self, target: &mut [u8]) {
+        let source = self.advance(target.len());
+        // SAFETY: `advance` checked the range; the target is an exclusive reference.
+        unsafe { source.copy_to_nonoverlapping(target.as_mut_ptr(), target.len()) }
+    }
+}
