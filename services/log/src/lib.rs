@@ -1,2 +1,11 @@
-//! Placeholder.
+//! The log service: keeps the last lines that components said, and the kernel's, in one order.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+mod kernel;
+mod server;
+
+pub use kernel::KernelLines;
+pub use server::{KernelText, LogServer, RECORDS};
