@@ -1,0 +1,321 @@
+//! Requests to the console, those that must wait among them.
+//!
+//! What survives a restart of this driver: nothing of what was typed ahead or queued for output; its clients read and write on. The mode
+//! returns to the one at start, so whoever needs another sets it before each use (the shell does, at each prompt).
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use motte_interfaces::console::{CONSOLE, CONSOLE_ERROR, Console, mode};
+use motte_interfaces::error::IoError;
+use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
+
+use crate::discipline::{Discipline, Typed};
+use crate::uart::{Ports, Uart};
+
+/// The most that one write takes.
+const CHUNK: usize = 8192;
+
+enum Reader {
+    Inline { sender: u64, responder: Responder<Bytes, IoError>, length: usize },
+    Shared { sender: u64, responder: Responder<u64, IoError>, offset: u64, length: usize },
+}
+
+impl Reader {
+    fn sender(&self) -> u64 {
+        match self {
+            Self::Inline { sender, .. } | Self::Shared { sender, .. } => *sender,
+        }
+    }
+}
+
+/// A write that waits for room on its line.
+struct Writer {
+    sender: u64,
+    line: usize,
+    bytes: Vec<u8>,
+    responder: Responder<u64, IoError>,
+}
+
+/// The driver. `R` answers callers, `S` has the shared pages, `P` the ports of the two lines.
+pub struct ConsoleServer<R, S, P> {
+    replier: R,
+    shared: S,
+    lines: [Uart<P>; 2],
+    discipline: Discipline,
+    readers: VecDeque<Reader>,
+    writers: VecDeque<Writer>,
+    draining: Vec<Responder<(), IoError>>,
+    /// Capabilities handed out: which handle each stands for.
+    duplicates: BTreeMap<u64, u64>,
+    next: u64,
+    size: (u64, u64),
+    interrupt: Option<Cap>,
+}
+
+impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
+    /// The driver of the two lines.
+    pub fn new(replier: R, shared: S, first: P, second: P) -> Self {
+        Self {
+            replier,
+            shared,
+            lines: [Uart::new(first), Uart::new(second)],
+            discipline: Discipline::default(),
+            readers: VecDeque::new(),
+            writers: VecDeque::new(),
+            draining: Vec::new(),
+            duplicates: BTreeMap::new(),
+            next: 1,
+            size: (80, 24),
+            interrupt: None,
+        }
+    }
+
+    /// Whether there is a console at all.
+    pub fn is_present(&self) -> bool {
+        self.lines[0].is_present()
+    }
+
+    /// After an interrupt of line 0 or 1. Returns the notification to signal if Ctrl-C was typed.
+    pub fn interrupt(&mut self, line: usize) -> Option<Cap> {
+        let Self { lines, discipline, interrupt, .. } = self;
+        let (mut echo, mut interrupted) = (Vec::new(), false);
+        if line == 0 {
+            lines[0].service(|byte| interrupted |= discipline.typed(byte, &mut echo) == Typed::Interrupt);
+            let newlines = discipline.mode() & mode::NEWLINES != 0;
+            lines[0].send(translate(&echo, newlines));
+        } else {
+            lines[1].service(|_| ());
+        }
+        let signal = if interrupted { *interrupt } else { None };
+        self.advance();
+        signal
+    }
+
+    /// Handle 0 through a duplicate, or one of the two that are open in every session.
+    fn handle(&self, sender: &Sender, handle: u64) -> Result<u64, IoError> {
+        match handle {
+            0 => self.duplicates.get(&sender.badge).copied().ok_or(IoError::BadHandle),
+            CONSOLE | CONSOLE_ERROR if sender.badge & badge::OBJECT == 0 => Ok(handle),
+            _ => Err(IoError::BadHandle),
+        }
+    }
+
+    fn line(&self, handle: u64) -> usize {
+        let split = self.discipline.mode() & mode::SPLIT_ERROR != 0 && self.lines[1].is_present();
+        usize::from(handle == CONSOLE_ERROR && split)
+    }
+
+    fn begin_write(
+        &mut self,
+        sender: &Sender,
+        handle: u64,
+        bytes: Result<Vec<u8>, IoError>,
+        responder: Responder<u64, IoError>,
+    ) {
+        match self.handle(sender, handle).and_then(|handle| Ok((self.line(handle), bytes?))) {
+            Ok((line, bytes)) => {
+                self.writers.push_back(Writer { sender: sender.badge, line, bytes, responder });
+                self.advance();
+            }
+            Err(error) => responder.answer(&mut self.replier, Err(error)),
+        }
+    }
+
+    /// Lets readers and writers go on as far as they can.
+    fn advance(&mut self) {
+        let newlines = self.discipline.mode() & mode::NEWLINES != 0;
+        let mut blocked = [false; 2];
+        for _ in 0..self.writers.len() {
+            let Some(writer) = self.writers.pop_front() else { break };
+            let line = &mut self.lines[writer.line];
+            // Twice the bytes, if every one of them is a line feed.
+            if blocked[writer.line] || line.room() < 2 * writer.bytes.len() {
+                blocked[writer.line] = true;
+                self.writers.push_back(writer);
+                continue;
+            }
+            line.send(translate(&writer.bytes, newlines));
+            writer.responder.answer(&mut self.replier, Ok(writer.bytes.len() as u64));
+        }
+        while self.discipline.is_ready() {
+            let Some(reader) = self.readers.pop_front() else { break };
+            match reader {
+                Reader::Inline { responder, length, .. } => {
+                    responder.answer(&mut self.replier, Ok(Bytes(self.discipline.take(length))));
+                }
+                Reader::Shared { sender, responder, offset, length } => {
+                    let bytes = self.discipline.take(length);
+                    let done = self.shared.write(sender, offset, &bytes).map(|()| bytes.len() as u64);
+                    responder.answer(&mut self.replier, done);
+                }
+            }
+        }
+        if self.writers.is_empty() && self.lines.iter().all(Uart::is_idle) {
+            for responder in self.draining.drain(..) {
+                responder.answer(&mut self.replier, Ok(()));
+            }
+        }
+    }
+
+    /// Ends the waits of a sender that is gone: what is typed next is not for it.
+    fn forget(&mut self, sender: u64) {
+        for reader in core::mem::take(&mut self.readers) {
+            if reader.sender() != sender {
+                self.readers.push_back(reader);
+                continue;
+            }
+            match reader {
+                Reader::Inline { responder, .. } => {
+                    responder.answer(&mut self.replier, Err(IoError::BadHandle))
+                }
+                Reader::Shared { responder, .. } => {
+                    responder.answer(&mut self.replier, Err(IoError::BadHandle))
+                }
+            }
+        }
+        for writer in core::mem::take(&mut self.writers) {
+            if writer.sender != sender {
+                self.writers.push_back(writer);
+                continue;
+            }
+            writer.responder.answer(&mut self.replier, Err(IoError::BadHandle));
+        }
+        self.shared.detach(sender);
+    }
+}
+
+/// Output as the line wants it: a line feed becomes carriage return and line feed, where asked for.
+fn translate(bytes: &[u8], newlines: bool) -> impl Iterator<Item = u8> {
+    bytes.iter().flat_map(move |&byte| {
+        let first = if newlines && byte == b'\n' { Some(b'\r') } else { None };
+        first.into_iter().chain([byte])
+    })
+}
+
+impl<R: Replier, S: SharedPages, P: Ports> Console for ConsoleServer<R, S, P> {
+    fn set_mode(&mut self, _: &Sender, mode: u64) -> Result<(), IoError> {
+        self.discipline.set_mode(mode);
+        self.advance();
+        Ok(())
+    }
+
+    fn mode(&mut self, _: &Sender) -> Result<u64, IoError> {
+        Ok(self.discipline.mode())
+    }
+
+    fn size(&mut self, _: &Sender) -> Result<(u64, u64), IoError> {
+        Ok(self.size)
+    }
+
+    fn set_size(&mut self, _: &Sender, columns: u64, rows: u64) -> Result<(), IoError> {
+        if !(1..=10_000).contains(&columns) || !(1..=10_000).contains(&rows) {
+            return Err(IoError::InvalidInput);
+        }
+        self.size = (columns, rows);
+        Ok(())
+    }
+
+    fn on_interrupt(&mut self, _: &Sender, notification: Cap) -> Result<(), IoError> {
+        self.interrupt = Some(notification);
+        Ok(())
+    }
+
+    fn drain(&mut self, _: &Sender, responder: Responder<(), IoError>) {
+        self.draining.push(responder);
+        self.advance();
+    }
+}
+
+impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
+    fn attach(&mut self, sender: &Sender, first: u64, a: Cap, b: Cap, c: Cap, d: Cap) -> Result<(), IoError> {
+        self.shared.attach(sender.badge, first, [a, b, c, d])
+    }
+
+    fn read(&mut self, sender: &Sender, handle: u64, length: u64, responder: Responder<Bytes, IoError>) {
+        match self.handle(sender, handle) {
+            Ok(_) => {
+                let length = length.min(INLINE_BYTES as u64) as usize;
+                self.readers.push_back(Reader::Inline { sender: sender.badge, responder, length });
+                self.advance();
+            }
+            Err(error) => responder.answer(&mut self.replier, Err(error)),
+        }
+    }
+
+    fn write(&mut self, sender: &Sender, handle: u64, data: Vec<u8>, responder: Responder<u64, IoError>) {
+        self.begin_write(sender, handle, Ok(data), responder);
+    }
+
+    fn read_shared(
+        &mut self,
+        sender: &Sender,
+        handle: u64,
+        offset: u64,
+        length: u64,
+        responder: Responder<u64, IoError>,
+    ) {
+        match self.handle(sender, handle) {
+            Ok(_) => {
+                let length = length.min(CHUNK as u64) as usize;
+                self.readers.push_back(Reader::Shared { sender: sender.badge, responder, offset, length });
+                self.advance();
+            }
+            Err(error) => responder.answer(&mut self.replier, Err(error)),
+        }
+    }
+
+    fn write_shared(
+        &mut self,
+        sender: &Sender,
+        handle: u64,
+        offset: u64,
+        length: u64,
+        responder: Responder<u64, IoError>,
+    ) {
+        let mut bytes = vec![0; length.min(CHUNK as u64 / 2) as usize];
+        let read = self.shared.read(sender.badge, offset, &mut bytes).map(|()| bytes);
+        self.begin_write(sender, handle, read, responder);
+    }
+
+    fn seek(&mut self, _: &Sender, _: u64, _: Whence, _: i64) -> Result<u64, IoError> {
+        Err(IoError::NotSeekable)
+    }
+
+    fn kind(&mut self, sender: &Sender, handle: u64) -> Result<StreamKind, IoError> {
+        self.handle(sender, handle)?;
+        // Without input there is nobody at a terminal.
+        if self.discipline.mode() & mode::NO_INPUT != 0 {
+            Ok(StreamKind::Pipe)
+        } else {
+            Ok(StreamKind::Terminal)
+        }
+    }
+
+    fn duplicate(&mut self, sender: &Sender, handle: u64) -> Result<Cap, IoError> {
+        let handle = self.handle(sender, handle)?;
+        let badge = badge::OBJECT | self.next;
+        self.next += 1;
+        let cap = self.shared.mint(badge)?;
+        self.duplicates.insert(badge, handle);
+        Ok(cap)
+    }
+
+    fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
+        self.handle(sender, handle)?;
+        if self.duplicates.remove(&sender.badge).is_some() {
+            self.forget(sender.badge);
+        }
+        Ok(())
+    }
+
+    fn client_gone(&mut self, sender: &Sender, client: u64) -> Result<(), IoError> {
+        if sender.badge & badge::LIFECYCLE == 0 {
+            return Err(IoError::PermissionDenied);
+        }
+        self.forget(client);
+        Ok(())
+    }
+}

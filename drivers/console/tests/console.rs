@@ -1,0 +1,209 @@
+//! A person at the line, and programs that read and write it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use motte_console::{ConsoleServer, Discipline, Ports, Typed};
+use motte_interfaces::console::{CONSOLE, CONSOLE_ERROR, Console, mode};
+use motte_interfaces::error::IoError;
+use motte_interfaces::stream::{SharedPages, Stream, StreamKind};
+use motte_interfaces::{Cap, Outcome, Replier, ReplyToken, Responder, Sender, Writer, badge};
+
+fn type_in(discipline: &mut Discipline, text: &str) -> String {
+    let mut echo = Vec::new();
+    for byte in text.bytes() {
+        discipline.typed(byte, &mut echo);
+    }
+    String::from_utf8(echo).unwrap()
+}
+
+#[test]
+fn lines_are_edited_before_they_are_read() {
+    let mut discipline = Discipline::default();
+    assert_eq!(type_in(&mut discipline, "lx\x7fs"), "lx\x08 \x08s");
+    assert!(!discipline.is_ready());
+    assert_eq!(type_in(&mut discipline, " -l\rnext\r"), " -l\nnext\n");
+    assert_eq!(discipline.take(100), b"ls -l\n");
+    assert_eq!(discipline.take(2), b"ne");
+    assert_eq!(discipline.take(100), b"xt\n");
+}
+
+#[test]
+fn a_whole_character_is_erased_at_once() {
+    let mut discipline = Discipline::default();
+    assert_eq!(type_in(&mut discipline, "\u{e4}\u{20ac}\x7f\x7f"), "\u{e4}\u{20ac}\x08 \x08\x08 \x08");
+    type_in(&mut discipline, "one two\x17\r");
+    assert_eq!(discipline.take(100), b"one \n");
+    type_in(&mut discipline, "gone\x15kept\n");
+    assert_eq!(discipline.take(100), b"kept\n");
+}
+
+#[test]
+fn control_d_is_the_end_only_on_an_empty_line() {
+    let mut discipline = Discipline::default();
+    type_in(&mut discipline, "half\x04");
+    assert_eq!(discipline.take(100), b"half");
+    type_in(&mut discipline, "line\n\x04after\n");
+    assert_eq!(discipline.take(100), b"line\n");
+    assert_eq!(discipline.take(100), b"");
+    assert_eq!(discipline.take(100), b"after\n");
+}
+
+#[test]
+fn control_c_interrupts_unless_the_mode_is_raw() {
+    let mut discipline = Discipline::default();
+    let mut echo = Vec::new();
+    type_in(&mut discipline, "half");
+    assert_eq!(discipline.typed(3, &mut echo), Typed::Interrupt);
+    assert_eq!(echo, b"^C\n");
+    discipline.set_mode(0);
+    assert_eq!(discipline.typed(3, &mut echo), Typed::Input);
+    assert_eq!(discipline.take(100), b"\x03");
+}
+
+/// A line: what is typed on it, and what it showed. `busy` keeps its transmitter full.
+#[derive(Clone, Default)]
+struct Line(Rc<RefCell<LineState>>);
+
+#[derive(Default)]
+struct LineState {
+    typed: VecDeque<u8>,
+    shown: Vec<u8>,
+    scratch: u8,
+    busy: bool,
+}
+
+impl Ports for Line {
+    fn read(&mut self, register: u8) -> u8 {
+        let mut line = self.0.borrow_mut();
+        match register {
+            0 => line.typed.pop_front().unwrap_or(0),
+            5 => u8::from(!line.typed.is_empty()) | if line.busy { 0 } else { 0x20 },
+            7 => line.scratch,
+            _ => 0,
+        }
+    }
+    fn write(&mut self, register: u8, value: u8) {
+        let mut line = self.0.borrow_mut();
+        match register {
+            0 => line.shown.push(value),
+            7 => line.scratch = value,
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Answers(Rc<RefCell<Vec<(u64, u64)>>>);
+
+impl Replier for Answers {
+    fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
+        let mut buffer = [0; 112];
+        let mut writer = Writer::new(&mut buffer);
+        put(&mut writer).label().expect("an answer");
+        self.0.borrow_mut().push((token.0, writer.registers()[0]));
+    }
+}
+
+struct NoPages;
+
+impl SharedPages for NoPages {
+    fn attach(&mut self, _: u64, _: u64, _: [Cap; 4]) -> Result<(), IoError> {
+        Err(IoError::Unsupported)
+    }
+    fn read(&self, _: u64, _: u64, _: &mut [u8]) -> Result<(), IoError> {
+        Err(IoError::InvalidInput)
+    }
+    fn write(&mut self, _: u64, _: u64, _: &[u8]) -> Result<(), IoError> {
+        Err(IoError::InvalidInput)
+    }
+    fn detach(&mut self, _: u64) {}
+    fn mint(&mut self, badge: u64) -> Result<Cap, IoError> {
+        Ok(Cap(badge))
+    }
+}
+
+const SHELL: Sender = Sender { badge: 9 };
+
+struct Desk {
+    server: ConsoleServer<Answers, NoPages, Line>,
+    answers: Answers,
+    lines: [Line; 2],
+}
+
+fn desk() -> Desk {
+    let (answers, lines) = (Answers::default(), [Line::default(), Line::default()]);
+    let server = ConsoleServer::new(answers.clone(), NoPages, lines[0].clone(), lines[1].clone());
+    lines.iter().for_each(|line| line.0.borrow_mut().shown.clear());
+    Desk { server, answers, lines }
+}
+
+impl Desk {
+    fn shown(&self, line: usize) -> String {
+        String::from_utf8(std::mem::take(&mut self.lines[line].0.borrow_mut().shown)).unwrap()
+    }
+    fn write(&mut self, handle: u64, bytes: &[u8], token: u64) {
+        self.server.write(&SHELL, handle, bytes.to_vec(), Responder::new(ReplyToken(token)));
+    }
+}
+
+#[test]
+fn output_gets_its_carriage_returns_only_where_wanted() {
+    let mut desk = desk();
+    desk.write(CONSOLE, b"a\nb\n", 1);
+    assert_eq!(desk.shown(0), "a\r\nb\r\n");
+    desk.server.set_mode(&SHELL, mode::NO_INPUT | mode::SPLIT_ERROR).unwrap();
+    desk.write(CONSOLE, b"a\n", 2);
+    desk.write(CONSOLE_ERROR, b"error\n", 3);
+    assert_eq!((desk.shown(0), desk.shown(1)), ("a\n".into(), "error\n".into()));
+    assert_eq!(desk.server.kind(&SHELL, CONSOLE), Ok(StreamKind::Pipe));
+}
+
+#[test]
+fn a_reader_waits_for_a_line_and_control_c_names_whom_to_signal() {
+    let mut desk = desk();
+    desk.server.on_interrupt(&SHELL, Cap(77)).unwrap();
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
+    desk.lines[0].0.borrow_mut().typed.extend(b"hi");
+    assert_eq!(desk.server.interrupt(0), None);
+    assert_eq!(desk.answers.0.borrow().len(), 0);
+    desk.lines[0].0.borrow_mut().typed.extend(b"\r");
+    desk.server.interrupt(0);
+    assert_eq!(*desk.answers.0.borrow(), [(1, 3)]);
+    desk.lines[0].0.borrow_mut().typed.extend(b"\x03");
+    assert_eq!(desk.server.interrupt(0), Some(Cap(77)));
+}
+
+#[test]
+fn a_writer_waits_while_the_line_is_slow_and_drain_waits_for_all() {
+    let mut desk = desk();
+    desk.lines[0].0.borrow_mut().busy = true;
+    for token in 0..30 {
+        desk.write(CONSOLE, &[b'x'; 700], token);
+    }
+    let before = desk.answers.0.borrow().len();
+    assert!(before < 30);
+    desk.server.drain(&SHELL, Responder::new(ReplyToken(99)));
+    desk.lines[0].0.borrow_mut().busy = false;
+    desk.server.interrupt(0);
+    desk.server.interrupt(0);
+    assert_eq!(desk.answers.0.borrow().last().unwrap().0, 99);
+    assert_eq!(desk.shown(0).len(), 30 * 700);
+}
+
+#[test]
+fn a_dead_program_no_longer_eats_what_is_typed() {
+    let mut desk = desk();
+    let program = Sender { badge: desk.server.duplicate(&SHELL, CONSOLE).unwrap().0 };
+    desk.server.read(&program, 0, 100, Responder::new(ReplyToken(1)));
+    desk.server.close(&program, 0).unwrap();
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(2)));
+    desk.lines[0].0.borrow_mut().typed.extend(b"for the shell\r");
+    desk.server.interrupt(0);
+    let answers = desk.answers.0.borrow();
+    assert_eq!((answers[0].0, answers[1]), (1, (2, 14)));
+    assert_eq!(desk.server.close(&program, 0), Err(IoError::BadHandle));
+    assert_eq!(desk.server.client_gone(&SHELL, 1), Err(IoError::PermissionDenied));
+    assert_eq!(badge::client(program.badge), 1);
+}
