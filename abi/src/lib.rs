@@ -13,6 +13,7 @@ pub mod fault;
 pub mod message;
 pub mod object;
 pub mod rights;
+pub mod symbols;
 pub mod syscall;
 pub mod trace;
 
