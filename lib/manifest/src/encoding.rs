@@ -275,7 +275,7 @@ mod tests {
             bytes.extend_from_slice(&crc32(&lie).to_le_bytes());
             bytes.extend_from_slice(&lie);
             if let Ok(manifest) = Manifest::decode(&bytes) {
-                manifest.boot_order();
+                let _ = manifest.boot_order();
                 manifest.check_invariants().unwrap();
             }
         }
