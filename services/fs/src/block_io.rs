@@ -93,14 +93,9 @@ impl RawSuperblock {
             && inodes_per_group != 0
             && u64::from(inodes_per_group) <= block_size * 8
             && self.word(0x4) > self.word(0x14)
-            && (self.word(0x4c) == 0 || (inode_size.is_power_of_two() && (128..=block_size).contains(&inode_size)));
+            && (self.word(0x4c) == 0
+                || (inode_size.is_power_of_two() && (128..=block_size).contains(&inode_size)));
         if sound { Ok(()) } else { Err("the superblock makes no sense") }
-    }
-
-    /// The volume's label.
-    pub fn label(&self) -> &[u8] {
-        let label = &self.0[0x78..0x88];
-        &label[..label.iter().position(|byte| *byte == 0).unwrap_or(label.len())]
     }
 
     fn set_needs_recovery(&mut self, set: bool) {

@@ -469,8 +469,7 @@ impl PageCache {
             return Ok(());
         }
         self.statistics.writes += transfers.len() as u64;
-        let ticket =
-            self.disk.submit(self.memory, Direction::Write, transfers).map_err(|_| Error::Io)?;
+        let ticket = self.disk.submit(self.memory, Direction::Write, transfers).map_err(|_| Error::Io)?;
         self.unflushed = true;
         self.disk.wait(ticket).map_err(|_| Error::Io)?;
         for index in frames {

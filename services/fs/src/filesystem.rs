@@ -195,6 +195,8 @@ pub trait FileSystem {
     fn release(&mut self, node: u64);
     /// Makes a node's data and metadata durable.
     fn sync_node(&mut self, node: u64) -> Result<()>;
+    /// Whether anything is not durable yet.
+    fn needs_sync(&self) -> bool;
     /// Makes everything durable.
     fn sync(&mut self) -> Result<()>;
     /// Space and nodes.

@@ -17,5 +17,7 @@ pub mod error;
 pub mod ext4;
 pub mod filesystem;
 pub mod memory;
+pub mod memory_fs;
+pub mod vfs;
 
 pub use error::{Error, Result};

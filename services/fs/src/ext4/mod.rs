@@ -207,6 +207,14 @@ impl FileSystem for Ext4 {
         self.commit()
     }
 
+    fn needs_sync(&self) -> bool {
+        let settled = self.read_only
+            || self.core.running_blocks() == 0
+                && self.cache.borrow().is_clean()
+                && !self.nodes.values().any(|node| node.is_changed());
+        !settled
+    }
+
     fn sync(&mut self) -> Result<()> {
         if self.read_only {
             return Ok(());

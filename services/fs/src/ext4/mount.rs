@@ -151,11 +151,8 @@ impl Ext4 {
             None
         };
         if let Some(notice) = only_read {
-            let options = MountOptions {
-                readonly: true,
-                replay_journal: !geometry.read_only,
-                block_validity: true,
-            };
+            let options =
+                MountOptions { readonly: true, replay_journal: !geometry.read_only, block_validity: true };
             if superblock.has_journal() && !geometry.read_only && recovering {
                 cache.expect_journal();
             }

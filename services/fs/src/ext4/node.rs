@@ -232,7 +232,8 @@ impl Ext4 {
             };
             let in_order =
                 extents.last().is_none_or(|last| last.logical.checked_add(last.length) <= Some(run.logical));
-            let on_device = run.physical.checked_add(u64::from(run.length)).is_some_and(|end| end <= device_pages);
+            let on_device =
+                run.physical.checked_add(u64::from(run.length)).is_some_and(|end| end <= device_pages);
             if !in_order || !on_device || run.logical.checked_add(run.length).is_none() {
                 return Err(Error::Io);
             }

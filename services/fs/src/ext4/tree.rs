@@ -117,8 +117,7 @@ impl Ext4 {
         if self.freed {
             self.commit()?;
         }
-        let info =
-            self.core.create_symlink(CREATOR, inode(directory)?, FileName::new(name)?, target)?;
+        let info = self.core.create_symlink(CREATOR, inode(directory)?, FileName::new(name)?, target)?;
         self.made(directory, name, info)
     }
 

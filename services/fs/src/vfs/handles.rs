@@ -1,0 +1,339 @@
+//! Open files: each client's handles, and the open-file descriptions behind them.
+//!
+//! Handles may share a description, and with it the position, as after `duplicate`. A description retains its node, so an open
+//! file stays readable when its last name is gone.
+
+use alloc::vec::Vec;
+
+use super::{Location, Status, Vfs};
+use crate::{
+    error::{Error, Result},
+    filesystem::{AttributeChange, DIRECTORY_START, DirectoryEntry, Kind, ReadAhead},
+    memory::{Input, Output},
+};
+
+/// Open files of one client.
+const MOST_HANDLES: usize = 1024;
+
+/// Names an open file of one client.
+pub type Handle = u32;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenFlags(pub u32);
+
+impl OpenFlags {
+    /// For reading.
+    pub const READ: Self = Self(1);
+    /// For writing.
+    pub const WRITE: Self = Self(1 << 1);
+    /// Every write goes to the end; implies writing.
+    pub const APPEND: Self = Self(1 << 2);
+    /// Cut to nothing; needs writing.
+    pub const TRUNCATE: Self = Self(1 << 3);
+    /// Made when missing; needs writing.
+    pub const CREATE: Self = Self(1 << 4);
+    /// Must not be there yet; implies making it.
+    pub const CREATE_NEW: Self = Self(1 << 5);
+    /// Must be a directory.
+    pub const DIRECTORY: Self = Self(1 << 6);
+    /// A symbolic link at the end is an error.
+    pub const NO_FOLLOW: Self = Self(1 << 7);
+    const ALL: u32 = (1 << 8) - 1;
+
+    /// Whether any of `other`'s flags is set.
+    pub fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl core::ops::BitOr for OpenFlags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a seek counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// The first byte.
+    Start,
+    /// The position.
+    Current,
+    /// The end.
+    End,
+}
+
+pub(super) struct Description {
+    location: Location,
+    kind: Kind,
+    flags: OpenFlags,
+    position: u64,
+    ahead: ReadAhead,
+    holders: u32,
+}
+
+/// The handles of one client.
+#[derive(Default)]
+pub(super) struct Client {
+    handles: Vec<Option<u32>>,
+}
+
+impl Client {
+    fn add(&mut self, description: u32) -> Result<Handle> {
+        let index = match self.handles.iter().position(Option::is_none) {
+            Some(index) => index,
+            None if self.handles.len() < MOST_HANDLES => {
+                self.handles.push(None);
+                self.handles.len() - 1
+            }
+            None => return Err(Error::OutOfMemory),
+        };
+        self.handles[index] = Some(description);
+        Ok(index as Handle)
+    }
+}
+
+impl Vfs {
+    fn description_number(&self, client: u64, handle: Handle) -> Result<u32> {
+        let client = self.clients.get(&client).ok_or(Error::BadHandle)?;
+        client.handles.get(handle as usize).copied().flatten().ok_or(Error::BadHandle)
+    }
+
+    fn description(&mut self, client: u64, handle: Handle) -> Result<&mut Description> {
+        let number = self.description_number(client, handle)?;
+        self.descriptions.get_mut(number as usize).and_then(Option::as_mut).ok_or(Error::BadHandle)
+    }
+
+    /// Opens the file at `path` for `client`; `permissions` are those of a file that is made.
+    pub fn open(&mut self, client: u64, path: &str, flags: OpenFlags, permissions: u32) -> Result<Handle> {
+        let writing = flags.any(OpenFlags::WRITE | OpenFlags::APPEND);
+        let making = flags.any(OpenFlags::CREATE | OpenFlags::CREATE_NEW);
+        if flags.0 & !OpenFlags::ALL != 0
+            || !writing && !flags.any(OpenFlags::READ)
+            || !writing && (making || flags.any(OpenFlags::TRUNCATE))
+            || flags.any(OpenFlags::DIRECTORY) && (writing || making)
+        {
+            return Err(Error::InvalidArgument);
+        }
+        let resolved = self.resolve(path, !flags.any(OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW))?;
+        let (location, kind) = match resolved.found {
+            Some(_) if flags.any(OpenFlags::CREATE_NEW) => return Err(Error::AlreadyExists),
+            Some(found) => found,
+            None if !making => return Err(Error::NotFound),
+            None if resolved.slash => return Err(Error::IsADirectory),
+            None => {
+                let parent = resolved.parent;
+                let node = self.writable(parent.mount)?.create(parent.node, &resolved.name, permissions)?;
+                (Location { mount: parent.mount, node }, Kind::File)
+            }
+        };
+        match kind {
+            Kind::File if flags.any(OpenFlags::DIRECTORY) => return Err(Error::NotADirectory),
+            Kind::File => {}
+            Kind::Directory if writing => return Err(Error::IsADirectory),
+            Kind::Directory => {}
+            Kind::Symlink => return Err(Error::Loop),
+            _ => return Err(Error::Unsupported),
+        }
+        if writing {
+            self.writable(location.mount)?;
+        }
+        if flags.any(OpenFlags::TRUNCATE) {
+            self.file_system(location.mount)?.truncate(location.node, 0)?;
+        }
+        self.file_system(location.mount)?.retain(location.node)?;
+        let ahead = ReadAhead::default();
+        let description = Description { location, kind, flags, position: 0, ahead, holders: 1 };
+        let number = match self.free_descriptions.pop() {
+            Some(number) => {
+                self.descriptions[number as usize] = Some(description);
+                number
+            }
+            None => {
+                self.descriptions.push(Some(description));
+                (self.descriptions.len() - 1) as u32
+            }
+        };
+        let added = self.clients.entry(client).or_default().add(number);
+        if added.is_err() {
+            self.end_hold(number);
+        }
+        added
+    }
+
+    fn end_hold(&mut self, number: u32) {
+        let Some(slot) = self.descriptions.get_mut(number as usize) else { return };
+        let Some(description) = slot else { return };
+        description.holders -= 1;
+        if description.holders == 0 {
+            let location = description.location;
+            *slot = None;
+            self.free_descriptions.push(number);
+            if let Ok(file_system) = self.file_system(location.mount) {
+                file_system.release(location.node);
+            }
+        }
+    }
+
+    /// Closes a handle.
+    pub fn close(&mut self, client: u64, handle: Handle) -> Result<()> {
+        let number = self.description_number(client, handle)?;
+        if let Some(handles) = self.clients.get_mut(&client).map(|client| &mut client.handles) {
+            handles[handle as usize] = None;
+            while handles.last().is_some_and(Option::is_none) {
+                handles.pop();
+            }
+        }
+        self.end_hold(number);
+        Ok(())
+    }
+
+    /// Closes all that a client had open.
+    pub fn client_gone(&mut self, client: u64) {
+        for number in self.clients.remove(&client).into_iter().flat_map(|gone| gone.handles).flatten() {
+            self.end_hold(number);
+        }
+    }
+
+    /// Gives `to` a handle for the same open file; both share one position.
+    pub fn duplicate(&mut self, client: u64, handle: Handle, to: u64) -> Result<Handle> {
+        let number = self.description_number(client, handle)?;
+        let made = self.clients.entry(to).or_default().add(number)?;
+        if let Some(description) = self.descriptions.get_mut(number as usize).and_then(Option::as_mut) {
+            description.holders += 1;
+        }
+        Ok(made)
+    }
+
+    /// Reads into `output`, from `position` or else from the file's position, which then moves. Less only at the end of the file.
+    pub fn read(
+        &mut self,
+        client: u64,
+        handle: Handle,
+        position: Option<u64>,
+        output: &mut Output<'_>,
+    ) -> Result<usize> {
+        let description = self.description(client, handle)?;
+        if !description.flags.any(OpenFlags::READ) {
+            return Err(Error::BadHandle);
+        }
+        if description.kind == Kind::Directory {
+            return Err(Error::IsADirectory);
+        }
+        let (location, mut ahead) = (description.location, description.ahead);
+        let at = position.unwrap_or(description.position);
+        let got = self.file_system(location.mount)?.read(location.node, at, output, &mut ahead)?;
+        let description = self.description(client, handle)?;
+        description.ahead = ahead;
+        if position.is_none() {
+            description.position = at + got as u64;
+        }
+        Ok(got)
+    }
+
+    /// Writes `input`, at `position` or else at the file's position, which then moves; at the end of a file opened for appending.
+    pub fn write(
+        &mut self,
+        client: u64,
+        handle: Handle,
+        position: Option<u64>,
+        input: &mut Input<'_>,
+    ) -> Result<usize> {
+        let description = self.description(client, handle)?;
+        if !description.flags.any(OpenFlags::WRITE | OpenFlags::APPEND) {
+            return Err(Error::BadHandle);
+        }
+        let location = description.location;
+        let appending = description.flags.any(OpenFlags::APPEND);
+        let mut at = position.unwrap_or(description.position);
+        let file_system = self.file_system(location.mount)?;
+        if appending {
+            at = file_system.attributes(location.node)?.size;
+        }
+        let put = file_system.write(location.node, at, input)?;
+        if position.is_none() || appending {
+            self.description(client, handle)?.position = at + put as u64;
+        }
+        Ok(put)
+    }
+
+    /// Moves the position, and returns it.
+    pub fn seek(&mut self, client: u64, handle: Handle, whence: Whence, offset: i64) -> Result<u64> {
+        let description = self.description(client, handle)?;
+        let (location, current) = (description.location, description.position);
+        let base = match whence {
+            Whence::Start => 0,
+            Whence::Current => current,
+            Whence::End => self.file_system(location.mount)?.attributes(location.node)?.size,
+        };
+        let position = base.checked_add_signed(offset).ok_or(Error::InvalidArgument)?;
+        self.description(client, handle)?.position = position;
+        Ok(position)
+    }
+
+    fn open_location(&mut self, client: u64, handle: Handle, writing: bool) -> Result<Location> {
+        let description = self.description(client, handle)?;
+        if writing && !description.flags.any(OpenFlags::WRITE | OpenFlags::APPEND) {
+            return Err(Error::BadHandle);
+        }
+        Ok(description.location)
+    }
+
+    /// Cuts or extends an open file.
+    pub fn set_length(&mut self, client: u64, handle: Handle, size: u64) -> Result<()> {
+        let location = self.open_location(client, handle, true)?;
+        self.file_system(location.mount)?.truncate(location.node, size)
+    }
+
+    /// Attributes of an open file.
+    pub fn status_of_open(&mut self, client: u64, handle: Handle) -> Result<Status> {
+        let location = self.open_location(client, handle, false)?;
+        self.status_of(location)
+    }
+
+    /// Changes attributes of an open file.
+    pub fn set_attributes_of_open(
+        &mut self,
+        client: u64,
+        handle: Handle,
+        change: AttributeChange,
+    ) -> Result<()> {
+        let location = self.open_location(client, handle, false)?;
+        self.writable(location.mount)?.set_attributes(location.node, change)
+    }
+
+    /// Makes an open file's data and metadata durable.
+    pub fn sync_open(&mut self, client: u64, handle: Handle) -> Result<()> {
+        let location = self.open_location(client, handle, false)?;
+        self.file_system(location.mount)?.sync_node(location.node)
+    }
+
+    /// Lists up to `most` entries of an open directory, from `position` or else from where the last listing ended. No entry: the end.
+    pub fn list(
+        &mut self,
+        client: u64,
+        handle: Handle,
+        position: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<DirectoryEntry>> {
+        let description = self.description(client, handle)?;
+        if description.kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        let location = description.location;
+        let at = position.unwrap_or(description.position);
+        let entries = self.file_system(location.mount)?.list(location.node, at, most)?;
+        if position.is_none() {
+            let next = entries.last().map_or(at.max(DIRECTORY_START), |entry| entry.next);
+            self.description(client, handle)?.position = next;
+        }
+        Ok(entries)
+    }
+
+    /// Number of open files, over all clients.
+    pub fn open_files(&self) -> usize {
+        self.descriptions.len() - self.free_descriptions.len()
+    }
+}

@@ -1,0 +1,410 @@
+//! The mount table, and the operations by path.
+//!
+//! A [`Vfs`] always has a root. Clients name files by absolute path (the client library joins its working directory) or by the
+//! handle of an open file (`handles`).
+
+mod handles;
+mod path;
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use hashbrown::HashMap;
+
+use self::{
+    handles::{Client, Description},
+    path::Resolved,
+};
+pub use self::{
+    handles::{Handle, OpenFlags, Whence},
+    path::PATH_MAX,
+};
+use crate::{
+    clock::WallClock,
+    error::{Error, Result},
+    filesystem::{AttributeChange, Attributes, FileSystem, Kind, Space},
+    memory_fs::MemoryFs,
+};
+
+/// A node of a mounted file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Location {
+    pub mount: u32,
+    pub node: u64,
+}
+
+struct Mount {
+    file_system: Box<dyn FileSystem>,
+    /// The directory it covers; `None` for the root.
+    covers: Option<Location>,
+    source: String,
+    target: String,
+    options: String,
+}
+
+/// A line of the mount table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountInfo {
+    /// What is mounted: a device's name, or `memory`.
+    pub source: String,
+    /// Where.
+    pub target: String,
+    /// The file system's type.
+    pub kind: String,
+    /// `ro` or `rw`, and what else was given.
+    pub options: String,
+}
+
+/// Attributes, and the mount they belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Number of the mount; differs between file systems.
+    pub device: u32,
+    /// The node's attributes.
+    pub attributes: Attributes,
+}
+
+/// Space of the file system that holds a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceInfo {
+    /// Blocks and nodes.
+    pub space: Space,
+    /// The file system's type.
+    pub kind: &'static str,
+    /// Whether it refuses changes.
+    pub read_only: bool,
+}
+
+/// The mounted file systems and the clients' open files.
+pub struct Vfs {
+    mounts: Vec<Option<Mount>>,
+    clock: WallClock,
+    descriptions: Vec<Option<Description>>,
+    free_descriptions: Vec<u32>,
+    clients: HashMap<u64, Client>,
+    /// Kept between walks for its memory.
+    walked: Vec<Location>,
+}
+
+impl Vfs {
+    /// A tree whose root is `root`, which `mounts` shows as coming from `source`.
+    pub fn new(root: Box<dyn FileSystem>, source: &str, clock: WallClock) -> Self {
+        let mount = Mount {
+            file_system: root,
+            covers: None,
+            source: source.into(),
+            target: "/".into(),
+            options: String::new(),
+        };
+        Self {
+            mounts: alloc::vec![Some(mount)],
+            clock,
+            descriptions: Vec::new(),
+            free_descriptions: Vec::new(),
+            clients: HashMap::new(),
+            walked: Vec::new(),
+        }
+    }
+
+    fn mount_at(&self, mount: u32) -> Result<&Mount> {
+        self.mounts.get(mount as usize).and_then(Option::as_ref).ok_or(Error::Io)
+    }
+
+    fn file_system(&mut self, mount: u32) -> Result<&mut Box<dyn FileSystem>> {
+        let mount = self.mounts.get_mut(mount as usize).and_then(Option::as_mut).ok_or(Error::Io)?;
+        Ok(&mut mount.file_system)
+    }
+
+    fn writable(&mut self, mount: u32) -> Result<&mut Box<dyn FileSystem>> {
+        let file_system = self.file_system(mount)?;
+        if file_system.is_read_only() { Err(Error::ReadOnlyFilesystem) } else { Ok(file_system) }
+    }
+
+    fn root_location(&self) -> Location {
+        let node = self.mounts.first().and_then(Option::as_ref).map_or(0, |mount| mount.file_system.root());
+        self.enter(Location { mount: 0, node })
+    }
+
+    /// What is seen at a directory: the root of what is mounted over it, or itself.
+    fn enter(&self, mut location: Location) -> Location {
+        if self.mounts.len() == 1 {
+            return location;
+        }
+        // The newest mount over a place hides the older ones.
+        while let Some((index, mount)) = self.mounts.iter().enumerate().find_map(|(index, mount)| {
+            mount.as_ref().filter(|mount| mount.covers == Some(location)).map(|mount| (index, mount))
+        }) {
+            location = Location { mount: index as u32, node: mount.file_system.root() };
+        }
+        location
+    }
+
+    fn is_mount_point(&self, location: Location) -> bool {
+        let covered = self.mounts.iter().flatten().any(|mount| mount.covers == Some(location));
+        covered || self.mount_at(location.mount).is_ok_and(|mount| mount.file_system.root() == location.node)
+    }
+
+    /// Mounts a file system over an existing directory.
+    pub fn mount(
+        &mut self,
+        file_system: Box<dyn FileSystem>,
+        source: &str,
+        target: &str,
+        options: &str,
+    ) -> Result<()> {
+        let (location, kind) = self.resolve(target, true)?.existing()?;
+        if kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        let target = self.canonicalize(target)?;
+        // A covered directory must not go away underneath.
+        self.file_system(location.mount)?.retain(location.node)?;
+        let mount = Mount {
+            file_system,
+            covers: Some(location),
+            source: source.into(),
+            target,
+            options: options.into(),
+        };
+        match self.mounts.iter().position(Option::is_none) {
+            Some(index) => self.mounts[index] = Some(mount),
+            None => self.mounts.push(Some(mount)),
+        }
+        Ok(())
+    }
+
+    /// Mounts a new memory file system; `options` may give its limit as `size=BYTES`, with `k`, `m` or `g`.
+    pub fn mount_memory(&mut self, target: &str, options: &str, default_limit: u64) -> Result<()> {
+        let mut limit = default_limit;
+        for option in options.split(',').filter(|option| !option.is_empty() && *option != "rw") {
+            let size = option.strip_prefix("size=").ok_or(Error::InvalidArgument)?;
+            limit = parse_size(size).ok_or(Error::InvalidArgument)?;
+        }
+        let file_system = MemoryFs::new(limit, self.clock.clone());
+        self.mount(Box::new(file_system), "memory", target, options)
+    }
+
+    /// Unmounts what is mounted at `target`; refused while it is in use.
+    pub fn unmount(&mut self, target: &str) -> Result<()> {
+        let (location, _) = self.resolve(target, true)?.existing()?;
+        let mount = self.mount_at(location.mount)?;
+        if mount.file_system.root() != location.node {
+            return Err(Error::InvalidArgument);
+        }
+        let Some(covers) = mount.covers else { return Err(Error::Busy) };
+        let nested =
+            self.mounts.iter().flatten().any(|other| other.covers.is_some_and(|c| c.mount == location.mount));
+        if nested || mount.file_system.in_use() {
+            return Err(Error::Busy);
+        }
+        self.file_system(location.mount)?.unmount()?;
+        self.mounts[location.mount as usize] = None;
+        while self.mounts.last().is_some_and(Option::is_none) {
+            self.mounts.pop();
+        }
+        self.file_system(covers.mount)?.release(covers.node);
+        Ok(())
+    }
+
+    /// At shutdown: closes every file and unmounts everything, as far as it goes. Nothing works afterwards.
+    pub fn shutdown(&mut self) -> Result<()> {
+        let clients: Vec<u64> = self.clients.keys().copied().collect();
+        for client in clients {
+            self.client_gone(client);
+        }
+        let mut first = Ok(());
+        while let Some(mount) = self.mounts.pop() {
+            if let Some(mut mount) = mount {
+                let result = mount.file_system.unmount();
+                first = first.and(result);
+            }
+        }
+        first
+    }
+
+    /// The mount table.
+    pub fn mounts(&self) -> Vec<MountInfo> {
+        let info = |mount: &Mount| {
+            let mut options = String::from(if mount.file_system.is_read_only() { "ro" } else { "rw" });
+            for option in mount.options.split(',').filter(|o| !matches!(*o, "" | "ro" | "rw")) {
+                options.push(',');
+                options.push_str(option);
+            }
+            MountInfo {
+                source: mount.source.clone(),
+                target: mount.target.clone(),
+                kind: mount.file_system.type_name().into(),
+                options,
+            }
+        };
+        self.mounts.iter().flatten().map(info).collect()
+    }
+
+    /// Whether a `sync` has anything to do.
+    pub fn needs_sync(&self) -> bool {
+        self.mounts.iter().flatten().any(|mount| mount.file_system.needs_sync())
+    }
+
+    /// Makes everything durable.
+    pub fn sync(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        for mount in self.mounts.iter_mut().flatten() {
+            first = first.and(mount.file_system.sync());
+        }
+        first
+    }
+
+    /// Attributes of what `path` names; of a symbolic link itself unless `follow`.
+    pub fn status(&mut self, path: &str, follow: bool) -> Result<Status> {
+        let (location, _) = self.resolve(path, follow)?.existing()?;
+        self.status_of(location)
+    }
+
+    fn status_of(&mut self, location: Location) -> Result<Status> {
+        let attributes = self.file_system(location.mount)?.attributes(location.node)?;
+        Ok(Status { device: location.mount + 1, attributes })
+    }
+
+    /// Space of the file system that holds `path`.
+    pub fn space(&mut self, path: &str) -> Result<SpaceInfo> {
+        let (location, _) = self.resolve(path, true)?.existing()?;
+        let file_system = self.file_system(location.mount)?;
+        Ok(SpaceInfo {
+            space: file_system.space()?,
+            kind: file_system.type_name(),
+            read_only: file_system.is_read_only(),
+        })
+    }
+
+    /// Changes attributes of what `path` names.
+    pub fn set_attributes(&mut self, path: &str, follow: bool, change: AttributeChange) -> Result<()> {
+        let (location, _) = self.resolve(path, follow)?.existing()?;
+        self.writable(location.mount)?.set_attributes(location.node, change)
+    }
+
+    /// Cuts or extends the file at `path`.
+    pub fn truncate(&mut self, path: &str, size: u64) -> Result<()> {
+        match self.resolve(path, true)?.existing()? {
+            (_, Kind::Directory) => Err(Error::IsADirectory),
+            (location, _) => self.writable(location.mount)?.truncate(location.node, size),
+        }
+    }
+
+    /// For a new name: the directory to make it in.
+    fn vacant(resolved: &Resolved) -> Result<Location> {
+        match resolved.found {
+            Some(_) => Err(Error::AlreadyExists),
+            None => Ok(resolved.parent),
+        }
+    }
+
+    /// Makes a directory.
+    pub fn make_directory(&mut self, path: &str, permissions: u32) -> Result<()> {
+        let resolved = self.resolve(path, false)?;
+        let parent = Self::vacant(&resolved)?;
+        self.writable(parent.mount)?.make_directory(parent.node, &resolved.name, permissions)?;
+        Ok(())
+    }
+
+    /// Makes a symbolic link at `path` that leads to `target`.
+    pub fn make_symlink(&mut self, target: &str, path: &str) -> Result<()> {
+        let resolved = self.resolve(path, false)?;
+        let parent = Self::vacant(&resolved)?;
+        if resolved.slash {
+            return Err(Error::NotFound);
+        }
+        self.writable(parent.mount)?.make_symlink(parent.node, &resolved.name, target.as_bytes())?;
+        Ok(())
+    }
+
+    /// The target of the symbolic link at `path`.
+    pub fn read_symlink(&mut self, path: &str) -> Result<String> {
+        let (location, _) = self.resolve(path, false)?.existing()?;
+        let target = self.file_system(location.mount)?.read_symlink(location.node)?;
+        Ok(String::from_utf8_lossy(&target).into_owned())
+    }
+
+    /// Gives the file at `existing` the further name `path`.
+    pub fn link(&mut self, existing: &str, path: &str) -> Result<()> {
+        let (location, kind) = self.resolve(existing, false)?.existing()?;
+        if kind == Kind::Directory {
+            return Err(Error::PermissionDenied);
+        }
+        let resolved = self.resolve(path, false)?;
+        let parent = Self::vacant(&resolved)?;
+        if resolved.slash {
+            return Err(Error::NotFound);
+        }
+        if parent.mount != location.mount {
+            return Err(Error::CrossesDevices);
+        }
+        self.writable(parent.mount)?.link(location.node, parent.node, &resolved.name)
+    }
+
+    /// Takes away the name `path` of a file that is no directory.
+    pub fn unlink(&mut self, path: &str) -> Result<()> {
+        let resolved = self.resolve(path, false)?;
+        match resolved.existing()? {
+            (_, Kind::Directory) => Err(Error::IsADirectory),
+            _ => self.writable(resolved.parent.mount)?.unlink(resolved.parent.node, &resolved.name),
+        }
+    }
+
+    /// Removes the empty directory at `path`.
+    pub fn remove_directory(&mut self, path: &str) -> Result<()> {
+        let resolved = self.resolve(path, false)?;
+        let (location, kind) = resolved.existing()?;
+        if kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        if self.is_mount_point(location) {
+            return Err(Error::Busy);
+        }
+        if path.trim_end_matches('/').ends_with("/.") {
+            return Err(Error::InvalidArgument);
+        }
+        let name = resolved.last_name()?;
+        self.writable(resolved.parent.mount)?.remove_directory(resolved.parent.node, name)
+    }
+
+    /// Renames, replacing what is at `new` when that is possible.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
+        let source = self.resolve(old, false)?;
+        let (location, kind) = source.existing()?;
+        let mut above = Vec::new();
+        let target = self.walk(new, false, &mut above, None)?;
+        if target.slash && kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        let replaced = target.found.map(|(location, _)| location);
+        if self.is_mount_point(location) || replaced.is_some_and(|location| self.is_mount_point(location)) {
+            return Err(Error::Busy);
+        }
+        if source.parent.mount != target.parent.mount {
+            return Err(Error::CrossesDevices);
+        }
+        let (old_name, new_name) = (source.last_name()?, target.last_name()?);
+        let file_system = self.writable(target.parent.mount)?;
+        if replaced == Some(location) {
+            return Ok(());
+        }
+        if kind == Kind::Directory {
+            // The directories above the new name include the new name itself if it is a directory.
+            let holds =
+                &above[..above.len() - usize::from(replaced.is_some() && above.last() == replaced.as_ref())];
+            if holds.contains(&location) {
+                return Err(Error::InvalidArgument);
+            }
+        }
+        file_system.rename(source.parent.node, old_name, target.parent.node, new_name)
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 10),
+        b'm' | b'M' => (&text[..text.len() - 1], 20),
+        b'g' | b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
