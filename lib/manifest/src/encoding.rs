@@ -51,9 +51,13 @@ impl fmt::Display for DecodeError {
                 f,
                 "the manifest has format version {found}, this system reads version {VERSION}: build the image anew"
             ),
-            DecodeError::Checksum => f.write_str("the manifest in the boot image is damaged: its checksum is wrong"),
+            DecodeError::Checksum => {
+                f.write_str("the manifest in the boot image is damaged: its checksum is wrong")
+            }
             DecodeError::Malformed => f.write_str("the manifest in the boot image cannot be decoded"),
-            DecodeError::Invalid(what) => write!(f, "the manifest in the boot image contradicts itself: {what}"),
+            DecodeError::Invalid(what) => {
+                write!(f, "the manifest in the boot image contradicts itself: {what}")
+            }
         }
     }
 }
@@ -64,7 +68,8 @@ impl Manifest {
     /// The binary form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let payload = postcard::to_allocvec(self).expect("plain data always serializes into a growing buffer");
+        let payload =
+            postcard::to_allocvec(self).expect("plain data always serializes into a growing buffer");
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -83,7 +88,8 @@ impl Manifest {
         if header[..8] != MAGIC {
             return Err(DecodeError::NotAManifest);
         }
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         if word(8) != VERSION {
             return Err(DecodeError::Version(word(8)));
         }
@@ -128,7 +134,8 @@ impl Manifest {
             if component.budget_ns > component.period_ns || component.period_ns == 0 {
                 return Err("a budget is longer than its period");
             }
-            if component.memory == 0 || component.memory % PAGE_SIZE != 0 || component.stack % PAGE_SIZE != 0 {
+            if component.memory == 0 || component.memory % PAGE_SIZE != 0 || component.stack % PAGE_SIZE != 0
+            {
                 return Err("a memory quota or stack is not whole pages");
             }
             if !component.slots.is_power_of_two() {
@@ -219,8 +226,7 @@ mod tests {
         console.pci = vec![PciId { vendor: 0x1af4, device: 0x1042 }];
         console.mmio = vec![MmioRange { first: 0xfed0_0000, last: 0xfed0_0fff }];
         let mut shell = component("shell");
-        shell.uses =
-            vec![uses("console", 0), Use { service: "net".into(), provider: None, optional: true }];
+        shell.uses = vec![uses("console", 0), Use { service: "net".into(), provider: None, optional: true }];
         shell.depends = vec![0];
         shell.args = vec!["-l".into()];
         shell.env = vec![("PATH".into(), "/bin".into())];
@@ -241,7 +247,11 @@ mod tests {
     #[test]
     fn the_binary_form_changes_only_with_its_version() {
         let bytes = sample().encode();
-        assert_eq!((VERSION, bytes.len(), crc32(&bytes[HEADER..])), GOLDEN, "raise VERSION, then set the new figures here");
+        assert_eq!(
+            (VERSION, bytes.len(), crc32(&bytes[HEADER..])),
+            GOLDEN,
+            "raise VERSION, then set the new figures here"
+        );
     }
 
     const GOLDEN: (u32, usize, u32) = (1, 209, 4_018_203_409);

@@ -45,7 +45,11 @@ impl Manifest {
             .iter()
             .enumerate()
             .flat_map(|(provider, component)| {
-                component.provides.iter().enumerate().map(move |(position, name)| (provider, position, name.as_str()))
+                component
+                    .provides
+                    .iter()
+                    .enumerate()
+                    .map(move |(position, name)| (provider, position, name.as_str()))
             })
             .enumerate()
             .map(|(number, (provider, position, name))| Service { number, name, provider, position })
@@ -100,7 +104,11 @@ impl Manifest {
                 && starts(index)
                 && !component.depends.iter().any(|&on| waits_for(on.into(), index))
                 && (pass_over_uses
-                    || !component.uses.iter().filter_map(|u| u.provider).any(|on| waits_for(on.into(), index)))
+                    || !component
+                        .uses
+                        .iter()
+                        .filter_map(|u| u.provider)
+                        .any(|on| waits_for(on.into(), index)))
         })
     }
 }

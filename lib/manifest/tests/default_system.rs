@@ -19,7 +19,8 @@ fn it_compiles_without_a_warning_and_survives_the_image() {
 #[test]
 fn it_has_every_service_the_system_is_built_from() {
     let manifest = default_system().manifest;
-    for name in ["registry", "supervisor", "log", "console", "pci", "block", "clock", "fs", "pipe", "process"] {
+    for name in ["registry", "supervisor", "log", "console", "pci", "block", "clock", "fs", "pipe", "process"]
+    {
         assert!(manifest.service(name).is_some(), "{name}");
     }
 }
