@@ -37,52 +37,58 @@ impl<'a> ExtentTree<'a> {
                 }
             }
             Some(split_info) => {
-                // Root split: promote the old inline root into a real block and
-                // rebuild the inode root as an index node.
-                self.can_add_inode_sectors_for_block(fs)?;
-                let new_left_block = fs.alloc_block(block_dev)?;
-                self.add_inode_sectors_for_block(fs)?;
+                // The inline root overflowed: move all its entries to one block,
+                // as Linux does. The split already allocated that block for
+                // the right half, which the left half now joins.
+                let old_depth = root.header().eh_depth;
+                let child_idx = Ext4ExtentIdx {
+                    ei_block: Self::get_node_start_block(&root),
+                    ei_leaf_lo: (split_info.phy_block.raw() & 0xFFFF_FFFF) as u32,
+                    ei_leaf_hi: ((split_info.phy_block.raw() >> 32) & 0xFFFF) as u16,
+                    ei_unused: 0,
+                };
+                let right_idx = Ext4ExtentIdx { ei_block: split_info.start_block, ..child_idx };
+                let right = self.read_child_node(block_dev, &right_idx, old_depth)?;
+                let mut merged_header = Ext4ExtentHeader::new();
+                merged_header.eh_depth = old_depth;
+                merged_header.eh_max = self.calc_block_eh_max();
+                let merged = match (root, right) {
+                    (
+                        ExtentNode::Leaf { mut entries, .. },
+                        ExtentNode::Leaf { entries: right, .. },
+                    ) => {
+                        entries.extend(right);
+                        merged_header.eh_entries = entries.len() as u16;
+                        ExtentNode::Leaf { header: merged_header, entries }
+                    }
+                    (
+                        ExtentNode::Index { mut entries, .. },
+                        ExtentNode::Index { entries: right, .. },
+                    ) => {
+                        entries.extend(right);
+                        merged_header.eh_entries = entries.len() as u16;
+                        ExtentNode::Index { header: merged_header, entries }
+                    }
+                    _ => return Err(Ext4Error::corrupted().with_operation("extent:split_kind")),
+                };
+                self.write_node_to_block(block_dev, split_info.phy_block, &merged)?;
 
-                // Persist the old root contents into the new left child block.
-                self.write_node_to_block(block_dev, new_left_block, &root)?;
-
-                // Rebuild the inline root as a two-entry index node.
+                // Rebuild the inline root as an index node with that one child.
                 let inline_bytes = self.inode.i_block.len() * 4;
                 let hdr_size = Ext4ExtentHeader::disk_size();
                 let idx_size = Ext4ExtentIdx::disk_size();
-                let root_eh_max = (inline_bytes.saturating_sub(hdr_size) / idx_size) as u16;
-
                 let mut new_root_header = Ext4ExtentHeader::new();
-                new_root_header.eh_magic = Ext4ExtentHeader::EXT4_EXT_MAGIC;
-                new_root_header.eh_depth = root
-                    .header()
-                    .eh_depth
+                new_root_header.eh_depth = old_depth
                     .checked_add(1)
                     .filter(|depth| *depth <= Self::MAX_DEPTH)
                     .ok_or_else(|| {
                         Ext4Error::corrupted().with_operation("extent:depth_overflow")
                     })?;
-                new_root_header.eh_entries = 2;
-                new_root_header.eh_max = root_eh_max;
-
-                let left_idx = Ext4ExtentIdx {
-                    ei_block: Self::get_node_start_block(&root),
-                    ei_leaf_lo: (new_left_block.raw() & 0xFFFF_FFFF) as u32,
-                    ei_leaf_hi: ((new_left_block.raw() >> 32) & 0xFFFF) as u16,
-                    ei_unused: 0,
-                };
-
-                // Right child comes from the recursive split result.
-                let right_idx = Ext4ExtentIdx {
-                    ei_block: split_info.start_block,
-                    ei_leaf_lo: (split_info.phy_block.raw() & 0xFFFF_FFFF) as u32,
-                    ei_leaf_hi: ((split_info.phy_block.raw() >> 32) & 0xFFFF) as u16,
-                    ei_unused: 0,
-                };
-
+                new_root_header.eh_entries = 1;
+                new_root_header.eh_max = (inline_bytes.saturating_sub(hdr_size) / idx_size) as u16;
                 let new_root_node = ExtentNode::Index {
                     header: new_root_header,
-                    entries: vec![left_idx, right_idx],
+                    entries: vec![child_idx],
                 };
 
                 self.store_root_to_inode(&new_root_node)
