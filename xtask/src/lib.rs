@@ -1,0 +1,26 @@
+//! The one tool of Motte as a library: what its commands and the whole-system tests are made of.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`workspace`] | where things are, and which programs there are |
+//! | [`prepare`] | sees to it that the host has what a command needs |
+//! | [`compile`] | builds kernel, programs and boot image |
+//! | [`elf`], [`boot_image`], [`manifest`] | what goes into the boot image |
+//! | [`disk`] | makes, fills, locks and checks disk images |
+//! | [`machine`] | one QEMU process and how it ended |
+//! | [`session`] | a machine driven from a program as a person would at its console |
+//! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
+//! | [`run`] and the rest | the commands |
+
+pub mod boot_image;
+pub mod compile;
+pub mod disk;
+pub mod elf;
+pub mod machine;
+pub mod manifest;
+pub mod prepare;
+pub mod process;
+pub mod progress;
+pub mod run;
+pub mod session;
+pub mod workspace;
