@@ -199,7 +199,10 @@ fn refresh_programs(disk: &LockedDisk, applications: &[Application]) -> Result<(
     // A machine that was killed leaves a journal to replay, which must come first.
     check(&disk.path, &["-p"])?;
     let temporary = RunDirectory::create(&workspace::run_directory())?;
-    let mut script = String::from("mkdir /bin\ncd /bin\n");
+    // debugfs loses an inode when it makes a directory that is there.
+    let stat = run_quietly(Tool::DebugFileSystem.command().args(["-R", "stat /bin"]).arg(&disk.path))?;
+    let has_bin = String::from_utf8_lossy(&stat.stdout).contains("Type: directory");
+    let mut script = String::from(if has_bin { "cd /bin\n" } else { "mkdir /bin\ncd /bin\n" });
     for application in applications {
         let file = temporary.path().join(&application.name);
         fs::write(&file, &application.contents)?;

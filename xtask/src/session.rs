@@ -50,8 +50,7 @@ impl Session {
     pub fn boot(system: &System, hardware: &Hardware, disk: Option<LockedDisk>) -> Result<Self> {
         let mut machine = Machine::start(system, hardware, disk, Console::Sockets, None)?;
         let console = machine.com1.take().context("the machine has no console")?;
-        let mut session =
-            Self { machine, console, unread: Vec::new(), transcript: Vec::new(), frames: 0 };
+        let mut session = Self { machine, console, unread: Vec::new(), transcript: Vec::new(), frames: 0 };
         session.wait_for_shell().context("the system did not come to its prompt")?;
         Ok(session)
     }
