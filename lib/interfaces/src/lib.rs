@@ -54,6 +54,7 @@ pub mod log;
 pub mod pci;
 pub mod pipe;
 pub mod process;
+pub mod registry;
 pub mod stream;
 
 mod call;

@@ -1,2 +1,44 @@
-//! Placeholder.
+//! What programs and components of Motte are written with.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`kernel`] | the system calls, typed |
+//! | [`entry!`], [`start`] | where a program begins, and what it begins with |
+//! | [`memory`], [`slots`], [`heap`] | its memory, its capability table, its heap |
+//! | [`thread`], [`sync`], [`time`] | threads, locks, time |
+//! | [`service`] | calling services by name |
+//! | [`server`] | being a service: requests, deferred answers, events, tasks |
+//! | [`env`] | arguments and environment |
+//! | [`last_words`] | how a panic or an exit reaches the supervisor |
+//!
+//! On the host the crate compiles and its logic is tested; system calls fail there.
 #![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod arch;
+mod entry;
+pub mod env;
+pub mod heap;
+pub mod kernel;
+pub mod last_words;
+pub mod layout;
+mod logger;
+pub mod memory;
+pub mod server;
+pub mod service;
+pub mod slots;
+pub mod start;
+pub mod start_info;
+pub mod sync;
+mod tasks;
+pub mod thread;
+pub mod time;
+
+pub use entry::{Termination, exit};
+pub use log;
+pub use logger::use_kernel_log;
+pub use motte_abi as abi;
+pub use motte_interfaces as interfaces;

@@ -1,0 +1,581 @@
+//! Programs: starting them, waiting for them, ending them; in the shape of `std::process`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use motte_interfaces::Cap;
+use motte_interfaces::error::IoError;
+use motte_interfaces::pipe::PipesClient;
+use motte_interfaces::process::{ExitStatus as Ended, ProcessClient, SPAWN_MAGIC};
+
+use crate::fs::File;
+use crate::io::{self, Error, ErrorKind, Read, Result, Write};
+use crate::kernel::CapSlot;
+use crate::service::Connection;
+use crate::session::{Handle, Session};
+use crate::standard;
+use crate::sync::Mutex;
+
+/// The program's session with the process server.
+struct Server {
+    client: ProcessClient<Connection>,
+    session: Arc<Session>,
+}
+
+static SERVER: Mutex<Option<Arc<Server>>> = Mutex::new(None);
+
+fn server() -> Result<Arc<Server>> {
+    let mut server = SERVER.lock();
+    if let Some(server) = &*server {
+        return Ok(server.clone());
+    }
+    let connection = crate::service::connect("process").map_err(Error::other)?;
+    let new = Arc::new(Server { client: ProcessClient::new(connection.clone()), session: Session::new(connection) });
+    *server = Some(new.clone());
+    Ok(new)
+}
+
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/bin";
+
+/// How a stream of a new program is set up.
+#[derive(Debug)]
+pub struct Stdio(Source);
+
+#[derive(Debug)]
+enum Source {
+    Inherit,
+    Null,
+    Piped,
+    File(File),
+    Handle(Handle),
+    Standard(usize),
+}
+
+impl Stdio {
+    /// As this program's.
+    pub fn inherit() -> Self {
+        Self(Source::Inherit)
+    }
+    /// Nothing to read; what is written is dropped.
+    pub fn null() -> Self {
+        Self(Source::Null)
+    }
+    /// A new pipe, whose other end is in [`Child`].
+    pub fn piped() -> Self {
+        Self(Source::Piped)
+    }
+}
+
+impl From<File> for Stdio {
+    fn from(file: File) -> Self {
+        Self(Source::File(file))
+    }
+}
+
+impl From<PipeReader> for Stdio {
+    fn from(reader: PipeReader) -> Self {
+        Self(Source::Handle(reader.0))
+    }
+}
+
+impl From<PipeWriter> for Stdio {
+    fn from(writer: PipeWriter) -> Self {
+        Self(Source::Handle(writer.0))
+    }
+}
+
+impl From<io::Stdin> for Stdio {
+    fn from(_: io::Stdin) -> Self {
+        Self(Source::Standard(0))
+    }
+}
+
+impl From<io::Stdout> for Stdio {
+    fn from(_: io::Stdout) -> Self {
+        Self(Source::Standard(1))
+    }
+}
+
+impl From<io::Stderr> for Stdio {
+    fn from(_: io::Stderr) -> Self {
+        Self(Source::Standard(2))
+    }
+}
+
+/// The end of a pipe that is read.
+#[derive(Debug)]
+pub struct PipeReader(Handle);
+
+/// The end of a pipe that is written.
+#[derive(Debug)]
+pub struct PipeWriter(Handle);
+
+/// A new pipe.
+pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
+    static PIPES: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+    let session = {
+        let mut session = PIPES.lock();
+        match &*session {
+            Some(session) => session.clone(),
+            None => {
+                let new = Session::new(crate::service::connect("pipe").map_err(Error::other)?);
+                *session = Some(new.clone());
+                new
+            }
+        }
+    };
+    let (reading, writing) = PipesClient::new(session.client.transport().clone()).create()?;
+    let end = |number| Handle { session: session.clone(), number, close: true };
+    Ok((PipeReader(end(reading)), PipeWriter(end(writing))))
+}
+
+impl PipeReader {
+    /// A second handle to the same end.
+    pub fn try_clone(&self) -> Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
+
+impl PipeWriter {
+    /// A second handle to the same end.
+    pub fn try_clone(&self) -> Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
+
+impl Read for PipeReader {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for PipeWriter {
+    fn write(&mut self, buffer: &[u8]) -> Result<usize> {
+        self.0.write(buffer)
+    }
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A program to start.
+#[derive(Debug)]
+pub struct Command {
+    program: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    removed: Vec<String>,
+    clear: bool,
+    directory: Option<String>,
+    streams: [Option<Stdio>; 3],
+    memory_limit: u64,
+    services: Option<Vec<String>>,
+}
+
+impl Command {
+    /// The program of that name, looked for along `PATH` unless it contains a `/`.
+    pub fn new(program: impl AsRef<str>) -> Self {
+        Self {
+            program: program.as_ref().to_string(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            removed: Vec::new(),
+            clear: false,
+            directory: None,
+            streams: [const { None }; 3],
+            memory_limit: 0,
+            services: None,
+        }
+    }
+    /// Appends an argument.
+    pub fn arg(&mut self, argument: impl AsRef<str>) -> &mut Self {
+        self.arguments.push(argument.as_ref().to_string());
+        self
+    }
+    /// Appends arguments.
+    pub fn args<S: AsRef<str>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_string()));
+        self
+    }
+    /// Sets a variable of its environment.
+    pub fn env(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> &mut Self {
+        self.environment.push((name.as_ref().to_string(), value.as_ref().to_string()));
+        self
+    }
+    /// Sets variables of its environment.
+    pub fn envs<K: AsRef<str>, V: AsRef<str>>(&mut self, pairs: impl IntoIterator<Item = (K, V)>) -> &mut Self {
+        for (name, value) in pairs {
+            self.env(name, value);
+        }
+        self
+    }
+    /// Takes a variable out of its environment.
+    pub fn env_remove(&mut self, name: impl AsRef<str>) -> &mut Self {
+        self.environment.retain(|(candidate, _)| candidate != name.as_ref());
+        self.removed.push(name.as_ref().to_string());
+        self
+    }
+    /// It gets nothing of this program's environment.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.clear = true;
+        self.environment.clear();
+        self
+    }
+    /// Its working directory.
+    pub fn current_dir(&mut self, directory: impl AsRef<str>) -> &mut Self {
+        self.directory = Some(directory.as_ref().to_string());
+        self
+    }
+    /// Its standard input.
+    pub fn stdin(&mut self, stream: impl Into<Stdio>) -> &mut Self {
+        self.streams[0] = Some(stream.into());
+        self
+    }
+    /// Its standard output.
+    pub fn stdout(&mut self, stream: impl Into<Stdio>) -> &mut Self {
+        self.streams[1] = Some(stream.into());
+        self
+    }
+    /// Its standard error.
+    pub fn stderr(&mut self, stream: impl Into<Stdio>) -> &mut Self {
+        self.streams[2] = Some(stream.into());
+        self
+    }
+    /// The most memory it may use, in bytes.
+    pub fn memory_limit(&mut self, bytes: u64) -> &mut Self {
+        self.memory_limit = bytes;
+        self
+    }
+    /// The services it may use, of those that this program may use itself.
+    pub fn services<S: AsRef<str>>(&mut self, names: impl IntoIterator<Item = S>) -> &mut Self {
+        self.services = Some(names.into_iter().map(|name| name.as_ref().to_string()).collect());
+        self
+    }
+
+    /// Starts it.
+    pub fn spawn(&mut self) -> Result<Child> {
+        self.start(Stdio::inherit)
+    }
+
+    /// Starts it and waits for its end.
+    pub fn status(&mut self) -> Result<ExitStatus> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts it and waits for its end and what it wrote.
+    pub fn output(&mut self) -> Result<Output> {
+        let mut child = self.start(Stdio::piped)?;
+        drop(child.stdin.take());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let error = child.stderr.take();
+        // Standard error is read beside standard output, or a program that fills one while the other is read would wait for ever.
+        let reading = error.map(|mut error| {
+            crate::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = error.read_to_end(&mut bytes);
+                bytes
+            })
+        });
+        if let Some(mut output) = child.stdout.take() {
+            output.read_to_end(&mut stdout)?;
+        }
+        if let Some(reading) = reading {
+            stderr = reading.join();
+        }
+        Ok(Output { status: child.wait()?, stdout, stderr })
+    }
+
+    fn start(&mut self, default: fn() -> Stdio) -> Result<Child> {
+        let server = server()?;
+        let request = self.request()?;
+        let (mut caps, mut parents) = ([Cap(0); 3], [const { None }; 3]);
+        // Whatever is held only for the child is closed when this ends.
+        let mut held = Vec::new();
+        for index in 0..3 {
+            let stream = self.streams[index].take().unwrap_or_else(default);
+            caps[index] = match child_end(stream, index, &mut held, &mut parents[index]) {
+                Ok(cap) => cap,
+                Err(error) => {
+                    caps[..index].iter().for_each(|cap| drop(Handle::from_capability(*cap)));
+                    return Err(error);
+                }
+            };
+        }
+        let sent = server.session.with_buffer(request.len(), |memory| {
+            memory.write(0, &request);
+            server.client.spawn(request.len() as u64, caps[0], caps[1], caps[2])
+        });
+        let result = sent.unwrap_or(Err(IoError::OutOfMemory));
+        // The process server has copies of its own; if it refused, the objects must be closed here.
+        for cap in caps {
+            if result.is_err() {
+                drop(Handle::from_capability(cap));
+            } else {
+                crate::slots::delete(CapSlot(cap.0));
+            }
+        }
+        let id = result?;
+        let [stdin, stdout, stderr] = parents;
+        Ok(Child {
+            id,
+            server,
+            status: None,
+            stdin: stdin.map(PipeWriter),
+            stdout: stdout.map(PipeReader),
+            stderr: stderr.map(PipeReader),
+        })
+    }
+
+    /// The request as the process server reads it ([`SPAWN_MAGIC`]).
+    fn request(&self) -> Result<Vec<u8>> {
+        let mut variables: Vec<(String, String)> = if self.clear { Vec::new() } else { crate::env::vars().collect() };
+        variables.retain(|(name, _)| !self.removed.contains(name));
+        for (name, value) in &self.environment {
+            variables.retain(|(candidate, _)| candidate != name);
+            variables.push((name.clone(), value.clone()));
+        }
+        let path = variables.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
+        let program = find(&self.program, path)?;
+        let directory = match &self.directory {
+            Some(directory) => crate::fs::directory(directory)?,
+            None => crate::env::current_dir()?,
+        };
+        let mut out = SPAWN_MAGIC.to_le_bytes().to_vec();
+        put(&mut out, &program);
+        put(&mut out, &directory);
+        out.extend_from_slice(&self.memory_limit.to_le_bytes());
+        out.extend_from_slice(&(self.arguments.len() as u32 + 1).to_le_bytes());
+        put(&mut out, &self.program);
+        self.arguments.iter().for_each(|argument| put(&mut out, argument));
+        out.extend_from_slice(&(variables.len() as u32).to_le_bytes());
+        variables.iter().for_each(|(name, value)| put(&mut out, &format!("{name}={value}")));
+        match &self.services {
+            None => out.extend_from_slice(&u32::MAX.to_le_bytes()),
+            Some(services) => {
+                out.extend_from_slice(&(services.len() as u32).to_le_bytes());
+                services.iter().for_each(|service| put(&mut out, service));
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Looks for a program along a search path. One that is nowhere on the disk is left to the process server, which has the
+/// system's own programs.
+fn find(program: &str, path: &str) -> Result<String> {
+    if program.is_empty() {
+        return Err(ErrorKind::NotFound.into());
+    }
+    if program.contains('/') {
+        return crate::fs::absolute(program);
+    }
+    for directory in path.split(':').filter(|directory| !directory.is_empty()) {
+        let candidate = format!("{}/{program}", directory.trim_end_matches('/'));
+        if crate::fs::metadata(&candidate).is_ok_and(|metadata| metadata.is_file()) {
+            return crate::fs::absolute(&candidate);
+        }
+    }
+    Ok(format!("/bin/{program}"))
+}
+
+/// The capability that the child gets for a stream. What must stay open until it has it goes into `held`, the parent's end of a
+/// new pipe into `parent`.
+fn child_end(stream: Stdio, index: usize, held: &mut Vec<Handle>, parent: &mut Option<Handle>) -> Result<Cap> {
+    let own = |index| match standard::stream(index) {
+        Some(handle) => handle.duplicate(),
+        None => null(index),
+    };
+    match stream.0 {
+        Source::Inherit => own(index),
+        Source::Standard(index) => own(index),
+        Source::Null => null(index),
+        Source::File(file) => file.handle().duplicate(),
+        Source::Handle(handle) => {
+            let cap = handle.duplicate()?;
+            held.push(handle);
+            Ok(cap)
+        }
+        Source::Piped => {
+            let (PipeReader(reader), PipeWriter(writer)) = pipe()?;
+            let (child, mine) = if index == 0 { (reader, writer) } else { (writer, reader) };
+            let cap = child.duplicate()?;
+            held.push(child);
+            *parent = Some(mine);
+            Ok(cap)
+        }
+    }
+}
+
+/// A stream that gives nothing: a pipe whose writer is gone. One that takes everything: `/dev/null` of the file system service.
+fn null(index: usize) -> Result<Cap> {
+    if index == 0 {
+        let (PipeReader(reader), _) = pipe()?;
+        return reader.duplicate();
+    }
+    crate::fs::OpenOptions::new().write(true).open("/dev/null")?.handle().duplicate()
+}
+
+/// A program that was started.
+#[derive(Debug)]
+pub struct Child {
+    id: u32,
+    server: Arc<Server>,
+    status: Option<ExitStatus>,
+    /// The end of its standard input, if that is piped.
+    pub stdin: Option<PipeWriter>,
+    /// The end of its standard output, if that is piped.
+    pub stdout: Option<PipeReader>,
+    /// The end of its standard error, if that is piped.
+    pub stderr: Option<PipeReader>,
+}
+
+impl core::fmt::Debug for Server {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Server")
+    }
+}
+
+impl Child {
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+    /// Waits for its end, after closing its standard input.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        drop(self.stdin.take());
+        if self.status.is_none() {
+            self.status = Some(ExitStatus(self.server.client.wait(self.id)?));
+        }
+        self.status.ok_or_else(|| ErrorKind::Other.into())
+    }
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            self.status = self.server.client.try_wait(self.id)?.map(ExitStatus);
+        }
+        Ok(self.status)
+    }
+    /// Ends it.
+    pub fn kill(&mut self) -> Result<()> {
+        kill(self.id)
+    }
+    /// Has a notification signalled at its end.
+    pub(crate) fn on_end(&self, notification: CapSlot) -> Result<()> {
+        Ok(self.server.client.on_end(self.id, Cap(notification.0))?)
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitStatus(Ended);
+
+impl ExitStatus {
+    /// Its status, if it ended by itself.
+    pub fn code(&self) -> Option<i32> {
+        match self.0 {
+            Ended::Exited(status) => Some(status),
+            Ended::Killed | Ended::Faulted(_) => None,
+        }
+    }
+    /// Ended by itself with status 0.
+    pub fn success(&self) -> bool {
+        self.code() == Some(0)
+    }
+    /// The number of its fault record, if a fault ended it.
+    pub fn fault(&self) -> Option<u64> {
+        match self.0 {
+            Ended::Faulted(record) => Some(record),
+            _ => None,
+        }
+    }
+}
+
+impl core::fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Ended::Exited(status) => write!(f, "exit status: {status}"),
+            Ended::Killed => f.write_str("killed"),
+            Ended::Faulted(record) => write!(f, "crashed (fault record {record})"),
+        }
+    }
+}
+
+/// What a program that has ended left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// What is known of a program that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of motte_interfaces::process::ProcessInfo")]
+pub struct ProcessInfo {
+    pub id: u32,
+    pub parent: u32,
+    pub name: String,
+    pub state: String,
+    pub memory: u64,
+    pub memory_limit: u64,
+    pub cpu_ns: u64,
+    pub started_ns: u64,
+    pub command: String,
+}
+
+/// All programs that run.
+pub fn list() -> Result<Vec<ProcessInfo>> {
+    let server = server()?;
+    let mut all = Vec::<ProcessInfo>::new();
+    loop {
+        let page = server.client.list(all.last().map_or(0, |last| last.id + 1))?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page.into_iter().map(|info| ProcessInfo {
+            id: info.id,
+            parent: info.parent,
+            name: info.name,
+            state: info.state,
+            memory: info.memory,
+            memory_limit: info.memory_limit,
+            cpu_ns: info.cpu_ns,
+            started_ns: info.started_ns,
+            command: info.command,
+        }));
+    }
+}
+
+/// Ends a program at once.
+pub fn kill(id: u32) -> Result<()> {
+    Ok(server()?.client.kill(id)?)
+}
+
+/// This program's number; 0 for a component.
+pub fn id() -> u32 {
+    server().and_then(|server| Ok(server.client.own_id()?)).unwrap_or(0)
+}
+
+/// Ends this program. A component that ends itself is a component that stopped: its supervisor is told.
+pub fn exit(status: i32) -> ! {
+    if let Ok(server) = server() {
+        let _ = server.client.exit(status);
+    }
+    crate::last_words::end(status)
+}
+
+/// Ends this program as a fault does.
+pub fn abort() -> ! {
+    crate::last_words::abort()
+}

@@ -1,0 +1,298 @@
+//! Servers: one endpoint, its callers, the bound notification, and tasks beside them.
+//!
+//! ```ignore
+//! let mut server = Server::new(Endpoint(motte::start::capability("endpoint:counter")?))?;
+//! server.run(&mut Counter::default())
+//! ```
+//!
+//! A [`Handler`] gets every request with a reader and a writer, as the `dispatch_…` functions of `motte-interfaces` want them. It answers
+//! at once, or defers and answers through [`Replies`]. Interrupts, rings and timers are [`Event`]s: bits of the notification that is bound to the
+//! server's thread. [`Tasks`] run between requests.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
+use motte_abi::{Error, MessageInfo, ObjectType};
+use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, Reader, Replier, ReplyToken, Sender, Writer};
+
+use crate::kernel::{CapSlot, Endpoint, Message, Reply};
+use crate::thread::{self, BufferGuard};
+use crate::{memory, slots};
+
+pub use crate::tasks::{Event, Tasks};
+
+/// What a server does with what arrives.
+pub trait Handler {
+    /// Handles a request: mostly one call of a generated `dispatch_…` function. `defer` gives the token under which to answer later.
+    fn request(
+        &mut self,
+        sender: &Sender,
+        label: u64,
+        request: &mut Reader<'_>,
+        reply: &mut Writer<'_>,
+        defer: &mut dyn FnMut() -> ReplyToken,
+    ) -> Outcome;
+
+    /// Bits of the bound notification that belong to no [`Event`] that a task waits for.
+    fn notified(&mut self, bits: u64) {
+        let _ = bits;
+    }
+}
+
+/// Callers who wait for an answer. Clones name the same callers.
+#[derive(Clone, Debug)]
+pub struct Replies(Rc<RefCell<Pool>>);
+
+#[derive(Debug)]
+struct Pool {
+    /// Reply objects that hold nobody.
+    free: Vec<Reply>,
+    /// Reply objects that hold a caller, by slot.
+    waiting: BTreeSet<u64>,
+    /// Capabilities to delete once the answer that they travel in was sent.
+    passing: Vec<CapSlot>,
+    /// Where answers are put together.
+    scratch: Box<[u64; MAX_WORDS]>,
+}
+
+impl Replies {
+    fn new() -> Self {
+        let scratch = Box::new([0; MAX_WORDS]);
+        Self(Rc::new(RefCell::new(Pool {
+            free: Vec::new(),
+            waiting: BTreeSet::new(),
+            passing: Vec::new(),
+            scratch,
+        })))
+    }
+
+    fn take(&self) -> Result<Reply, Error> {
+        let free = self.0.borrow_mut().free.pop();
+        match free {
+            Some(reply) => Ok(reply),
+            None => memory::make(ObjectType::Reply, 0).map(Reply),
+        }
+    }
+
+    /// Has a capability deleted after the next answer was sent: for one that was made only to be sent along.
+    pub fn delete_after_reply(&self, cap: Cap) {
+        self.0.borrow_mut().passing.push(CapSlot(cap.0));
+    }
+
+    fn delete_passed(&self) {
+        let passing = core::mem::take(&mut self.0.borrow_mut().passing);
+        passing.into_iter().for_each(slots::delete);
+    }
+
+    /// Answers a deferred request with a message put together by hand.
+    pub fn answer_raw(&self, token: ReplyToken, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
+        if self.0.borrow_mut().waiting.remove(&token.0) {
+            let reply = Reply::at(token.0);
+            // A caller that is gone is no error.
+            let _ = reply.reply(info, words);
+            self.0.borrow_mut().free.push(reply);
+            self.delete_passed();
+        }
+    }
+
+    /// Lets a deferred caller wait for ever, because it is about to be destroyed: the Reply object is destroyed, not used again.
+    pub fn abandon(&self, token: ReplyToken) {
+        if self.0.borrow_mut().waiting.remove(&token.0) {
+            slots::delete(CapSlot(token.0));
+        }
+    }
+
+    /// How many callers wait.
+    pub fn waiting(&self) -> usize {
+        self.0.borrow().waiting.len()
+    }
+}
+
+impl Replier for Replies {
+    fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
+        let mut pool = self.0.borrow_mut();
+        if !pool.waiting.contains(&token.0) {
+            return;
+        }
+        let mut writer = Writer::new(&mut pool.scratch);
+        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
+        let (info, words) = Composed::new(label, &writer).load(&pool.scratch);
+        drop(pool);
+        self.answer_raw(token, info, words);
+    }
+}
+
+/// A message that was put together, but for its words from the seventh on.
+struct Composed {
+    info: MessageInfo,
+    words: [u64; REGISTER_WORDS],
+    caps: [u64; MAX_CAPS],
+}
+
+impl Composed {
+    fn new(label: u64, writer: &Writer<'_>) -> Self {
+        let mut caps = [0; MAX_CAPS];
+        caps[..writer.caps().len()].copy_from_slice(writer.caps());
+        let info = MessageInfo::new(label, writer.length(), writer.caps().len());
+        Self { info, words: writer.registers(), caps }
+    }
+
+    /// Puts the further words and the capabilities where the kernel takes them from.
+    fn load(self, long: &[u64; MAX_WORDS]) -> (MessageInfo, [u64; REGISTER_WORDS]) {
+        if !self.info.is_short() {
+            let mut guard = BufferGuard::take();
+            let buffer = guard.get();
+            let length = self.info.length();
+            if length > REGISTER_WORDS {
+                buffer.words[REGISTER_WORDS..length].copy_from_slice(&long[REGISTER_WORDS..length]);
+            }
+            buffer.caps = self.caps;
+        }
+        (self.info, self.words)
+    }
+}
+
+/// A server on one endpoint, in the thread that made it.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    replies: Replies,
+    tasks: Tasks,
+    request: Box<[u64; MAX_WORDS]>,
+    answer: Box<[u64; MAX_WORDS]>,
+}
+
+impl Server {
+    /// A server that receives on `endpoint`.
+    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        Ok(Self {
+            endpoint,
+            replies: Replies::new(),
+            tasks: Tasks::new()?,
+            request: Box::new([0; MAX_WORDS]),
+            answer: Box::new([0; MAX_WORDS]),
+        })
+    }
+
+    /// A server on the endpoint of a service that the manifest says this component provides.
+    pub fn for_service(name: &str) -> Result<Self, Error> {
+        let endpoint = crate::start::info()
+            .into_iter()
+            .flat_map(|info| info.capabilities())
+            .find(|(capability, _)| capability.strip_prefix("endpoint:") == Some(name));
+        let (_, slot) = endpoint.ok_or(Error::InvalidCapability)?;
+        Self::new(Endpoint::at(slot))
+    }
+
+    /// Those who wait for deferred answers.
+    pub fn replies(&self) -> Replies {
+        self.replies.clone()
+    }
+
+    /// Tasks and events of this server's thread.
+    pub fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
+    /// Serves for ever. Returns only if the kernel refuses to receive.
+    pub fn run<H: Handler + ?Sized>(&mut self, handler: &mut H) -> Error {
+        let mut reply = match self.replies.take() {
+            Ok(reply) => reply,
+            Err(error) => return error,
+        };
+        let mut answer = None;
+        loop {
+            let received = self.receive(&mut answer, reply);
+            let message = match received {
+                Ok(message) => message,
+                Err(Error::Cancelled | Error::WouldBlock) => continue,
+                Err(error) => return error,
+            };
+            if message.info.is_notification() {
+                let rest = self.tasks.notified(message.words[0]);
+                if rest != 0 {
+                    handler.notified(rest);
+                }
+                continue;
+            }
+            let (label, deferred) = self.handle(handler, &message, reply);
+            if deferred {
+                reply = match self.replies.take() {
+                    Ok(reply) => reply,
+                    Err(error) => return error,
+                };
+            } else if message.info.is_call() {
+                answer = Some(label);
+            }
+        }
+    }
+
+    /// Sends the answer that is due, if any, runs tasks, and receives.
+    fn receive(
+        &mut self,
+        answer: &mut Option<(MessageInfo, [u64; REGISTER_WORDS])>,
+        reply: Reply,
+    ) -> Result<Message, Error> {
+        let passing = !self.replies.0.borrow().passing.is_empty();
+        if let Some((info, words)) = *answer
+            && (passing || self.tasks.have_work())
+        {
+            let _ = reply.reply(info, words);
+            *answer = None;
+            self.replies.delete_passed();
+        }
+        if self.tasks.have_work() {
+            self.tasks.run();
+        }
+        {
+            let mut guard = BufferGuard::take();
+            thread::prepare_receive_slots(guard.get())?;
+        }
+        match answer.take() {
+            Some((info, words)) => self.endpoint.reply_receive(reply, info, words),
+            None => self.endpoint.receive(reply),
+        }
+    }
+
+    /// Has the handler handle a request. Returns the answer, and whether it is deferred.
+    fn handle<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        message: &Message,
+        reply: Reply,
+    ) -> ((MessageInfo, [u64; REGISTER_WORDS]), bool) {
+        let length = message.info.length().min(MAX_WORDS);
+        let mut arrived = [0; MAX_CAPS];
+        if !message.info.is_short() {
+            let mut guard = BufferGuard::take();
+            let buffer = guard.get();
+            if length > REGISTER_WORDS {
+                self.request[REGISTER_WORDS..length].copy_from_slice(&buffer.words[REGISTER_WORDS..length]);
+            }
+            arrived = thread::take_arrived_caps(buffer, message.info.caps());
+        }
+        let count = message.info.caps().min(MAX_CAPS);
+        let mut reader = Reader::new(message.words, &self.request, length, &arrived[..count]);
+        let mut writer = Writer::new(&mut self.answer);
+        let sender = Sender { badge: message.badge };
+        let mut deferred = false;
+        let replies = self.replies.clone();
+        let mut defer = || {
+            deferred = true;
+            replies.0.borrow_mut().waiting.insert(reply.0.0);
+            ReplyToken(reply.0.0)
+        };
+        let outcome = handler.request(&sender, message.info.label(), &mut reader, &mut writer, &mut defer);
+        for untaken in reader.untaken_caps() {
+            slots::delete(CapSlot(untaken.0));
+        }
+        match outcome.label() {
+            Some(label) if !deferred => (Composed::new(label, &writer).load(&self.answer), false),
+            _ => ((MessageInfo::default(), [0; REGISTER_WORDS]), deferred),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Calling services: found by name through the registry, reached through a connection that knows what a restart means.
+
+use core::fmt;
+
+use motte_abi::{Error, MessageInfo};
+use motte_interfaces::registry::{RegistryClient, RegistryError};
+use motte_interfaces::{CallError, Method, Reader, Transport, Writer};
+
+use crate::kernel::{CapSlot, Endpoint};
+use crate::thread::{self, BufferGuard};
+use crate::{slots, start};
+
+/// How often a call that is safe to repeat is repeated when the service is restarted meanwhile.
+const REPETITIONS: u32 = 10;
+
+/// Why a service could not be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceError {
+    /// The registry's answer.
+    Registry(RegistryError),
+    /// This program has no capability to the registry.
+    NoRegistry,
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(error) => error.fmt(f),
+            Self::NoRegistry => f.write_str("this program was given no registry"),
+        }
+    }
+}
+
+impl core::error::Error for ServiceError {}
+
+/// The right to call a service. A copy is the same right; the capability stays until the program ends, or until
+/// [`Connection::close`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    endpoint: Endpoint,
+}
+
+impl Connection {
+    /// Through an endpoint that the program has.
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// The endpoint.
+    pub const fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// Gives the capability up.
+    pub fn close(self) {
+        slots::delete(self.endpoint.0);
+    }
+}
+
+impl From<CapSlot> for Connection {
+    fn from(slot: CapSlot) -> Self {
+        Self::new(Endpoint(slot))
+    }
+}
+
+impl From<motte_interfaces::Cap> for Connection {
+    fn from(cap: motte_interfaces::Cap) -> Self {
+        Self::new(Endpoint::at(cap.0))
+    }
+}
+
+/// The registry.
+pub fn registry() -> Result<RegistryClient<Connection>, ServiceError> {
+    let slot = start::capability("registry").ok_or(ServiceError::NoRegistry)?;
+    Ok(RegistryClient::new(Connection::from(slot)))
+}
+
+/// A connection to the service of that name. Make it once and keep it: it lasts beyond the service's restarts.
+pub fn connect(name: &str) -> Result<Connection, ServiceError> {
+    let cap = registry()?.lookup(name).map_err(ServiceError::Registry)?;
+    Ok(Connection::from(cap))
+}
+
+impl Transport for Connection {
+    fn call<R>(
+        &self,
+        method: &Method,
+        put: impl Fn(&mut Writer<'_>),
+        take: impl FnOnce(u64, &mut Reader<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let mut repetitions = if method.idempotent { REPETITIONS } else { 0 };
+        let mut guard = BufferGuard::take();
+        let answer = loop {
+            let buffer = guard.get();
+            thread::prepare_receive_slots(buffer)?;
+            let mut writer = Writer::new(&mut buffer.words);
+            put(&mut writer);
+            if writer.overflowed() {
+                return Err(CallError::TooLarge);
+            }
+            let info = MessageInfo::new(method.label, writer.length(), writer.caps().len());
+            let (words, count) = (writer.registers(), writer.caps().len());
+            if count > 0 {
+                let mut caps = [0; motte_abi::message::MAX_CAPS];
+                caps[..count].copy_from_slice(writer.caps());
+                buffer.caps = caps;
+            }
+            match self.endpoint.call(info, words) {
+                Err(Error::PeerRestarted) if repetitions > 0 => repetitions -= 1,
+                // The thread was stopped and started again while it waited; the call was not taken.
+                Err(Error::Cancelled) if method.idempotent => {}
+                answer => break answer?,
+            }
+        };
+        let buffer = guard.get();
+        let arrived = match answer.info.caps() {
+            0 => [0; motte_abi::message::MAX_CAPS],
+            count => thread::take_arrived_caps(buffer, count),
+        };
+        let count = answer.info.caps().min(arrived.len());
+        let mut reader = Reader::new(answer.words, &buffer.words, answer.info.length(), &arrived[..count]);
+        let result = take(answer.info.label(), &mut reader);
+        for untaken in reader.untaken_caps() {
+            slots::delete(CapSlot(untaken.0));
+        }
+        result
+    }
+}

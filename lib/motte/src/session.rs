@@ -1,0 +1,170 @@
+//! A client's side of [`motte_interfaces::stream`]: open objects of one service, and the pages lent to it for bulk data.
+
+use alloc::sync::Arc;
+
+use motte_interfaces::Cap;
+use motte_interfaces::error::IoError;
+use motte_interfaces::stream::{INLINE_BYTES, StreamClient, StreamKind, Whence};
+
+use crate::io::{Result, SeekFrom};
+use crate::memory::shared::SharedMemory;
+use crate::service::Connection;
+use crate::sync::Mutex;
+
+/// Bytes of the buffer that a session lends for files, pipes and the console.
+const BUFFER: usize = 65536;
+
+/// What one client has open at one service. All its handles share the connection and the lent pages.
+pub(crate) struct Session {
+    pub client: StreamClient<Connection>,
+    buffer: Mutex<Buffer>,
+}
+
+enum Buffer {
+    /// Not lent yet.
+    None,
+    /// Lent.
+    Lent(SharedMemory),
+    /// The service does not want it, or there is no memory: everything goes in messages.
+    Refused,
+}
+
+impl Session {
+    pub fn new(connection: Connection) -> Arc<Self> {
+        Arc::new(Self { client: StreamClient::new(connection), buffer: Mutex::new(Buffer::None) })
+    }
+
+    /// Works with the lent pages, of at least `size` bytes; `None` if there are none to be had.
+    pub fn with_buffer<R>(&self, size: usize, work: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
+        let mut buffer = self.buffer.lock();
+        let large_enough = match &*buffer {
+            Buffer::None => false,
+            Buffer::Lent(memory) => memory.size() >= size,
+            Buffer::Refused => return None,
+        };
+        if !large_enough {
+            *buffer = match self.lend(size.max(BUFFER)) {
+                Some(memory) => Buffer::Lent(memory),
+                None => Buffer::Refused,
+            };
+        }
+        match &*buffer {
+            Buffer::Lent(memory) => Some(work(memory)),
+            _ => None,
+        }
+    }
+
+    fn lend(&self, size: usize) -> Option<SharedMemory> {
+        let memory = SharedMemory::new(size.next_multiple_of(4 * 4096)).ok()?;
+        let frames = memory.frames();
+        for (index, four) in frames.chunks_exact(4).enumerate() {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| Cap(four[at].slot()));
+            self.client.attach(index as u64 * 4, a, b, c, d).ok()?;
+        }
+        Some(memory)
+    }
+
+    /// The pages must be lent anew: the service was restarted and knows nothing of them.
+    fn forget_buffer(&self) {
+        let mut buffer = self.buffer.lock();
+        if let Buffer::Lent(_) = &*buffer {
+            *buffer = Buffer::None;
+        }
+    }
+}
+
+/// One open object. Closed when dropped.
+pub(crate) struct Handle {
+    pub session: Arc<Session>,
+    pub number: u64,
+    /// Handles that the service keeps open for the whole session are not closed.
+    pub close: bool,
+}
+
+impl Handle {
+    pub fn read(&self, into: &mut [u8]) -> Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        if into.len() > INLINE_BYTES {
+            let read = self.session.with_buffer(BUFFER, |memory| {
+                let length = into.len().min(memory.size());
+                let count = self.session.client.read_shared(self.number, 0, length as u64)?;
+                let count = (count as usize).min(length);
+                memory.read(0, &mut into[..count]);
+                Ok(count)
+            });
+            match read {
+                Some(Err(IoError::InvalidData)) => self.session.forget_buffer(),
+                Some(result) => return Ok(result?),
+                None => {}
+            }
+        }
+        let bytes = self.session.client.read(self.number, into.len().min(INLINE_BYTES) as u64)?.0;
+        let count = bytes.len().min(into.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    pub fn write(&self, from: &[u8]) -> Result<usize> {
+        if from.len() > INLINE_BYTES {
+            let written = self.session.with_buffer(BUFFER, |memory| {
+                let length = from.len().min(memory.size());
+                memory.write(0, &from[..length]);
+                let count = self.session.client.write_shared(self.number, 0, length as u64)?;
+                Ok((count as usize).min(length))
+            });
+            match written {
+                Some(Err(IoError::InvalidData)) => self.session.forget_buffer(),
+                Some(result) => return Ok(result?),
+                None => {}
+            }
+        }
+        let count = self.session.client.write(self.number, &from[..from.len().min(INLINE_BYTES)])?;
+        Ok((count as usize).min(from.len()))
+    }
+
+    pub fn seek(&self, position: SeekFrom) -> Result<u64> {
+        let (whence, offset) = match position {
+            SeekFrom::Start(offset) => {
+                (Whence::Start, i64::try_from(offset).map_err(|_| IoError::InvalidInput)?)
+            }
+            SeekFrom::Current(offset) => (Whence::Current, offset),
+            SeekFrom::End(offset) => (Whence::End, offset),
+        };
+        Ok(self.session.client.seek(self.number, whence, offset)?)
+    }
+
+    pub fn kind(&self) -> Result<StreamKind> {
+        Ok(self.session.client.kind(self.number)?)
+    }
+
+    /// A capability to the same object, for another program or another handle.
+    pub fn duplicate(&self) -> Result<Cap> {
+        Ok(self.session.client.duplicate(self.number)?)
+    }
+
+    /// The object that a capability stands for; the slot goes with the handle.
+    pub fn from_capability(cap: Cap) -> Self {
+        Self { session: Session::new(Connection::from_capability(cap)), number: 0, close: true }
+    }
+
+    /// A second handle to the same object, with the same position.
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self::from_capability(self.duplicate()?))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.close {
+            let _ = self.session.client.close(self.number);
+        }
+    }
+}
+
+impl core::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Handle").field("number", &self.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,325 @@
+//! Tasks beside a server: futures that run between requests, woken by bits of the bound notification, by time, by one another, or by
+//! other threads.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use core::cell::RefCell;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use motte_abi::{Error, ObjectType, Rights};
+
+use crate::kernel::{CapSlot, Notification};
+use crate::sync::SpinLock;
+use crate::time::Instant;
+use crate::{memory, slots, thread};
+
+/// Bit of the bound notification: the timer.
+const TIMER_BIT: u32 = 63;
+/// Bit of the bound notification: another thread woke a task.
+const WAKE_BIT: u32 = 62;
+/// Bits for events.
+const EVENT_BITS: u32 = 62;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tasks that are to run, which any thread may add to.
+#[derive(Debug)]
+struct Ready {
+    queue: SpinLock<VecDeque<u64>>,
+    /// Signals [`WAKE_BIT`].
+    wake: Notification,
+    /// The thread that runs the tasks.
+    home: CapSlot,
+}
+
+struct TaskWaker {
+    task: u64,
+    ready: Arc<Ready>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.queue.lock().push_back(self.task);
+        if thread::current().0 != self.ready.home {
+            let _ = self.ready.wake.signal();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct EventState {
+    /// Signals that nobody waited for yet.
+    pending: bool,
+    waker: Option<Waker>,
+    claimed: bool,
+}
+
+struct Inner {
+    notification: Notification,
+    ready: Arc<Ready>,
+    /// A task is taken out while it runs.
+    tasks: BTreeMap<u64, Option<Task>>,
+    next_task: u64,
+    events: [EventState; EVENT_BITS as usize],
+    timers: BTreeMap<(u64, u64), Waker>,
+    next_timer: u64,
+    /// The deadline that the kernel was told; 0 for none.
+    armed: u64,
+}
+
+/// The tasks and events of one thread. Clones name the same.
+#[derive(Clone)]
+pub struct Tasks(Rc<RefCell<Inner>>);
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tasks({})", self.0.borrow().tasks.len())
+    }
+}
+
+impl Tasks {
+    /// Makes a notification and binds it to the running thread.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let notification = Notification(memory::make(ObjectType::Notification, 0)?);
+        thread::bind_to_current(notification)?;
+        let wake = slots::allocate()?;
+        notification.0.mint(wake, Rights::WRITE, 1 << WAKE_BIT)?;
+        let ready = Ready {
+            queue: SpinLock::new(VecDeque::new()),
+            wake: Notification(wake),
+            home: thread::current().0,
+        };
+        Ok(Self(Rc::new(RefCell::new(Inner {
+            notification,
+            ready: Arc::new(ready),
+            tasks: BTreeMap::new(),
+            next_task: 0,
+            events: core::array::from_fn(|_| EventState::default()),
+            timers: BTreeMap::new(),
+            next_timer: 0,
+            armed: 0,
+        }))))
+    }
+
+    /// Starts a task; it first runs before the server next waits.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let mut inner = self.0.borrow_mut();
+        let task = inner.next_task;
+        inner.next_task += 1;
+        inner.tasks.insert(task, Some(Box::pin(future)));
+        inner.ready.queue.lock().push_back(task);
+    }
+
+    /// A new event: a bit of the bound notification. `LimitReached` when all 62 are in use.
+    pub fn event(&self) -> Result<Event, Error> {
+        let mut inner = self.0.borrow_mut();
+        let bit = inner.events.iter().position(|event| !event.claimed).ok_or(Error::LimitReached)?;
+        let slot = slots::allocate()?;
+        inner.notification.0.mint(slot, Rights::WRITE | Rights::READ, 1 << bit)?;
+        inner.events[bit] = EventState { claimed: true, ..EventState::default() };
+        Ok(Event { tasks: self.clone(), bit: bit as u32, signal: Notification(slot) })
+    }
+
+    /// Waits until the monotonic clock shows `deadline`.
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep { tasks: self.clone(), deadline: deadline.as_ns(), key: None }
+    }
+
+    /// Waits for `duration`.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_until(Instant::now() + duration)
+    }
+
+    /// Waits for a future, but not longer than `duration`; `None` if the time was up.
+    pub async fn timeout<T>(&self, duration: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = core::pin::pin!(future);
+        let mut sleep = core::pin::pin!(self.sleep(duration));
+        core::future::poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            sleep.as_mut().poll(context).map(|()| None)
+        })
+        .await
+    }
+
+    /// Whether tasks are to run, or the kernel's timer to be looked after.
+    pub(crate) fn have_work(&self) -> bool {
+        let inner = self.0.borrow();
+        let timer_changed = inner.timers.first_key_value().is_some_and(|(key, _)| key.0 != inner.armed);
+        timer_changed || !inner.ready.queue.lock().is_empty()
+    }
+
+    /// Runs tasks until none is ready, and arms the timer.
+    pub(crate) fn run(&self) {
+        loop {
+            let next = self.0.borrow().ready.queue.lock().pop_front();
+            match next {
+                Some(task) => self.run_task(task),
+                None => {
+                    self.expire_timers();
+                    if self.0.borrow().ready.queue.lock().is_empty() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_task(&self, task: u64) {
+        let (future, ready) = {
+            let mut inner = self.0.borrow_mut();
+            (inner.tasks.get_mut(&task).and_then(Option::take), inner.ready.clone())
+        };
+        // One that was woken twice may have ended.
+        let Some(mut future) = future else { return };
+        let waker = Waker::from(Arc::new(TaskWaker { task, ready }));
+        let ended = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut inner = self.0.borrow_mut();
+        if ended {
+            inner.tasks.remove(&task);
+            // What the future held may use this object as it is dropped.
+            drop(inner);
+            drop(future);
+        } else {
+            inner.tasks.insert(task, Some(future));
+        }
+    }
+
+    /// Wakes whom the time has come for; has the kernel signal at the next deadline.
+    fn expire_timers(&self) {
+        let mut inner = self.0.borrow_mut();
+        if inner.timers.is_empty() {
+            return;
+        }
+        let now = Instant::now().as_ns();
+        while let Some(entry) = inner.timers.first_entry() {
+            if entry.key().0 > now {
+                let deadline = entry.key().0;
+                if inner.armed != deadline {
+                    inner.armed = deadline;
+                    let _ = inner.notification.set_timer(deadline, 1 << TIMER_BIT);
+                }
+                return;
+            }
+            entry.remove().wake();
+        }
+    }
+
+    /// Notes which bits came; returns those that no event has claimed a task for.
+    pub(crate) fn notified(&self, bits: u64) -> u64 {
+        let mut inner = self.0.borrow_mut();
+        if bits & 1 << TIMER_BIT != 0 {
+            // It has fired; the next run arms it anew.
+            inner.armed = 0;
+        }
+        let mut rest = bits & !(1 << TIMER_BIT | 1 << WAKE_BIT);
+        for bit in 0..EVENT_BITS {
+            let event = &mut inner.events[bit as usize];
+            if rest & 1 << bit != 0 && event.claimed {
+                event.pending = true;
+                if let Some(waker) = event.waker.take() {
+                    rest &= !(1 << bit);
+                    waker.wake();
+                }
+            }
+        }
+        rest
+    }
+}
+
+/// A source of signals: an interrupt, a ring's other side, another thread.
+///
+/// A task waits for it by [`Event::wait`]; if none does, the bit goes to [`crate::server::Handler::notified`], and a task that waits later finds it
+/// pending.
+#[derive(Debug)]
+pub struct Event {
+    tasks: Tasks,
+    bit: u32,
+    signal: Notification,
+}
+
+impl Event {
+    /// The notification whose signal is this event: bind an interrupt to it, or give a copy to whoever signals.
+    pub fn notification(&self) -> Notification {
+        self.signal
+    }
+
+    /// The event's bit in [`crate::server::Handler::notified`].
+    pub fn bit(&self) -> u64 {
+        1 << self.bit
+    }
+
+    /// Waits for a signal; several that came meanwhile count as one. One task at a time waits.
+    pub fn wait(&self) -> impl Future<Output = ()> + '_ {
+        core::future::poll_fn(|context| {
+            let mut inner = self.tasks.0.borrow_mut();
+            let event = &mut inner.events[self.bit as usize];
+            if core::mem::take(&mut event.pending) {
+                return Poll::Ready(());
+            }
+            event.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        slots::delete(self.signal.0);
+        self.tasks.0.borrow_mut().events[self.bit as usize] = EventState::default();
+    }
+}
+
+/// The future of [`Tasks::sleep`].
+pub struct Sleep {
+    tasks: Tasks,
+    deadline: u64,
+    key: Option<(u64, u64)>,
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sleep({})", self.deadline)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now().as_ns() >= self.deadline {
+            return Poll::Ready(());
+        }
+        let key = {
+            let mut inner = self.tasks.0.borrow_mut();
+            let key = self.key.unwrap_or_else(|| {
+                inner.next_timer += 1;
+                (self.deadline, inner.next_timer)
+            });
+            inner.timers.insert(key, context.waker().clone());
+            key
+        };
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.tasks.0.borrow_mut().timers.remove(&key);
+        }
+    }
+}
