@@ -44,7 +44,7 @@ impl Shell {
         } else {
             self.files(&typed, &mut candidates);
         }
-        candidates.sort();
+        candidates.sort_by(|a: &(String, String), b| a.1.cmp(&b.1));
         Completion { start: typed.start, candidates }
     }
 

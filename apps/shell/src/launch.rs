@@ -19,10 +19,13 @@ use crate::shell::{Flow, Outcome, Shell};
 use crate::stream::{Stream, Streams};
 use crate::sys::{self, PipeReader, PipeWriter, Read, Spawn, Stdio, Write, io};
 
+/// Where a command substitution's output grows.
+type Memory = Rc<RefCell<Vec<u8>>>;
+
 /// Pipes through which programs write into this shell's memory.
 #[derive(Default)]
 struct Captures {
-    list: Vec<(Rc<RefCell<Vec<u8>>>, PipeReader, PipeWriter)>,
+    list: Vec<(Memory, PipeReader, PipeWriter)>,
 }
 
 impl Captures {

@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::sys::{self, File, PipeReader, PipeWriter, Read, Seek, SeekFrom, Stdio, Write, io};
+use crate::sys::{self, File, PipeReader, PipeWriter, Read, Stdio, Write, io};
 
 /// Where a descriptor leads.
 #[derive(Clone)]
@@ -75,15 +75,14 @@ impl Stream {
         let mut line = Vec::new();
         if let Stream::File(file) = self {
             // What was read too much is given back by moving the file's position.
-            let mut file = &**file;
             let mut block = [0; 512];
             loop {
-                let count = file.read(&mut block)?;
+                let count = (&**file).read(&mut block)?;
                 if let Some(end) = block[..count].iter().position(|byte| *byte == b'\n') {
                     line.extend_from_slice(&block[..=end]);
                     let back = count - end - 1;
                     if back > 0 {
-                        file.seek(SeekFrom::Current(-(back as i64)))?;
+                        sys::step_back(file, back)?;
                     }
                     return Ok(line);
                 }

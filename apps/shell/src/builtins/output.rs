@@ -170,10 +170,8 @@ fn pieces(template: &str) -> Result<Vec<Piece>, String> {
             digits.parse().ok().map(|number: usize| Count::Fixed(number.min(10_000)))
         };
         let width = count(&mut chars);
-        let precision = match chars.next_if_eq(&'.') {
-            Some(_) => Some(count(&mut chars).unwrap_or(Count::Fixed(0))),
-            None => None,
-        };
+        let dot = chars.next_if_eq(&'.');
+        let precision = dot.map(|_| count(&mut chars).unwrap_or(Count::Fixed(0)));
         while chars.next_if(|c| "hlLjzt".contains(*c)).is_some() {}
         match chars.next() {
             Some(letter) if "diouxXcsb".contains(letter) => {

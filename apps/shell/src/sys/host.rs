@@ -6,12 +6,13 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::io::{Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 
 pub use std::fs::File;
-pub use std::io::{self, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write, pipe};
+pub use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 pub use std::process::{Child, Stdio};
 
 use super::{Ended, Entry, Spawn, Stat};
@@ -32,6 +33,11 @@ pub fn open_write(path: &str, append: bool) -> io::Result<File> {
 /// Opens a file to read and write, created if missing.
 pub fn open_read_write(path: &str) -> io::Result<File> {
     std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Moves a file's position back by `count` bytes, for all copies of it.
+pub fn step_back(mut file: &File, count: usize) -> io::Result<()> {
+    file.seek(SeekFrom::Current(-(count as i64))).map(|_| ())
 }
 
 /// A file's whole content.

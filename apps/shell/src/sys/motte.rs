@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use motte::fs::File;
-pub use motte::io::{self, Read, Seek, SeekFrom, Write};
+pub use motte::io::{self, Read, Write};
 pub use motte::process::{Child, PipeReader, PipeWriter, Stdio, pipe};
+
+use motte::io::{Seek, SeekFrom};
 
 use super::{Ended, Entry, Spawn, Stat};
 
@@ -24,6 +26,11 @@ pub fn open_write(path: &str, append: bool) -> io::Result<File> {
 /// Opens a file to read and write, created if missing.
 pub fn open_read_write(path: &str) -> io::Result<File> {
     motte::fs::OpenOptions::new().read(true).write(true).create(true).open(path)
+}
+
+/// Moves a file's position back by `count` bytes, for all copies of it.
+pub fn step_back(file: &File, count: usize) -> io::Result<()> {
+    file.try_clone()?.seek(SeekFrom::Current(-(count as i64))).map(|_| ())
 }
 
 /// A file's whole content.
@@ -63,7 +70,7 @@ pub fn list_dir(path: &str) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in motte::fs::read_dir(path)? {
         let entry = entry?;
-        let kind = entry.file_type();
+        let kind = entry.file_type()?;
         let is_dir = kind.is_dir() || kind.is_symlink() && stat(&entry.path()).is_ok_and(|stat| stat.is_dir);
         entries.push(Entry { name: entry.file_name(), is_dir });
     }
