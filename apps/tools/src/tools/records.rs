@@ -1,0 +1,176 @@
+//! log, trace, faults.
+
+use alloc::string::{String, ToString};
+
+use super::Tool;
+use super::processes::print_table;
+use crate::args::{self, Opt};
+use crate::context::{Context, Failure, Outcome, describe};
+use crate::context::put;
+use crate::sys::system::{self, LogRecord};
+use crate::sys::thread::sleep;
+use crate::sys::time::Duration;
+
+pub const LOG: Tool = Tool {
+    name: "log",
+    about: "read the system's log",
+    help: "Usage: log [-f] [-n N] [-s SOURCE] [-l LEVEL]
+Prints what the kernel and the components logged: time since start-up, level, source, text.
+  -f  go on with what is added   -n N  only the last N   -s SOURCE  only of that component
+  -l LEVEL  only this level and what is graver: error, warn, info, debug, trace
+Example: log -n 20 -l warn",
+    run: log,
+};
+
+pub const TRACE: Tool = Tool {
+    name: "trace",
+    about: "print the kernel's latest events",
+    help: "Usage: trace [-n N] [-k KIND] [-c CORE]
+Prints the events in the kernel's trace ring: time in microseconds, core, kind, three values.
+  -n N  only the last N   -k KIND  only of that kind   -c CORE  only of that core
+Example: trace -n 50",
+    run: trace,
+};
+
+pub const FAULTS: Tool = Tool {
+    name: "faults",
+    about: "list the records of faults, or show one",
+    help: "Usage: faults [-n N] [NUMBER]...
+Lists the faults of components, or shows the whole record of each that is named by its number.
+  -n N  only the last N
+Example: faults 1",
+    run: faults,
+};
+
+/// Nanoseconds since start-up as seconds and microseconds.
+fn stamp(nanos: u64) -> String {
+    format!("{:5}.{:06}", nanos / 1_000_000_000, nanos / 1_000 % 1_000_000)
+}
+
+fn count(context: &Context, parsed: &args::Parsed) -> Result<usize, Failure> {
+    match parsed.value('n').map(|text| (text, text.parse())) {
+        None => Ok(usize::MAX),
+        Some((_, Ok(count))) => Ok(count),
+        Some((text, Err(_))) => Err(args::misuse(context, format_args!("'{text}' is no number"))),
+    }
+}
+
+/// How grave a level is: 0 is the gravest.
+fn rank(level: &str) -> Option<usize> {
+    let known: [&[&str]; 5] =
+        [&["error", "err"], &["warn", "warning"], &["info"], &["debug"], &["trace"]];
+    let level = level.to_ascii_lowercase();
+    known.iter().position(|names| names.contains(&level.as_str()))
+}
+
+fn log(context: &mut Context, args: &[String]) -> Outcome {
+    let known = [
+        Opt::Flag('f', "follow"),
+        Opt::Value('n', "lines"),
+        Opt::Value('s', "source"),
+        Opt::Value('l', "level"),
+    ];
+    let parsed = args::parse(context, args, &known)?;
+    let limit = count(context, &parsed)?;
+    let gravest = match parsed.value('l').map(|text| (text, rank(text))) {
+        None => usize::MAX,
+        Some((_, Some(rank))) => rank,
+        Some((text, None)) => return Err(args::misuse(context, format_args!("there is no level '{text}'"))),
+    };
+    let wanted = |record: &LogRecord| {
+        parsed.value('s').is_none_or(|source| record.source == source)
+            && rank(&record.level.to_string()).unwrap_or(0) <= gravest
+    };
+    let mut next = 0;
+    let mut skip_old = true;
+    loop {
+        let records = system::log_read(next)
+            .map_err(|error| Failure::new(1, format_args!("cannot read the log: {}", describe(&error))))?;
+        if let Some(last) = records.last() {
+            next = last.seq + 1;
+        }
+        let matching = || records.iter().filter(|record| wanted(record));
+        let skipped = if skip_old { matching().count().saturating_sub(limit) } else { 0 };
+        skip_old = false;
+        for record in matching().skip(skipped) {
+            let (on, off) = match rank(&record.level.to_string()) {
+                Some(0) if context.out.is_terminal() => ("\x1b[1;31m", "\x1b[0m"),
+                Some(1) if context.out.is_terminal() => ("\x1b[33m", "\x1b[0m"),
+                _ => ("", ""),
+            };
+            let level = record.level.to_string();
+            put!(context, "[{}] {on}{level:<5}{off} {}: {}\n", stamp(record.time_ns), record.source, record.text);
+        }
+        if !parsed.has('f') {
+            return Ok(0);
+        }
+        context.out.flush();
+        if context.out.is_broken() {
+            return Ok(0);
+        }
+        sleep(Duration::from_millis(200));
+    }
+}
+
+fn trace(context: &mut Context, args: &[String]) -> Outcome {
+    let known = [Opt::Value('n', "lines"), Opt::Value('k', "kind"), Opt::Value('c', "core")];
+    let parsed = args::parse(context, args, &known)?;
+    let limit = count(context, &parsed)?;
+    let mut events = system::trace_read()
+        .map_err(|error| Failure::new(1, format_args!("cannot read the trace: {}", describe(&error))))?;
+    if let Some(kind) = parsed.value('k') {
+        events.retain(|event| event.kind.to_string() == kind);
+    }
+    if let Some(core) = parsed.value('c') {
+        events.retain(|event| event.cpu.to_string() == core);
+    }
+    for event in events.iter().skip(events.len().saturating_sub(limit)) {
+        let time = event.time_ns;
+        put!(
+            context,
+            "{:>12}.{:03} {:>3} {:<14} {:#x} {:#x} {:#x}\n",
+            time / 1_000,
+            time % 1_000,
+            event.cpu,
+            event.kind.to_string(),
+            event.a,
+            event.b,
+            event.c
+        );
+    }
+    Ok(0)
+}
+
+fn faults(context: &mut Context, args: &[String]) -> Outcome {
+    let parsed = args::parse(context, args, &[Opt::Value('n', "lines")])?;
+    let limit = count(context, &parsed)?;
+    let records = system::fault_records()
+        .map_err(|error| Failure::new(1, format_args!("cannot read the fault records: {}", describe(&error))))?;
+    if parsed.operands.is_empty() {
+        if records.is_empty() {
+            put!(context, "no faults\n");
+            return Ok(0);
+        }
+        let head = ["NUMBER", "TIME", "COMPONENT", "GENERATION", "CAUSE"].map(String::from);
+        let mut table = vec![head.to_vec()];
+        for record in records.iter().skip(records.len().saturating_sub(limit)) {
+            table.push(vec![
+                record.number.to_string(),
+                stamp(record.time_ns).trim_start().to_string(),
+                record.component.clone(),
+                record.generation.to_string(),
+                record.cause.clone(),
+            ]);
+        }
+        print_table(context, &table, &[false, false, true, false, true]);
+        return Ok(0);
+    }
+    for operand in &parsed.operands {
+        let number: Option<u64> = operand.parse().ok();
+        match records.iter().find(|record| Some(record.number) == number) {
+            Some(record) => put!(context, "{}\n", record.text.trim_end()),
+            None => context.error(format_args!("no fault has the number '{operand}'; 'faults' lists them")),
+        }
+    }
+    Ok(context.status)
+}
