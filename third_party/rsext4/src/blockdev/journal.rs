@@ -1626,6 +1626,30 @@ impl<B: BlockIo> Jbd2Dev<B> {
         self.inner.buffer_mut()
     }
 
+    /// Makes room for one more block image before the held buffer becomes
+    /// mutable: a commit or checkpoint is refused while an edit is unpublished.
+    fn prepare_unscoped_update(&mut self) -> Ext4Result<()> {
+        self.ensure_not_aborted("jbd2:write_after_abort")?;
+        let revoke_records_per_block = self.journal_revoke_records_per_block()?;
+        let capacity = self.journal_transaction_capacity()?;
+        let reserved = self.reserved_buffer_credits()?;
+        let running = match self.system.as_ref() {
+            Some(system) => Self::running_transaction_credits(system, revoke_records_per_block)?,
+            None => return Ok(()),
+        };
+        let full = running
+            .checked_add(reserved)
+            .and_then(|credits| credits.checked_add(1))
+            .is_none_or(|credits| credits > capacity);
+        if full {
+            self.commit_pending_transaction()?;
+        }
+        if full || running == 0 {
+            self.reserve_maximum_transaction_log_space()?;
+        }
+        Ok(())
+    }
+
     /// Updates one block and transfers the finished image to its durability owner.
     ///
     /// The mutable cache image cannot escape this closure. An operation or
@@ -1637,6 +1661,9 @@ impl<B: BlockIo> Jbd2Dev<B> {
         is_metadata: bool,
         operation: impl FnOnce(&mut [u8]) -> Ext4Result<T>,
     ) -> Ext4Result<T> {
+        if self.journal_use && is_metadata && self.active_handle.is_none() {
+            self.prepare_unscoped_update()?;
+        }
         self.read_block(block_id)?;
         // Like ext4_journal_get_write_access(), direct mode acquires the
         // rollback owner before the buffer becomes mutable. Capturing after

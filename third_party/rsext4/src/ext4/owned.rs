@@ -1310,6 +1310,11 @@ where
         self.device.is_use_journal()
     }
 
+    /// First inode of the orphan list, or 0.
+    pub fn last_orphan(&self) -> u32 {
+        self.filesystem.superblock.s_last_orphan
+    }
+
     /// File-system block size in bytes.
     pub fn block_size(&self) -> usize {
         self.filesystem.block_size()
