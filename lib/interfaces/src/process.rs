@@ -55,6 +55,9 @@ pub trait Process {
     #[deferred]
     #[idempotent]
     fn wait(&self, id: u32) -> Result<ExitStatus, IoError>;
+    /// Signals a notification when a program that the caller started has ended, at once if it has already.
+    #[idempotent]
+    fn on_end(&self, id: u32, notification: Cap) -> Result<(), IoError>;
     /// Whether it has ended, and how.
     #[idempotent]
     fn try_wait(&self, id: u32) -> Result<Option<ExitStatus>, IoError>;
@@ -66,7 +69,4 @@ pub trait Process {
     /// The caller's own number; 0 for a component.
     #[idempotent]
     fn own_id(&self) -> Result<u32, IoError>;
-    /// Ends the caller. Does not return.
-    #[deferred]
-    fn exit(&self, status: i32) -> Result<(), IoError>;
 }

@@ -48,3 +48,20 @@ pub fn set_var(name: &str, value: &str) {
 pub fn remove_var(name: &str) {
     with_variables(|variables| variables.remove(name));
 }
+
+/// The working directory, once it was asked for or set.
+static DIRECTORY: Mutex<Option<String>> = Mutex::new(None);
+
+/// The working directory: `/` for whoever was given none.
+pub fn current_dir() -> crate::io::Result<String> {
+    let mut directory = DIRECTORY.lock();
+    let given = || start::info().map(|info| info.directory()).filter(|directory| !directory.is_empty());
+    Ok(directory.get_or_insert_with(|| given().unwrap_or("/").to_string()).clone())
+}
+
+/// Sets the working directory.
+pub fn set_current_dir(path: &str) -> crate::io::Result<()> {
+    let path = crate::fs::directory(&crate::fs::absolute(path)?)?;
+    *DIRECTORY.lock() = Some(path);
+    Ok(())
+}

@@ -10,7 +10,7 @@ use motte_interfaces::fs::{FileInfo, FileKind, FilesClient, open};
 
 use crate::io::{self, Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use crate::service::Connection;
-use crate::session::{Handle, Session};
+use crate::session::{End, Handle, Session};
 use crate::sync::Mutex;
 
 /// The program's session with the file system service.
@@ -27,7 +27,8 @@ fn files() -> Result<Arc<Files>> {
         return Ok(files.clone());
     }
     let connection = crate::service::connect("fs").map_err(Error::other)?;
-    let new = Arc::new(Files { client: FilesClient::new(connection.clone()), session: Session::new(connection) });
+    let new =
+        Arc::new(Files { client: FilesClient::new(connection.clone()), session: Session::new(connection) });
     *files = Some(new.clone());
     Ok(new)
 }
@@ -298,7 +299,7 @@ impl OpenOptions {
         }
         let files = files()?;
         let number = files.client.open(&absolute(path)?, self.flags, self.mode)?;
-        let handle = Handle { session: files.session.clone(), number, close: true };
+        let handle = Handle { session: files.session.clone(), number, end: End::Close };
         Ok(File { handle, files, shared: false })
     }
 }
@@ -375,7 +376,11 @@ fn unpack<'a>(directory: &'a str, mut bytes: &'a [u8]) -> impl Iterator<Item = D
             2 => FileKind::Symlink,
             _ => FileKind::Other,
         };
-        Some(DirEntry { directory: directory.to_string(), name: String::from_utf8_lossy(name).into_owned(), kind })
+        Some(DirEntry {
+            directory: directory.to_string(),
+            name: String::from_utf8_lossy(name).into_owned(),
+            kind,
+        })
     })
 }
 
@@ -383,7 +388,7 @@ fn unpack<'a>(directory: &'a str, mut bytes: &'a [u8]) -> impl Iterator<Item = D
 pub fn read_dir(path: &str) -> Result<ReadDir> {
     let files = files()?;
     let number = files.client.open(&absolute(path)?, open::READ | open::DIRECTORY, 0)?;
-    let handle = Handle { session: files.session.clone(), number, close: true };
+    let handle = Handle { session: files.session.clone(), number, end: End::Close };
     let directory = File { handle, files, shared: false };
     Ok(ReadDir { directory, path: path.to_string(), cookie: Some(0), ready: Default::default() })
 }
@@ -503,7 +508,8 @@ pub fn read(path: &str) -> Result<Vec<u8>> {
 
 /// The whole contents as text.
 pub fn read_to_string(path: &str) -> Result<String> {
-    String::from_utf8(read(path)?).map_err(|_| Error::new(ErrorKind::InvalidData, "the file is not UTF-8 text"))
+    String::from_utf8(read(path)?)
+        .map_err(|_| Error::new(ErrorKind::InvalidData, "the file is not UTF-8 text"))
 }
 
 /// Replaces the whole contents.

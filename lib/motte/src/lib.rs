@@ -8,6 +8,8 @@
 //! | [`thread`], [`sync`], [`time`] | threads, locks, time |
 //! | [`service`] | calling services by name |
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
+//! | [`io`], [`fs`], [`process`], [`terminal`] | streams, files, programs, the terminal, in the shape of `std` |
+//! | [`system`] | components, faults, log, trace, memory: the system itself |
 //! | [`env`] | arguments and environment |
 //! | [`last_words`] | how a panic or an exit reaches the supervisor |
 //!
@@ -21,19 +23,28 @@ extern crate std;
 mod arch;
 mod entry;
 pub mod env;
+pub mod fs;
 pub mod heap;
+pub mod io;
 pub mod kernel;
 pub mod last_words;
 pub mod layout;
 mod logger;
 pub mod memory;
+pub mod pages;
+pub mod process;
 pub mod server;
 pub mod service;
+mod session;
 pub mod slots;
+#[doc(hidden)]
+pub mod standard;
 pub mod start;
 pub mod start_info;
 pub mod sync;
+
 mod tasks;
+pub mod terminal;
 pub mod thread;
 pub mod time;
 

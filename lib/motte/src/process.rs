@@ -14,7 +14,7 @@ use crate::fs::File;
 use crate::io::{self, Error, ErrorKind, Read, Result, Write};
 use crate::kernel::CapSlot;
 use crate::service::Connection;
-use crate::session::{Handle, Session};
+use crate::session::{End, Handle, Session};
 use crate::standard;
 use crate::sync::Mutex;
 
@@ -32,7 +32,10 @@ fn server() -> Result<Arc<Server>> {
         return Ok(server.clone());
     }
     let connection = crate::service::connect("process").map_err(Error::other)?;
-    let new = Arc::new(Server { client: ProcessClient::new(connection.clone()), session: Session::new(connection) });
+    let new = Arc::new(Server {
+        client: ProcessClient::new(connection.clone()),
+        session: Session::new(connection),
+    });
     *server = Some(new.clone());
     Ok(new)
 }
@@ -128,7 +131,7 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
         }
     };
     let (reading, writing) = PipesClient::new(session.client.transport().clone()).create()?;
-    let end = |number| Handle { session: session.clone(), number, close: true };
+    let end = |number| Handle { session: session.clone(), number, end: End::Close };
     Ok((PipeReader(end(reading)), PipeWriter(end(writing))))
 }
 
@@ -206,7 +209,10 @@ impl Command {
         self
     }
     /// Sets variables of its environment.
-    pub fn envs<K: AsRef<str>, V: AsRef<str>>(&mut self, pairs: impl IntoIterator<Item = (K, V)>) -> &mut Self {
+    pub fn envs<K: AsRef<str>, V: AsRef<str>>(
+        &mut self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> &mut Self {
         for (name, value) in pairs {
             self.env(name, value);
         }
@@ -331,7 +337,8 @@ impl Command {
 
     /// The request as the process server reads it ([`SPAWN_MAGIC`]).
     fn request(&self) -> Result<Vec<u8>> {
-        let mut variables: Vec<(String, String)> = if self.clear { Vec::new() } else { crate::env::vars().collect() };
+        let mut variables: Vec<(String, String)> =
+            if self.clear { Vec::new() } else { crate::env::vars().collect() };
         variables.retain(|(name, _)| !self.removed.contains(name));
         for (name, value) in &self.environment {
             variables.retain(|(candidate, _)| candidate != name);
@@ -388,7 +395,12 @@ fn find(program: &str, path: &str) -> Result<String> {
 
 /// The capability that the child gets for a stream. What must stay open until it has it goes into `held`, the parent's end of a
 /// new pipe into `parent`.
-fn child_end(stream: Stdio, index: usize, held: &mut Vec<Handle>, parent: &mut Option<Handle>) -> Result<Cap> {
+fn child_end(
+    stream: Stdio,
+    index: usize,
+    held: &mut Vec<Handle>,
+    parent: &mut Option<Handle>,
+) -> Result<Cap> {
     let own = |index| match standard::stream(index) {
         Some(handle) => handle.duplicate(),
         None => null(index),
@@ -569,13 +581,10 @@ pub fn id() -> u32 {
 
 /// Ends this program. A component that ends itself is a component that stopped: its supervisor is told.
 pub fn exit(status: i32) -> ! {
-    if let Ok(server) = server() {
-        let _ = server.client.exit(status);
-    }
-    crate::last_words::end(status)
+    crate::exit(status)
 }
 
 /// Ends this program as a fault does.
 pub fn abort() -> ! {
-    crate::last_words::abort()
+    panic!("aborted")
 }

@@ -7,7 +7,7 @@ use motte_interfaces::error::IoError;
 use motte_interfaces::stream::{INLINE_BYTES, StreamClient, StreamKind, Whence};
 
 use crate::io::{Result, SeekFrom};
-use crate::memory::shared::SharedMemory;
+use crate::memory::Mapping;
 use crate::service::Connection;
 use crate::sync::Mutex;
 
@@ -24,7 +24,7 @@ enum Buffer {
     /// Not lent yet.
     None,
     /// Lent.
-    Lent(SharedMemory),
+    Lent(Mapping),
     /// The service does not want it, or there is no memory: everything goes in messages.
     Refused,
 }
@@ -35,11 +35,11 @@ impl Session {
     }
 
     /// Works with the lent pages, of at least `size` bytes; `None` if there are none to be had.
-    pub fn with_buffer<R>(&self, size: usize, work: impl FnOnce(&SharedMemory) -> R) -> Option<R> {
+    pub fn with_buffer<R>(&self, size: usize, work: impl FnOnce(&Mapping) -> R) -> Option<R> {
         let mut buffer = self.buffer.lock();
         let large_enough = match &*buffer {
             Buffer::None => false,
-            Buffer::Lent(memory) => memory.size() >= size,
+            Buffer::Lent(memory) => memory.len() >= size,
             Buffer::Refused => return None,
         };
         if !large_enough {
@@ -54,11 +54,10 @@ impl Session {
         }
     }
 
-    fn lend(&self, size: usize) -> Option<SharedMemory> {
-        let memory = SharedMemory::new(size.next_multiple_of(4 * 4096)).ok()?;
-        let frames = memory.frames();
-        for (index, four) in frames.chunks_exact(4).enumerate() {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|at| Cap(four[at].slot()));
+    fn lend(&self, size: usize) -> Option<Mapping> {
+        let memory = Mapping::new(size.div_ceil(4096).next_multiple_of(4)).ok()?;
+        for (index, four) in memory.frames().chunks_exact(4).enumerate() {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| Cap(four[at].0.0));
             self.client.attach(index as u64 * 4, a, b, c, d).ok()?;
         }
         Some(memory)
@@ -77,8 +76,18 @@ impl Session {
 pub(crate) struct Handle {
     pub session: Arc<Session>,
     pub number: u64,
-    /// Handles that the service keeps open for the whole session are not closed.
-    pub close: bool,
+    pub end: End,
+}
+
+/// What becomes of an object when its handle is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is closed.
+    Close,
+    /// It is closed, and the capability that stood for it goes.
+    CloseAndDelete,
+    /// The service keeps it open for the whole session.
+    Keep,
 }
 
 impl Handle {
@@ -88,7 +97,7 @@ impl Handle {
         }
         if into.len() > INLINE_BYTES {
             let read = self.session.with_buffer(BUFFER, |memory| {
-                let length = into.len().min(memory.size());
+                let length = into.len().min(memory.len());
                 let count = self.session.client.read_shared(self.number, 0, length as u64)?;
                 let count = (count as usize).min(length);
                 memory.read(0, &mut into[..count]);
@@ -109,7 +118,7 @@ impl Handle {
     pub fn write(&self, from: &[u8]) -> Result<usize> {
         if from.len() > INLINE_BYTES {
             let written = self.session.with_buffer(BUFFER, |memory| {
-                let length = from.len().min(memory.size());
+                let length = from.len().min(memory.len());
                 memory.write(0, &from[..length]);
                 let count = self.session.client.write_shared(self.number, 0, length as u64)?;
                 Ok((count as usize).min(length))
@@ -146,7 +155,7 @@ impl Handle {
 
     /// The object that a capability stands for; the slot goes with the handle.
     pub fn from_capability(cap: Cap) -> Self {
-        Self { session: Session::new(Connection::from_capability(cap)), number: 0, close: true }
+        Self { session: Session::new(Connection::from(cap)), number: 0, end: End::CloseAndDelete }
     }
 
     /// A second handle to the same object, with the same position.
@@ -157,8 +166,11 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.close {
+        if self.end != End::Keep {
             let _ = self.session.client.close(self.number);
+        }
+        if self.end == End::CloseAndDelete {
+            crate::slots::delete(self.session.client.transport().endpoint().0);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Standard input, output and error. A program gets them from whoever starts it; a component that was given none but may
-//! use the console has that; any other reads nothing and its output is dropped (it says what it has to say through [`mod@crate::logger`]).
+//! use the console has that; any other reads nothing and its output is dropped (it says what it has to say through [`crate::log`]).
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use motte_interfaces::console::{CONSOLE, CONSOLE_ERROR};
 use motte_interfaces::stream::StreamKind;
 
 use crate::io::{Error, ErrorKind, Read, Result, Write};
-use crate::session::{Handle, Session};
+use crate::session::{End, Handle, Session};
 use crate::sync::OnceLock;
 
 /// Exit status of a program whose output nobody reads any more, as shells know it.
@@ -22,11 +22,11 @@ pub(crate) fn stream(index: usize) -> Option<&'static Handle> {
 
 fn open(index: usize) -> Option<Handle> {
     if let Some(slot) = crate::start::capability(["stdin", "stdout", "stderr"][index]) {
-        return Some(Handle::from_capability(Cap(slot)));
+        return Some(Handle::from_capability(Cap(slot.0)));
     }
     let connection = crate::service::connect("console").ok()?;
     let number = if index == 2 { CONSOLE_ERROR } else { CONSOLE };
-    Some(Handle { session: Session::new(connection), number, close: false })
+    Some(Handle { session: Session::new(connection), number, end: End::Keep })
 }
 
 macro_rules! standard_stream {

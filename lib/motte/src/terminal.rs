@@ -4,7 +4,9 @@ use motte_interfaces::Cap;
 use motte_interfaces::console::{ConsoleClient, mode};
 
 use crate::io::{Error, Result};
-use crate::kernel::{Notification, Rights};
+use motte_abi::{ObjectType, Rights};
+
+use crate::kernel::{CapSlot, Notification};
 use crate::process::Child;
 use crate::service::Connection;
 
@@ -45,7 +47,7 @@ const CHILD_ENDED: u64 = 2;
 #[derive(Debug)]
 pub struct InterruptWatch {
     notification: Notification,
-    child_end: crate::kernel::CapSlot,
+    child_end: CapSlot,
 }
 
 /// What [`InterruptWatch::wait`] saw first.
@@ -60,10 +62,11 @@ pub enum Event {
 /// Watches for Ctrl-C.
 pub fn on_interrupt() -> Result<InterruptWatch> {
     let failed = |error| Error::other(error);
-    let notification = crate::memory::new_notification().map_err(failed)?;
-    let [interrupt, child_end] = [crate::slots::allocate().map_err(failed)?, crate::slots::allocate().map_err(failed)?];
-    notification.slot().mint(interrupt, Rights::WRITE, INTERRUPTED).map_err(failed)?;
-    notification.slot().mint(child_end, Rights::WRITE, CHILD_ENDED).map_err(failed)?;
+    let notification = Notification(crate::memory::make(ObjectType::Notification, 0).map_err(failed)?);
+    let [interrupt, child_end] =
+        [crate::slots::allocate().map_err(failed)?, crate::slots::allocate().map_err(failed)?];
+    notification.0.mint(interrupt, Rights::WRITE, INTERRUPTED).map_err(failed)?;
+    notification.0.mint(child_end, Rights::WRITE, CHILD_ENDED).map_err(failed)?;
     console()?.on_interrupt(Cap(interrupt.0))?;
     Ok(InterruptWatch { notification, child_end })
 }
