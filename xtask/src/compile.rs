@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -45,6 +45,14 @@ pub struct System {
     pub boot_image: Builder,
     /// The programs that lie in `/bin`, each with its loadable file and further names.
     pub applications: Vec<Application>,
+}
+
+impl System {
+    /// Where the programs lie as cargo made them, with everything a debugger wants.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        self.kernel.parent().unwrap_or(&self.kernel)
+    }
 }
 
 /// One program of `/bin`.
@@ -90,15 +98,10 @@ struct Diagnostic {
     rendered: Option<String>,
 }
 
-/// Runs cargo once for the kernel and all programs; returns the directory they lie in.
-fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-    let mut command = workspace::cargo();
-    command.args(["build", "--target", TARGET, "--message-format=json", "--bins"]);
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
+/// Has cargo work on the kernel and all programs, for the machine.
+pub fn select(command: &mut Command, workspace: &Workspace) {
+    command.args(["--target", TARGET, "--bins", "--package", KERNEL_PACKAGE]);
     let mut features = vec![format!("{KERNEL_PACKAGE}/machine")];
-    command.args(["--package", KERNEL_PACKAGE]);
     for program in &workspace.programs {
         let feature = format!("{}/program", program.package);
         if !features.contains(&feature) {
@@ -107,6 +110,16 @@ fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
         }
     }
     command.arg("--features").arg(features.join(","));
+}
+
+/// Runs cargo once for the kernel and all programs; returns the directory they lie in.
+fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
+    let mut command = workspace::cargo();
+    command.args(["build", "--message-format=json"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    select(&mut command, workspace);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 
     let count_file = workspace::run_directory().join(format!("build-steps-{}", profile.directory()));

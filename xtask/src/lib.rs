@@ -23,4 +23,6 @@ pub mod process;
 pub mod progress;
 pub mod run;
 pub mod session;
+pub mod test;
+pub mod unsafe_check;
 pub mod workspace;

@@ -1,9 +1,10 @@
 //! `cargo xtask`: the one tool with which Motte is built, run, tested, drawn and measured.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::run;
+use xtask::{disk, run, test, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -30,6 +31,56 @@ enum Command {
         #[arg(long)]
         kernel_log: bool,
     },
+    /// Run every test; closes with the counts of cargo's own runner
+    #[command(after_help = "Example: cargo xtask test --filter pipe")]
+    Test {
+        #[command(flatten)]
+        options: test::Options,
+    },
+    /// Check format, lints and the places of unsafe, then run every test: what CI does
+    #[command(after_help = "Example: cargo xtask check --host-only")]
+    Check {
+        #[command(flatten)]
+        options: test::CheckOptions,
+    },
+    /// List where `unsafe` occurs; fail where it may not
+    #[command(after_help = "Example: cargo xtask unsafe")]
+    Unsafe,
+    /// Draw the components and what connects them, as SVG
+    #[command(after_help = "Example: cargo xtask graph --out system.svg")]
+    Graph {
+        /// File to write (default: standard output)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// System manifest (default: system/default.toml)
+        #[arg(long, value_name = "FILE")]
+        system: Option<PathBuf>,
+    },
+    /// Make a disk image with an ext4 file system from rootfs/ and the programs
+    #[command(after_help = "Example: cargo xtask image --out disk.img --size 1G")]
+    Image {
+        /// File to write
+        #[arg(long, value_name = "IMG")]
+        out: PathBuf,
+        /// Size of the disk
+        #[arg(long, default_value = "512M", value_parser = disk::parse_size)]
+        size: u64,
+        /// Folder with the files to put on it
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::root().join("rootfs"), hide_default_value = true)]
+        files: PathBuf,
+        /// Replace the file if it exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Boot the system and wait for a debugger before the first instruction
+    #[command(after_help = "Example: cargo xtask debug --port 1234")]
+    Debug {
+        #[command(flatten)]
+        options: run::Options,
+        /// Port of 127.0.0.1 the debugger connects to
+        #[arg(long, default_value_t = 1234)]
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
@@ -49,5 +100,11 @@ fn execute(command: Command) -> anyhow::Result<u8> {
             Some(commands) => run::commands(&options, &commands, timeout, kernel_log),
             None => run::interactive(&options, kernel_log),
         },
+        Command::Test { options } => test::run(&options).map(|()| 0),
+        Command::Check { options } => test::check(&options).map(|()| 0),
+        Command::Unsafe => unsafe_check::check().map(|()| 0),
+        Command::Graph { out, system } => test::graph(out.as_deref(), system.as_deref()).map(|()| 0),
+        Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
+        Command::Debug { options, port } => run::debug(&options, port),
     }
 }

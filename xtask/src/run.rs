@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use crate::compile::{self, Profile, System};
 use crate::disk::{self, Access, LockedDisk};
@@ -151,6 +151,37 @@ pub fn commands(options: &Options, commands: &str, timeout: Option<u64>, kernel_
             Ok(TIMED_OUT)
         }
     }
+}
+
+/// Boots at the terminal with a debugger's port open, stopped before the first instruction.
+pub fn debug(options: &Options, port: u16) -> Result<u8> {
+    let system = options.build()?;
+    let disk = options.open_disk(&system)?;
+    let hardware = Hardware { debugger: Some(port), ..options.hardware() };
+    eprintln!("motte: the machine waits; in another terminal, type:");
+    eprintln!("  gdb {} -ex 'target remote 127.0.0.1:{port}'", system.kernel.display());
+    eprintln!("  then for a program's functions too: add-symbol-file {}/NAME", system.programs().display());
+    let _terminal = TerminalGuard::remember();
+    let ending = Machine::start(&system, &hardware, disk, Console::Terminal, None)?.wait()?;
+    report(&ending, false);
+    Ok(ending.exit_code())
+}
+
+/// Makes a disk image from a folder and the programs.
+pub fn image(out: &Path, size: u64, files: &Path, force: bool) -> Result<()> {
+    if out.exists() && !force {
+        bail!("{} exists; to replace it, add --force", out.display());
+    }
+    prepare::tools(&[Tool::MakeFileSystem])?;
+    let system = compile::system(Profile::Release, &manifest::default_path())?;
+    if out.exists() {
+        // Not while a machine uses it.
+        drop(disk::open(out, Access::Write)?);
+        std::fs::remove_file(out).with_context(|| format!("{} could not be replaced", out.display()))?;
+    }
+    disk::create(out, size, files, &system.applications)?;
+    eprintln!("motte: made {}; boot from it with: cargo xtask run --disk {}", out.display(), out.display());
+    Ok(())
 }
 
 /// Copies what the machine sends until it ends, piece by piece as it comes.
