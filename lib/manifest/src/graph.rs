@@ -41,6 +41,8 @@ struct Place {
     x: f64,
     /// The upper edge of the box, below its tabs.
     y: f64,
+    /// The lower edge of the whole row, devices included: arrows turn only below it.
+    row_end: f64,
 }
 
 /// One arrow.
@@ -49,7 +51,8 @@ struct Arrow {
     to: usize,
     service: String,
     optional: bool,
-    bends: Vec<(f64, f64)>,
+    /// The places where it passes between two boxes.
+    bends: Vec<Place>,
 }
 
 /// Draws the manifest as an SVG document.
@@ -135,21 +138,22 @@ fn lay_out_group(
     let widths: Vec<_> = members.iter().map(|_| BOX_WIDTH).collect();
     let laid = layout(&widths, &edges);
     let rows = laid.layer.iter().max().map_or(0, |last| last + 1);
-    let mut tops = Vec::with_capacity(rows + 1);
+    let mut spans = Vec::with_capacity(rows);
     let mut y = HEAD + 16.0 + TAB;
     for row in 0..rows {
-        tops.push(y);
         let in_row = members.iter().zip(&laid.layer).filter(|(_, layer)| **layer == row);
         let devices = in_row.map(|(&member, _)| devices(&components[member]).len()).max().unwrap_or(0);
-        y += BOX_HEIGHT + DEVICE * devices as f64 + if row + 1 < rows { ROW_GAP } else { PADDING };
+        let row_end = y + BOX_HEIGHT + DEVICE * devices as f64;
+        spans.push((y, row_end));
+        y = row_end + if row + 1 < rows { ROW_GAP } else { PADDING };
     }
+    let place = |x: f64, row: usize| Place { x: left + PADDING + x, y: spans[row].0, row_end: spans[row].1 };
     for (number, &member) in members.iter().enumerate() {
-        places[member] = Place { x: left + PADDING + laid.x[number], y: tops[laid.layer[number]] };
+        places[member] = place(laid.x[number], laid.layer[number]);
     }
     for ((number, (from, _)), bends) in inside.iter().zip(&laid.bends) {
         let first = laid.layer[*from] + 1;
-        let point = |(step, x): (usize, &f64)| (left + PADDING + x, tops[first + step] + BOX_HEIGHT / 2.0);
-        arrows[*number].bends = bends.iter().enumerate().map(point).collect();
+        arrows[*number].bends = bends.iter().enumerate().map(|(step, &x)| place(x, first + step)).collect();
     }
     (laid.width + 2.0 * PADDING, y)
 }
@@ -242,23 +246,23 @@ fn draw_arrow(out: &mut String, arrow: &Arrow, components: &[Component], places:
     let (tab_x, tab_width) = tab(&components[arrow.to], number, to);
     let end_y = to.y - TAB - 1.0;
     // Arrows leave and arrive a little apart, on the side they come from.
-    let next_x = arrow.bends.first().map_or(to.x, |bend| bend.0);
-    let last_x = arrow.bends.last().map_or(from.x, |bend| bend.0);
+    let next_x = arrow.bends.first().map_or(to.x, |bend| bend.x);
+    let last_x = arrow.bends.last().map_or(from.x, |bend| bend.x);
     let start_x = from.x + ((next_x - from.x) * 0.25).clamp(-BOX_WIDTH * 0.42, BOX_WIDTH * 0.42);
     let end_x = tab_x + ((last_x - tab_x) * 0.12).clamp(-tab_width * 0.4, tab_width * 0.4);
     let start_y = from.y + BOX_HEIGHT + DEVICE * devices(&components[arrow.from]).len() as f64;
-    let mut points = vec![(start_x, start_y)];
-    for &(x, y) in &arrow.bends {
-        points.push((x, y - BOX_HEIGHT / 2.0 - TAB));
-        points.push((x, y + BOX_HEIGHT / 2.0));
+    let mut path = format!("M{start_x:.1} {start_y:.1} V{:.1}", from.row_end);
+    let (mut x, mut y) = (start_x, from.row_end);
+    let mut curve = |to_x: f64, to_y: f64, straight_to: f64| {
+        let middle = (to_y - y) / 2.0;
+        let _ = write!(path, " C{x:.1} {:.1} {to_x:.1} {:.1} {to_x:.1} {to_y:.1}", y + middle, to_y - middle);
+        let _ = write!(path, " V{straight_to:.1}");
+        (x, y) = (to_x, straight_to);
+    };
+    for bend in &arrow.bends {
+        curve(bend.x, bend.y - TAB, bend.row_end);
     }
-    points.push((end_x, end_y));
-    let mut path = format!("M{start_x:.1} {start_y:.1}");
-    for pair in points.windows(2) {
-        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-        let middle = (y1 - y0) / 2.0;
-        let _ = write!(path, " C{x0:.1} {:.1} {x1:.1} {:.1} {x1:.1} {y1:.1}", y0 + middle, y1 - middle);
-    }
+    curve(end_x, end_y - 6.0, end_y);
     let class = if arrow.optional { "arrow optional" } else { "arrow" };
     let _ = writeln!(
         out,
@@ -315,7 +319,7 @@ fn total(components: &[Component]) -> String {
 
 fn bytes(bytes: u64) -> String {
     match bytes {
-        _ if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ if bytes > 1 << 20 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
         _ => format!("{} KiB", bytes >> 10),
     }

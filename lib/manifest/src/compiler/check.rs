@@ -265,8 +265,8 @@ fn check_cycles(
         uses[index].iter().filter(|used| !used.optional).filter_map(|used| used.provider.map(usize::from))
     };
     let mut reported: BTreeSet<BTreeSet<usize>> = BTreeSet::new();
-    for from in 0..drafts.len() {
-        for on in &depends[from] {
+    for (from, dependencies) in depends.iter().enumerate() {
+        for on in dependencies {
             let (path, how) = match shortest_path(on.value, from, drafts.len(), depends_on) {
                 Some(path) => (path, "depend on one another in a circle"),
                 None => match shortest_path(on.value, from, drafts.len(), |at| {
