@@ -293,7 +293,7 @@ impl Shell {
                 let fed = if bytes.len() > sys::PIPE_CAPACITY && all_run_apart {
                     sys::pipe().map(|(reader, writer)| {
                         pending = Some((writer, bytes));
-                        Stream::Reader(Rc::new(reader))
+                        Stream::reader(reader)
                     })
                 } else {
                     Stream::feed(&bytes, sys::process_id())
@@ -303,9 +303,9 @@ impl Shell {
             }
             let pipe = sys::pipe();
             let (reader, writer) = self.piped(pipe)?;
-            let output = Stream::Writer(Rc::new(writer));
+            let output = Stream::writer(writer);
             stages.push(self.start_stage(command, input.take(), Some(output), captures)?);
-            input = Some(Stream::Reader(Rc::new(reader)));
+            input = Some(Stream::reader(reader));
         }
         Ok((stages, input.unwrap_or(Stream::Null), pending))
     }

@@ -126,6 +126,9 @@ pub fn run() -> i32 {
 /// Runs the commands; also says whether the system is to end.
 fn main(shell: &mut Shell, parsed: Arguments, first: bool) -> (i32, bool) {
     let then_shutdown = parsed.then_shutdown || (first && shell.interactive);
+    if parsed.then_shutdown && parsed.commands.is_some() {
+        sys::set_batch();
+    }
     if first || parsed.then_shutdown {
         prepare_session(shell);
     }

@@ -19,9 +19,9 @@ pub enum Stream {
     /// An open file; copies share its position.
     File(Rc<File>),
     /// A pipe's reading end.
-    Reader(Rc<PipeReader>),
+    Reader(Rc<RefCell<PipeReader>>),
     /// A pipe's writing end.
-    Writer(Rc<PipeWriter>),
+    Writer(Rc<RefCell<PipeWriter>>),
     /// Memory: a command substitution's output.
     Capture(Rc<RefCell<Vec<u8>>>),
     /// Nothing: reads as empty, takes everything.
@@ -29,6 +29,16 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// A pipe's reading end as a stream.
+    pub fn reader(reader: PipeReader) -> Stream {
+        Stream::Reader(Rc::new(RefCell::new(reader)))
+    }
+
+    /// A pipe's writing end as a stream.
+    pub fn writer(writer: PipeWriter) -> Stream {
+        Stream::Writer(Rc::new(RefCell::new(writer)))
+    }
+
     /// A stream that reads as `content`, without anybody who has to write it meanwhile.
     pub fn feed(content: &[u8], process: u32) -> io::Result<Stream> {
         if content.is_empty() {
@@ -37,7 +47,7 @@ impl Stream {
         if content.len() <= sys::PIPE_CAPACITY {
             let (reader, mut writer) = sys::pipe()?;
             writer.write_all(content)?;
-            return Ok(Stream::Reader(Rc::new(reader)));
+            return Ok(Stream::reader(reader));
         }
         let path = alloc::format!("/tmp/.sh-{process}");
         let mut file = sys::open_write(&path, false)?;
@@ -53,8 +63,8 @@ impl Stream {
         Ok(match self {
             Stream::Own(fd) => sys::inherit(*fd),
             Stream::File(file) => file.try_clone()?.into(),
-            Stream::Reader(reader) => reader.try_clone()?.into(),
-            Stream::Writer(writer) => writer.try_clone()?.into(),
+            Stream::Reader(reader) => reader.borrow().try_clone()?.into(),
+            Stream::Writer(writer) => writer.borrow().try_clone()?.into(),
             Stream::Capture(_) | Stream::Null => Stdio::null(),
         })
     }
@@ -64,7 +74,7 @@ impl Stream {
         match self {
             Stream::Own(_) => sys::read_stdin(buffer),
             Stream::File(file) => (&**file).read(buffer),
-            Stream::Reader(reader) => (&**reader).read(buffer),
+            Stream::Reader(reader) => reader.borrow_mut().read(buffer),
             Stream::Null | Stream::Capture(_) => Ok(0),
             Stream::Writer(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
@@ -107,7 +117,7 @@ impl Stream {
         match self {
             Stream::Own(fd) => sys::write_out(*fd, bytes),
             Stream::File(file) => (&**file).write_all(bytes),
-            Stream::Writer(writer) => (&**writer).write_all(bytes),
+            Stream::Writer(writer) => writer.borrow_mut().write_all(bytes),
             Stream::Capture(memory) => {
                 memory.borrow_mut().extend_from_slice(bytes);
                 Ok(())

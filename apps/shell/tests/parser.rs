@@ -55,8 +55,8 @@ fn command() -> impl Strategy<Value = String> {
             (word.clone(), list.clone()).prop_map(|(w, a)| format!("for i in {w} {w}; do {a}; done")),
             (word.clone(), list.clone()).prop_map(|(w, a)| format!("case {w} in ({w}|b) {a};; *) ;; esac")),
             list.clone().prop_map(|a| format!("f() {{ {a}; }}")),
-            list.clone().prop_map(|a| format!("x=$({a}) echo \"$({a})\"")),
-            (word.clone(), inner.clone())
+            list.clone().prop_map(|a| format!("x=$( {a}) echo \"$( {a})\"")),
+            (word.clone(), inner.clone().prop_filter("one line", |a| !a.contains('\n')))
                 .prop_map(|(w, a)| format!("cat <<E {w} && {a}\nbody $x \\$ `a` \" '\nE\n:")),
         ]
     })

@@ -243,6 +243,9 @@ pub fn set_raw(raw: bool) {
     let _ = std::process::Command::new("stty").arg(mode).stderr(Stdio::null()).status();
 }
 
+/// Prepares the console for commands without a person: nothing to read, nothing changed on its way.
+pub fn set_batch() {}
+
 /// Columns and rows of the terminal.
 pub fn terminal_size() -> (usize, usize) {
     let get = |name: &str| std::env::var(name).ok().and_then(|value| value.to_string().parse().ok());

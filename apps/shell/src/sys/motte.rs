@@ -109,6 +109,8 @@ pub fn exit(status: i32) -> ! {
 
 /// Ends the whole system.
 pub fn shutdown(status: u8) -> ! {
+    // What was printed last must get out; without a console there is nothing to wait for.
+    let _ = motte::terminal::drain();
     motte::system::shutdown(status)
 }
 
@@ -134,7 +136,7 @@ pub fn spawn(request: Spawn<'_>) -> io::Result<Child> {
 fn ended(status: motte::process::ExitStatus) -> Ended {
     match status.code() {
         Some(code) => Ended::Code(code),
-        None if status.crashed() => Ended::Crashed(11),
+        None if status.fault().is_some() => Ended::Crashed(11),
         None => Ended::Killed(9),
     }
 }
@@ -150,22 +152,28 @@ pub fn try_wait(child: &mut Child) -> io::Result<Option<Ended>> {
 }
 
 /// Watches for Ctrl-C.
-pub struct Interrupts(motte::terminal::InterruptWatch);
+pub struct Interrupts(Option<motte::terminal::InterruptWatch>);
 
 impl Interrupts {
     /// Begins to watch.
     pub fn new() -> Interrupts {
-        Interrupts(motte::terminal::on_interrupt())
+        // Without a console nobody can type Ctrl-C.
+        Interrupts(motte::terminal::on_interrupt().ok())
     }
 
     /// Whether Ctrl-C was typed since the last question.
     pub fn poll(&mut self) -> bool {
-        self.0.poll()
+        self.0.as_mut().is_some_and(|watch| watch.poll())
     }
 
     /// Waits for a child's end; `None` when Ctrl-C comes first.
     pub fn wait(&mut self, child: &mut Child) -> io::Result<Option<Ended>> {
-        Ok(self.0.wait(child)?.map(ended))
+        if let Some(watch) = &mut self.0
+            && watch.wait(child)? == motte::terminal::Event::Interrupted
+        {
+            return Ok(None);
+        }
+        wait(child).map(Some)
     }
 }
 
@@ -243,8 +251,14 @@ pub fn set_raw(raw: bool) {
     let _ = motte::terminal::set_raw(raw);
 }
 
+/// Prepares the console for commands without a person: nothing to read, nothing changed on its way.
+pub fn set_batch() {
+    // Without a console there is nothing to prepare.
+    let _ = motte::terminal::set_batch();
+}
+
 /// Columns and rows of the terminal.
 pub fn terminal_size() -> (usize, usize) {
-    let (columns, rows) = motte::terminal::size();
+    let (columns, rows) = motte::terminal::size().unwrap_or((80, 24));
     (usize::from(columns), usize::from(rows))
 }
