@@ -255,6 +255,10 @@ impl Ext4 {
             ..InodeMetadataUpdate::default()
         };
         self.node(number)?;
+        if change.permissions.is_some_and(|bits| bits & 0o6000 != 0) {
+            // Placing data takes these bits away, as a write should; it must not take them away later.
+            self.settle(number)?;
+        }
         let info = self.core.update_inode_metadata(inode(number)?, update)?;
         let node = self.node(number)?;
         if let Some(modified) = change.modified {
