@@ -188,6 +188,11 @@ impl Server {
         Self::new(Endpoint::at(slot))
     }
 
+    /// The endpoint that it receives on.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
     /// Those who wait for deferred answers.
     pub fn replies(&self) -> Replies {
         self.replies.clone()
