@@ -90,7 +90,7 @@ impl Editor {
             last_was_tab: false,
             keys: Keys::default(),
         };
-        editor.refresh(out);
+        editor.draw(out);
         editor
     }
 
@@ -115,14 +115,12 @@ impl Editor {
         let length = self.line.len();
         match key {
             Key::Enter => {
-                self.cursor = length;
-                self.refresh(out);
+                self.go_to_end(out);
                 out.extend_from_slice(b"\r\n");
                 return Event::Line(self.text());
             }
             Key::Ctrl('c') => {
-                self.cursor = length;
-                self.refresh(out);
+                self.go_to_end(out);
                 out.extend_from_slice(b"^C\r\n");
                 return Event::Interrupt;
             }
@@ -347,6 +345,19 @@ impl Editor {
             out.extend_from_slice(format!("\x1b[{}A", self.row).as_bytes());
         }
         out.extend_from_slice(b"\r\x1b[J");
+        self.draw(out);
+    }
+
+    /// Before the line is left behind, so that what follows stands below it.
+    fn go_to_end(&mut self, out: &mut Vec<u8>) {
+        if self.cursor < self.line.len() {
+            self.cursor = self.line.len();
+            self.refresh(out);
+        }
+    }
+
+    /// Draws from the prompt's place on.
+    fn draw(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.shown_prompt().as_bytes());
         for c in &self.line {
             if c.is_control() {
@@ -361,6 +372,10 @@ impl Editor {
             out.extend_from_slice(b" \r\x1b[K");
         }
         let at = self.width_to(self.cursor);
+        self.row = at / self.columns;
+        if at == end {
+            return;
+        }
         let up = end / self.columns - at / self.columns;
         if up > 0 {
             out.extend_from_slice(format!("\x1b[{up}A").as_bytes());
@@ -370,7 +385,6 @@ impl Editor {
         if column > 0 {
             out.extend_from_slice(format!("\x1b[{column}C").as_bytes());
         }
-        self.row = at / self.columns;
     }
 }
 

@@ -13,9 +13,6 @@ use crate::shell::{Flow, Outcome, Shell, Variable};
 use crate::stream::Stream;
 use crate::sys;
 
-/// How deep commands, functions and substitutions may run inside each other.
-const MAX_DEPTH: u32 = 1000;
-
 impl Shell {
     /// Runs all commands in `text`, line by line, so that an error behind them does not keep the first
     /// from running.
@@ -100,11 +97,10 @@ impl Shell {
 
     /// Runs one command in this shell.
     pub fn run_command(&mut self, command: &Command) -> Outcome {
-        if self.depth >= MAX_DEPTH {
+        if self.stack.is_exhausted() {
             return self.fail("commands and functions are nested too deeply");
         }
-        self.depth += 1;
-        let result = match command {
+        match command {
             Command::Simple(simple) => self.simple(simple),
             Command::Function { name, body } => {
                 self.state.functions.insert(name.clone(), Rc::clone(body));
@@ -121,9 +117,7 @@ impl Shell {
                 self.state.streams = saved;
                 result
             }
-        };
-        self.depth -= 1;
-        result
+        }
     }
 
     fn compound(&mut self, compound: &Compound) -> Outcome {
@@ -199,7 +193,7 @@ impl Shell {
     /// Runs something in a copy of the shell, in this process: whatever it changes is undone.
     pub fn in_subshell(&mut self, run: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
         let saved = self.state.clone();
-        let was = (self.is_subshell, self.last_background, self.depth);
+        let was = (self.is_subshell, self.last_background);
         self.is_subshell = true;
         self.state.traps.clear();
         self.state.loops = 0;
@@ -210,7 +204,7 @@ impl Shell {
             let _ = sys::set_current_dir(&saved.directory);
         }
         self.state = saved;
-        (self.is_subshell, self.last_background, self.depth) = was;
+        (self.is_subshell, self.last_background) = was;
         result
     }
 

@@ -64,7 +64,12 @@ impl Shell {
         let mut captures = Captures::default();
         let stage = self.start_program(simple, fields, &mut captures)?;
         self.collect(captures)?;
-        self.wait_for(Vec::from([stage]))
+        let result = self.wait_for(Vec::from([stage]));
+        if self.interrupts.is_some() && fields[0].rsplit('/').next() == Some("sh") {
+            // Another shell at the console took Ctrl-C over.
+            self.interrupts = Some(sys::Interrupts::new());
+        }
+        result
     }
 
     fn collect(&mut self, captures: Captures) -> Outcome<()> {

@@ -117,8 +117,45 @@ pub struct Shell {
     pub substitution_status: Option<i32>,
     /// The program that runs pipeline stages which are not programs.
     pub shell_program: String,
-    /// How many expansions and commands are nested at this moment.
-    pub depth: u32,
+    /// How much stack is left for commands inside commands.
+    pub stack: StackGauge,
+}
+
+/// Measures the stack that nested commands use, so that endless recursion is an error and not a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct StackGauge {
+    base: usize,
+    most: usize,
+}
+
+/// What the parser, expansions and builtins need below the innermost command.
+const STACK_RESERVE: usize = 96 * 1024;
+
+impl StackGauge {
+    /// Measures from the caller's place on.
+    #[inline(never)]
+    pub fn new() -> StackGauge {
+        let size = sys::stack_size();
+        StackGauge { base: here(), most: size - STACK_RESERVE.min(size / 2) }
+    }
+
+    /// Whether no further command may be nested.
+    pub fn is_exhausted(&self) -> bool {
+        self.base.abs_diff(here()) > self.most
+    }
+}
+
+impl Default for StackGauge {
+    fn default() -> StackGauge {
+        StackGauge::new()
+    }
+}
+
+/// About where the stack ends at this moment.
+#[inline(never)]
+fn here() -> usize {
+    let marker = 0u8;
+    core::ptr::from_ref(core::hint::black_box(&marker)).addr()
 }
 
 impl Shell {
@@ -158,7 +195,7 @@ impl Shell {
             found: BTreeMap::new(),
             substitution_status: None,
             shell_program: "/bin/sh".into(),
-            depth: 0,
+            stack: StackGauge::new(),
         };
         for (name, value) in
             [("IFS", " \t\n"), ("PS1", "\\w \\$ "), ("PS2", "> "), ("PS4", "+ "), ("OPTIND", "1")]

@@ -108,6 +108,12 @@ pub fn process_id() -> u32 {
     std::process::id()
 }
 
+/// Bytes of the stack that the shell runs on.
+pub fn stack_size() -> usize {
+    // What test threads have.
+    2 * 1024 * 1024
+}
+
 /// Ends this process.
 pub fn exit(status: i32) -> ! {
     std::process::exit(status)

@@ -102,6 +102,14 @@ pub fn process_id() -> u32 {
     motte::process::id()
 }
 
+/// Bytes of the stack that the shell runs on.
+pub fn stack_size() -> usize {
+    match motte::start::header().stack {
+        0 => 128 * 1024,
+        bytes => bytes as usize,
+    }
+}
+
 /// Ends this process.
 pub fn exit(status: i32) -> ! {
     motte::process::exit(status)
