@@ -1,2 +1,27 @@
-//! Placeholder.
+//! Starts components and programs: from an ELF image to a thread that runs in an address space of its own.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`elf`] | reads and checks executables |
+//! | [`image`] | a program ready to be started often: its read-only pages are shared, the others copied |
+//! | [`load`] | makes address space, table, thread; maps; starts |
+//! | [`system`] | which slots of the supervisor's table hold what, as init fills them |
+//!
+//! Everything that a started program needs is paid from one Untyped: revoking that takes all of it back.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod elf;
+pub mod image;
+pub mod load;
+mod scratch;
+pub mod system;
+
+pub use elf::{Elf, ElfError};
+pub use image::Image;
+pub use load::{Grant, LoadError, Places, Program, Source, load};
+pub use scratch::Window;
