@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{Location, Status, Vfs};
 use crate::{
     error::{Error, Result},
-    filesystem::{AttributeChange, DIRECTORY_START, DirectoryEntry, Kind, ReadAhead},
+    filesystem::{AttributeChange, DirectoryEntry, Kind, ReadAhead},
     memory::{Input, Output},
 };
 
@@ -326,7 +326,7 @@ impl Vfs {
         let at = position.unwrap_or(description.position);
         let entries = self.file_system(location.mount)?.list(location.node, at, most)?;
         if position.is_none() {
-            let next = entries.last().map_or(at.max(DIRECTORY_START), |entry| entry.next);
+            let next = entries.last().map_or(at, |entry| entry.next);
             self.description(client, handle)?.position = next;
         }
         Ok(entries)

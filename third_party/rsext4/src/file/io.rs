@@ -1856,7 +1856,11 @@ fn read_symlink_target<B: BlockIo>(
     inode_num: InodeNumber,
     inode: &mut Ext4Inode,
 ) -> Ext4Result<Vec<u8>> {
-    let size = inode.size() as usize;
+    // A target fills at most one block; more is damage, not a length to allocate.
+    let size = usize::try_from(inode.size())
+        .ok()
+        .filter(|size| *size <= fs.block_size())
+        .ok_or_else(|| Ext4Error::corrupted().with_operation("symlink:size"))?;
     if size == 0 {
         return Ok(Vec::new());
     }
