@@ -1,0 +1,3 @@
+//! The process server as a component.
+#![no_std]
+#![no_main]

@@ -1,0 +1,320 @@
+//! The table of programs, and requests about them.
+//!
+//! What survives a restart of this service: nothing. Every program is paid from its memory, so all end with it; their parents' waits end in an
+//! error.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use motte_interfaces::error::IoError;
+use motte_interfaces::process::{ExitStatus, Process, ProcessInfo};
+use motte_interfaces::stream::{SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
+
+use crate::request::{self, Request};
+
+/// What a program started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The most memory that it may use.
+    pub memory_limit: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub started_ns: u64,
+}
+
+/// What the machine is to do with a program that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its threads wait in their fault or exit already.
+    Ended,
+    /// It runs and is to be stopped first.
+    Stop,
+}
+
+/// What the server needs of the machine. Programs are named by their number.
+pub trait Machine {
+    /// Loads and starts a program with its three standard streams, which are the machine's from here on, also when it fails. `parent` is
+    /// the badge of whoever starts it.
+    fn start(
+        &mut self,
+        id: u32,
+        parent: u64,
+        request: &Request,
+        streams: [Cap; 3],
+    ) -> Result<Started, IoError>;
+    /// Takes everything back from a program: its streams are closed, the services it used are told, its memory is revoked.
+    fn end(&mut self, id: u32, how: Ending);
+    /// Bytes of memory that it uses, and nanoseconds it ran.
+    fn usage(&self, id: u32) -> (u64, u64);
+    /// Whether it waits for something now.
+    fn is_waiting(&self, id: u32) -> bool;
+    /// Signals a notification, and gives up the capability.
+    fn signal(&mut self, notification: Cap);
+}
+
+struct Running {
+    parent: u64,
+    name: String,
+    command: String,
+    started: Started,
+}
+
+/// One that ended and whose parent has not asked yet.
+struct Ended {
+    parent: u64,
+    status: ExitStatus,
+}
+
+/// The most programs at a time, and the most ends that are remembered.
+const LIMIT: usize = 256;
+
+/// The longest command that is shown.
+const COMMAND: usize = 160;
+
+/// The service. `R` answers callers, `S` has the shared pages.
+pub struct ProcessServer<R, S, M> {
+    replier: R,
+    shared: S,
+    machine: M,
+    running: BTreeMap<u32, Running>,
+    ended: BTreeMap<u32, Ended>,
+    waiting: Vec<(u32, Responder<ExitStatus, IoError>)>,
+    watches: Vec<(u32, Cap)>,
+    next: u32,
+}
+
+impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
+    /// A server without programs.
+    pub fn new(replier: R, shared: S, machine: M) -> Self {
+        Self {
+            replier,
+            shared,
+            machine,
+            running: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            waiting: Vec::new(),
+            watches: Vec::new(),
+            next: 1,
+        }
+    }
+
+    /// The machine.
+    pub fn machine(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// The name of a program that runs.
+    pub fn name(&self, id: u32) -> Option<&str> {
+        self.running.get(&id).map(|running| running.name.as_str())
+    }
+
+    /// A program has ended: everything is taken back from it, and those who wait are told.
+    pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
+        let Some(running) = self.running.remove(&id) else { return };
+        self.machine.end(id, how);
+        self.shared.detach(badge::FIRST_PROGRAM + u64::from(id));
+        let mut told = false;
+        for (waited, responder) in core::mem::take(&mut self.waiting) {
+            if waited == id {
+                responder.answer(&mut self.replier, Ok(status));
+                told = true;
+            } else {
+                self.waiting.push((waited, responder));
+            }
+        }
+        for (watched, notification) in core::mem::take(&mut self.watches) {
+            if watched == id {
+                self.machine.signal(notification);
+            } else {
+                self.watches.push((watched, notification));
+            }
+        }
+        if !told {
+            if self.ended.len() == LIMIT {
+                self.ended.pop_first();
+            }
+            self.ended.insert(id, Ended { parent: running.parent, status });
+        }
+    }
+
+    /// The program that a badge names, if it names one.
+    fn program(sender: &Sender) -> u32 {
+        let client = badge::client(sender.badge);
+        u32::try_from(client.saturating_sub(badge::FIRST_PROGRAM)).unwrap_or(0)
+    }
+
+    fn begin(&mut self, sender: &Sender, length: u64, streams: [Cap; 3]) -> Result<u32, IoError> {
+        if length > request::LONGEST {
+            return Err(IoError::InvalidInput);
+        }
+        if self.running.len() >= LIMIT {
+            return Err(IoError::OutOfMemory);
+        }
+        let mut bytes = vec![0; length as usize];
+        self.shared.read(sender.badge, 0, &mut bytes)?;
+        let request = request::parse(&bytes)?;
+        let id = self.next;
+        let started = self.machine.start(id, sender.badge, &request, streams)?;
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_string();
+        let mut command = request.arguments.join(" ");
+        let cut =
+            (0..=COMMAND.min(command.len())).rev().find(|&at| command.is_char_boundary(at)).unwrap_or(0);
+        command.truncate(cut);
+        // A multi-call program is known by the name it was called by.
+        let called = request.arguments[0].rsplit('/').next().unwrap_or_default();
+        let name = if called.is_empty() { name } else { called.to_string() };
+        self.running.insert(id, Running { parent: sender.badge, name, command, started });
+        Ok(id)
+    }
+
+    /// Who may look at or end a program: its parent, and every component. A program does not touch what others started.
+    fn may_control(sender: &Sender, parent: u64) -> bool {
+        badge::client(sender.badge) < badge::FIRST_PROGRAM
+            || badge::client(parent) == badge::client(sender.badge)
+    }
+}
+
+impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> {
+    fn spawn(
+        &mut self,
+        sender: &Sender,
+        length: u64,
+        input: Cap,
+        output: Cap,
+        error: Cap,
+    ) -> Result<u32, IoError> {
+        self.begin(sender, length, [input, output, error])
+    }
+
+    fn wait(&mut self, sender: &Sender, id: u32, responder: Responder<ExitStatus, IoError>) {
+        match self.try_wait(sender, id) {
+            Ok(None) => self.waiting.push((id, responder)),
+            Ok(Some(status)) => responder.answer(&mut self.replier, Ok(status)),
+            Err(error) => responder.answer(&mut self.replier, Err(error)),
+        }
+    }
+
+    fn on_end(&mut self, sender: &Sender, id: u32, notification: Cap) -> Result<(), IoError> {
+        let known = self
+            .running
+            .get(&id)
+            .map(|running| running.parent)
+            .or(self.ended.get(&id).map(|ended| ended.parent));
+        match known {
+            Some(parent) if Self::may_control(sender, parent) => {}
+            _ => return Err(IoError::NoSuchProcess),
+        }
+        if self.running.contains_key(&id) {
+            self.watches.push((id, notification));
+        } else {
+            self.machine.signal(notification);
+        }
+        Ok(())
+    }
+
+    fn try_wait(&mut self, sender: &Sender, id: u32) -> Result<Option<ExitStatus>, IoError> {
+        if let Some(running) = self.running.get(&id)
+            && Self::may_control(sender, running.parent)
+        {
+            return Ok(None);
+        }
+        match self.ended.get(&id) {
+            Some(ended) if Self::may_control(sender, ended.parent) => {
+                let status = ended.status;
+                self.ended.remove(&id);
+                Ok(Some(status))
+            }
+            _ => Err(IoError::NoSuchProcess),
+        }
+    }
+
+    fn kill(&mut self, _: &Sender, id: u32) -> Result<(), IoError> {
+        // Who was given this service may end programs: they are all one user's.
+        if !self.running.contains_key(&id) {
+            return Err(IoError::NoSuchProcess);
+        }
+        self.ended(id, ExitStatus::Killed, Ending::Stop);
+        Ok(())
+    }
+
+    fn list(&mut self, _: &Sender, first: u32) -> Result<Vec<ProcessInfo>, IoError> {
+        let mut room = 100;
+        let mut page = Vec::new();
+        for (&id, running) in self.running.range(first..) {
+            let words = 14 + running.name.len().div_ceil(8) + running.command.len().div_ceil(8);
+            if words > room {
+                break;
+            }
+            room -= words;
+            let (memory, cpu_ns) = self.machine.usage(id);
+            let parent = Self::program(&Sender { badge: running.parent });
+            page.push(ProcessInfo {
+                id,
+                parent,
+                name: running.name.clone(),
+                state: if self.machine.is_waiting(id) { "waiting" } else { "running" }.to_string(),
+                memory,
+                memory_limit: running.started.memory_limit,
+                cpu_ns,
+                started_ns: running.started.started_ns,
+                command: running.command.clone(),
+            });
+        }
+        Ok(page)
+    }
+
+    fn own_id(&mut self, sender: &Sender) -> Result<u32, IoError> {
+        Ok(Self::program(sender))
+    }
+}
+
+impl<R: Replier, S: SharedPages, M: Machine> Stream for ProcessServer<R, S, M> {
+    fn attach(&mut self, sender: &Sender, first: u64, a: Cap, b: Cap, c: Cap, d: Cap) -> Result<(), IoError> {
+        self.shared.attach(sender.badge, first, [a, b, c, d])
+    }
+
+    fn read(&mut self, _: &Sender, _: u64, _: u64, responder: Responder<Bytes, IoError>) {
+        responder.answer(&mut self.replier, Err(IoError::Unsupported));
+    }
+
+    fn write(&mut self, _: &Sender, _: u64, _: Vec<u8>, responder: Responder<u64, IoError>) {
+        responder.answer(&mut self.replier, Err(IoError::Unsupported));
+    }
+
+    fn read_shared(&mut self, _: &Sender, _: u64, _: u64, _: u64, responder: Responder<u64, IoError>) {
+        responder.answer(&mut self.replier, Err(IoError::Unsupported));
+    }
+
+    fn write_shared(&mut self, _: &Sender, _: u64, _: u64, _: u64, responder: Responder<u64, IoError>) {
+        responder.answer(&mut self.replier, Err(IoError::Unsupported));
+    }
+
+    fn seek(&mut self, _: &Sender, _: u64, _: Whence, _: i64) -> Result<u64, IoError> {
+        Err(IoError::Unsupported)
+    }
+
+    fn kind(&mut self, _: &Sender, _: u64) -> Result<StreamKind, IoError> {
+        Err(IoError::Unsupported)
+    }
+
+    fn duplicate(&mut self, _: &Sender, _: u64) -> Result<Cap, IoError> {
+        Err(IoError::Unsupported)
+    }
+
+    fn close(&mut self, _: &Sender, _: u64) -> Result<(), IoError> {
+        Err(IoError::Unsupported)
+    }
+
+    fn client_gone(&mut self, sender: &Sender, client: u64) -> Result<(), IoError> {
+        if sender.badge & badge::LIFECYCLE == 0 {
+            return Err(IoError::PermissionDenied);
+        }
+        self.shared.detach(client);
+        // Nobody is left to ask for the ends of its children; those that run go on.
+        self.ended.retain(|_, ended| badge::client(ended.parent) != client);
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! What those who start programs see.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use motte_interfaces::error::IoError;
+use motte_interfaces::process::{ExitStatus, Process, SPAWN_MAGIC};
+use motte_interfaces::stream::{SharedPages, Stream};
+use motte_interfaces::{Cap, Outcome, Replier, ReplyToken, Responder, Sender, Writer, badge};
+use motte_process::request::{Request, parse};
+use motte_process::{Ending, Machine, ProcessServer, Started};
+use proptest::prelude::*;
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u32).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn encode(request: &Request) -> Vec<u8> {
+    let mut out = SPAWN_MAGIC.to_le_bytes().to_vec();
+    put(&mut out, &request.path);
+    put(&mut out, &request.directory);
+    out.extend(request.memory_limit.to_le_bytes());
+    for list in [&request.arguments, &request.environment] {
+        out.extend((list.len() as u32).to_le_bytes());
+        list.iter().for_each(|text| put(&mut out, text));
+    }
+    match &request.services {
+        None => out.extend(u32::MAX.to_le_bytes()),
+        Some(list) => {
+            out.extend((list.len() as u32).to_le_bytes());
+            list.iter().for_each(|text| put(&mut out, text));
+        }
+    }
+    out
+}
+
+fn cat() -> Request {
+    Request {
+        path: "/bin/tools".into(),
+        directory: "/home".into(),
+        memory_limit: 1 << 20,
+        arguments: vec!["cat".into(), "a b".into()],
+        environment: vec!["PATH=/bin".into()],
+        services: Some(vec!["fs".into()]),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_read_as_it_was_written(path in "/[a-z/]{0,20}", arguments in prop::collection::vec(".{0,9}", 1..5), environment in prop::collection::vec(".{0,9}", 0..4), services in prop::option::of(prop::collection::vec("[a-z]{1,5}", 0..3)), memory_limit: u64) {
+        let request = Request { path, directory: "/".into(), memory_limit, arguments, environment, services };
+        prop_assert_eq!(parse(&encode(&request)), Ok(request));
+    }
+
+    #[test]
+    fn cut_and_changed_requests_are_errors_or_requests_and_never_a_panic(at in 0usize..200, value: u8, cut in 0usize..200) {
+        let mut bytes = encode(&cat());
+        let at = at % bytes.len();
+        bytes[at] = value;
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        let _ = parse(&bytes);
+    }
+}
+
+/// Who was answered, with label and first words.
+type Given = (u64, Vec<u64>);
+
+#[derive(Clone, Default)]
+struct Answers(Rc<RefCell<Vec<Given>>>);
+
+impl Replier for Answers {
+    fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
+        let mut buffer = [0; 112];
+        let mut writer = Writer::new(&mut buffer);
+        let label = put(&mut writer).label().expect("an answer");
+        self.0.borrow_mut().push((token.0, vec![label, writer.registers()[0], writer.registers()[1]]));
+    }
+}
+
+#[derive(Clone, Default)]
+struct Pages(Rc<RefCell<Vec<u8>>>);
+
+impl SharedPages for Pages {
+    fn attach(&mut self, _: u64, _: u64, _: [Cap; 4]) -> Result<(), IoError> {
+        Ok(())
+    }
+    fn read(&self, _: u64, offset: u64, into: &mut [u8]) -> Result<(), IoError> {
+        let pages = self.0.borrow();
+        into.copy_from_slice(
+            pages.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?,
+        );
+        Ok(())
+    }
+    fn write(&mut self, _: u64, _: u64, _: &[u8]) -> Result<(), IoError> {
+        Err(IoError::InvalidInput)
+    }
+    fn detach(&mut self, _: u64) {}
+    fn mint(&mut self, _: u64) -> Result<Cap, IoError> {
+        Err(IoError::Unsupported)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Loader(Rc<RefCell<Vec<String>>>);
+
+impl Machine for Loader {
+    fn start(
+        &mut self,
+        id: u32,
+        parent: u64,
+        request: &Request,
+        streams: [Cap; 3],
+    ) -> Result<Started, IoError> {
+        if request.path == "/missing" {
+            return Err(IoError::NotFound);
+        }
+        let text = format!(
+            "start {id} of {parent}: {} {:?}",
+            request.arguments.join(" "),
+            streams.map(|stream| stream.0)
+        );
+        self.0.borrow_mut().push(text);
+        Ok(Started { memory_limit: request.memory_limit, started_ns: 7 })
+    }
+    fn end(&mut self, id: u32, how: Ending) {
+        self.0.borrow_mut().push(format!("end {id} {how:?}"));
+    }
+    fn usage(&self, _: u32) -> (u64, u64) {
+        (4096, 99)
+    }
+    fn is_waiting(&self, _: u32) -> bool {
+        true
+    }
+    fn signal(&mut self, notification: Cap) {
+        self.0.borrow_mut().push(format!("signal {}", notification.0));
+    }
+}
+
+const SHELL: Sender = Sender { badge: 11 };
+
+struct Desk {
+    server: ProcessServer<Answers, Pages, Loader>,
+    answers: Answers,
+    pages: Pages,
+    loader: Loader,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let (answers, pages, loader) = (Answers::default(), Pages::default(), Loader::default());
+        let server = ProcessServer::new(answers.clone(), pages.clone(), loader.clone());
+        Self { server, answers, pages, loader }
+    }
+    fn spawn(&mut self, sender: &Sender, request: &Request) -> Result<u32, IoError> {
+        *self.pages.0.borrow_mut() = encode(request);
+        let length = self.pages.0.borrow().len() as u64;
+        self.server.spawn(sender, length, Cap(21), Cap(22), Cap(23))
+    }
+    fn wait(&mut self, id: u32, token: u64) {
+        self.server.wait(&SHELL, id, Responder::new(ReplyToken(token)));
+    }
+}
+
+#[test]
+fn a_program_is_started_waited_for_and_taken_apart() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.spawn(&SHELL, &cat()), Ok(1));
+    desk.wait(1, 5);
+    assert!(desk.answers.0.borrow().is_empty());
+    desk.server.ended(1, ExitStatus::Exited(3), Ending::Ended);
+    assert_eq!(*desk.answers.0.borrow(), [(5, vec![0, 0, 3])]);
+    assert_eq!(*desk.loader.0.borrow(), ["start 1 of 11: cat a b [21, 22, 23]", "end 1 Ended"]);
+    desk.wait(1, 6);
+    assert_eq!(desk.answers.0.borrow()[1].1[0], 1, "told once");
+}
+
+#[test]
+fn an_end_that_nobody_waited_for_is_kept_until_its_parent_asks() {
+    let mut desk = Desk::new();
+    let id = desk.spawn(&SHELL, &cat()).unwrap();
+    assert_eq!(desk.server.try_wait(&SHELL, id), Ok(None));
+    desk.server.kill(&SHELL, id).unwrap();
+    assert_eq!(desk.server.kill(&SHELL, id), Err(IoError::NoSuchProcess));
+    let stranger = Sender { badge: badge::FIRST_PROGRAM + 40 };
+    assert_eq!(desk.server.try_wait(&stranger, id), Err(IoError::NoSuchProcess));
+    assert_eq!(desk.server.try_wait(&SHELL, id), Ok(Some(ExitStatus::Killed)));
+    assert_eq!(desk.server.try_wait(&SHELL, id), Err(IoError::NoSuchProcess));
+}
+
+#[test]
+fn a_watch_is_signalled_once_whether_the_end_came_before_or_after() {
+    let mut desk = Desk::new();
+    let id = desk.spawn(&SHELL, &cat()).unwrap();
+    desk.server.on_end(&SHELL, id, Cap(50)).unwrap();
+    desk.server.ended(id, ExitStatus::Faulted(4), Ending::Ended);
+    desk.server.on_end(&SHELL, id, Cap(51)).unwrap();
+    assert_eq!(desk.loader.0.borrow()[2..], ["signal 50", "signal 51"]);
+    assert_eq!(desk.server.on_end(&SHELL, 99, Cap(52)), Err(IoError::NoSuchProcess));
+}
+
+#[test]
+fn programs_are_listed_by_the_name_they_were_called_by_and_know_their_own_number() {
+    let mut desk = Desk::new();
+    for _ in 0..20 {
+        desk.spawn(&SHELL, &cat()).unwrap();
+    }
+    let (mut all, mut first) = (Vec::new(), 0);
+    loop {
+        let page = desk.server.list(&SHELL, first).unwrap();
+        let Some(last) = page.last() else { break };
+        first = last.id + 1;
+        all.extend(page);
+    }
+    assert_eq!(all.len(), 20);
+    assert_eq!(
+        (all[3].id, all[3].name.as_str(), all[3].command.as_str(), all[3].parent),
+        (4, "cat", "cat a b", 0)
+    );
+    assert_eq!(desk.server.own_id(&Sender { badge: badge::FIRST_PROGRAM + 4 }), Ok(4));
+    assert_eq!(desk.server.own_id(&SHELL), Ok(0));
+}
+
+#[test]
+fn what_cannot_be_started_says_why() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.spawn(&SHELL, &Request { path: "/missing".into(), ..cat() }), Err(IoError::NotFound));
+    assert_eq!(desk.server.spawn(&SHELL, 1 << 30, Cap(1), Cap(2), Cap(3)), Err(IoError::InvalidInput));
+    assert_eq!(desk.server.client_gone(&SHELL, 5), Err(IoError::PermissionDenied));
+}
