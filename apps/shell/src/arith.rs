@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use crate::ast::{is_name_char, is_name_start};
 
 /// How deep an expression may be nested.
-const MAX_DEPTH: u32 = 64;
+const MAX_DEPTH: u32 = 40;
 
 /// The variables an expression reads and writes.
 pub trait Variables {

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::ast::*;
 
 /// How deep commands and expansions may be nested; more would exhaust the stack.
-const MAX_DEPTH: u32 = 100;
+const MAX_DEPTH: u32 = 64;
 
 /// Text that is not a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

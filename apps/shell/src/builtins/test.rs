@@ -84,7 +84,7 @@ impl Expression<'_> {
 
     fn primary(&mut self) -> Result<bool, String> {
         self.depth += 1;
-        if self.depth > 200 {
+        if self.depth > 60 {
             return Err("nested too deeply".into());
         }
         let arguments = self.arguments;

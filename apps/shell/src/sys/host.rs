@@ -179,10 +179,15 @@ impl Interrupts {
 
     /// Waits for a child's end; `None` when Ctrl-C comes first.
     pub fn wait(&mut self, child: &mut Child) -> io::Result<Option<Ended>> {
-        if self.poll() {
-            return Ok(None);
+        loop {
+            if self.poll() {
+                return Ok(None);
+            }
+            if let Some(ended) = try_wait(child)? {
+                return Ok(Some(ended));
+            }
+            sleep(Duration::from_millis(2));
         }
-        wait(child).map(Some)
     }
 }
 
