@@ -64,6 +64,14 @@ impl Default for Interrupts {
 }
 
 impl Interrupts {
+    /// A PC whose tables cannot be read: one processor, and the controllers where they usually are.
+    pub fn usual() -> Self {
+        let mut usual = Self::default();
+        usual.add_processor(0);
+        usual.add_io_apic(IoApic { address: 0xfec0_0000, first_line: 0 });
+        usual
+    }
+
     /// The local APIC numbers of the processors that can be used.
     pub fn processors(&self) -> &[u32] {
         &self.processors[..self.processor_count]

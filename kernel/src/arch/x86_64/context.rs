@@ -1,0 +1,191 @@
+//! The saved user state of a thread, and where the entry code finds each register.
+//!
+//! The order is that in which the processor pushes an interrupt's frame and the entry code pushes the rest: the
+//! processor's stack pointer for entries from user mode ([`super::percore`], TSS RSP0) is the address of `resume`, so an
+//! interrupt saves straight into the thread. [`super::entry`] relies on every offset; they are checked at its end.
+
+use super::percore;
+use crate::arch::{CONTEXT_BYTES, Context};
+use core::cell::{Cell, UnsafeCell};
+use motte_abi::USER_END;
+use motte_abi::fault::Registers;
+
+/// Bytes of the floating-point area.
+pub const FPU_BYTES: usize = 3072;
+
+/// A thread's user state.
+#[repr(C, align(64))]
+pub struct UserContext {
+    pub(super) fs_base: Cell<u64>,
+    pub(super) gs_base: Cell<u64>,
+    pub(super) r15: Cell<u64>,
+    r14: Cell<u64>,
+    r13: Cell<u64>,
+    r12: Cell<u64>,
+    rbp: Cell<u64>,
+    rbx: Cell<u64>,
+    r11: Cell<u64>,
+    r10: Cell<u64>,
+    r9: Cell<u64>,
+    r8: Cell<u64>,
+    rdi: Cell<u64>,
+    rsi: Cell<u64>,
+    rdx: Cell<u64>,
+    rcx: Cell<u64>,
+    pub(super) rax: Cell<u64>,
+    /// Vector of the exception or interrupt, while it is being handled.
+    pub(super) vector: Cell<u64>,
+    /// Its error code.
+    pub(super) error: Cell<u64>,
+    pub(super) rip: Cell<u64>,
+    cs: Cell<u64>,
+    rflags: Cell<u64>,
+    rsp: Cell<u64>,
+    ss: Cell<u64>,
+    /// 1: entered by `syscall`, resumes by `sysret`; 0: resumes by `iret` with every register.
+    pub(super) resume: Cell<u64>,
+    _reserved: [Cell<u64>; 7],
+    pub(super) fpu: FpuArea,
+}
+
+/// The state of the floating-point unit as `xsave` or `fxsave` writes it.
+#[repr(C, align(64))]
+pub struct FpuArea(pub(super) UnsafeCell<[u8; FPU_BYTES]>);
+
+const _: () = assert!(size_of::<UserContext>() <= CONTEXT_BYTES);
+
+/// Length of the `syscall` instruction.
+const SYSCALL_BYTES: u64 = 2;
+
+/// Flags that a program sets as it likes: arithmetic, trap, direction, alignment check, identification.
+const USER_FLAGS: u64 = 0x24_0dd5;
+/// Flags that are always set in user mode: the reserved one, and interrupts.
+const FIXED_FLAGS: u64 = 0x202;
+
+/// End of the lower half of the canonical addresses.
+const CANONICAL_END: u64 = 1 << 47;
+
+impl UserContext {
+    /// Where the processor begins to push, and what the entry code knows the context by.
+    pub(super) fn frame_end(&self) -> u64 {
+        core::ptr::from_ref(&self.resume) as u64
+    }
+
+    /// An instruction pointer outside user space would make the return instruction itself fault, in kernel mode. Such a
+    /// thread resumes at an address that is never mapped and faults there.
+    pub(super) fn make_resumable(&self) {
+        if self.rip.get() >= CANONICAL_END {
+            self.rip.set(USER_END);
+        }
+    }
+
+    fn message_registers(&self) -> [&Cell<u64>; 6] {
+        [&self.r12, &self.r13, &self.r14, &self.r15, &self.rbx, &self.rbp]
+    }
+}
+
+impl Context for UserContext {
+    fn reset(&self) {
+        self.cs.set(percore::USER_CODE);
+        self.ss.set(percore::USER_DATA);
+        self.rflags.set(FIXED_FLAGS);
+        super::fpu::reset(&self.fpu);
+    }
+
+    fn syscall_number(&self) -> u64 {
+        self.rax.get()
+    }
+
+    fn argument(&self, index: usize) -> u64 {
+        match index {
+            0 => self.rdi.get(),
+            1 => self.rsi.get(),
+            2 => self.rdx.get(),
+            3 => self.r8.get(),
+            4 => self.r9.get(),
+            _ => self.r10.get(),
+        }
+    }
+
+    fn set_status(&self, status: u64) {
+        self.rax.set(status);
+    }
+
+    fn set_result(&self, index: usize, value: u64) {
+        match index {
+            0 => self.rdi.set(value),
+            1 => self.rsi.set(value),
+            _ => self.rdx.set(value),
+        }
+    }
+
+    fn message_words(&self) -> [u64; 6] {
+        self.message_registers().map(Cell::get)
+    }
+
+    fn set_message_words(&self, words: [u64; 6]) {
+        for (register, word) in self.message_registers().into_iter().zip(words) {
+            register.set(word);
+        }
+    }
+
+    fn registers(&self) -> Registers {
+        percore::save_bases(self);
+        Registers {
+            rip: self.rip.get(),
+            rsp: self.rsp.get(),
+            rflags: self.rflags.get(),
+            rax: self.rax.get(),
+            rbx: self.rbx.get(),
+            rcx: self.rcx.get(),
+            rdx: self.rdx.get(),
+            rsi: self.rsi.get(),
+            rdi: self.rdi.get(),
+            rbp: self.rbp.get(),
+            r8: self.r8.get(),
+            r9: self.r9.get(),
+            r10: self.r10.get(),
+            r11: self.r11.get(),
+            r12: self.r12.get(),
+            r13: self.r13.get(),
+            r14: self.r14.get(),
+            r15: self.r15.get(),
+            fs_base: self.fs_base.get(),
+        }
+    }
+
+    fn set_registers(&self, r: &Registers) {
+        self.cs.set(percore::USER_CODE);
+        self.ss.set(percore::USER_DATA);
+        self.rip.set(r.rip);
+        self.make_resumable();
+        self.rsp.set(if r.rsp < CANONICAL_END { r.rsp } else { USER_END });
+        self.rflags.set(r.rflags & USER_FLAGS | FIXED_FLAGS);
+        self.rax.set(r.rax);
+        self.rbx.set(r.rbx);
+        self.rcx.set(r.rcx);
+        self.rdx.set(r.rdx);
+        self.rsi.set(r.rsi);
+        self.rdi.set(r.rdi);
+        self.rbp.set(r.rbp);
+        self.r8.set(r.r8);
+        self.r9.set(r.r9);
+        self.r10.set(r.r10);
+        self.r11.set(r.r11);
+        self.r12.set(r.r12);
+        self.r13.set(r.r13);
+        self.r14.set(r.r14);
+        self.r15.set(r.r15);
+        self.resume.set(0);
+        self.set_tls(r.fs_base);
+    }
+
+    fn set_tls(&self, base: u64) {
+        self.fs_base.set(if base < CANONICAL_END { base } else { 0 });
+        percore::reload_bases(self);
+    }
+
+    fn rewind_syscall(&self) {
+        self.rip.set(self.rip.get().wrapping_sub(SYSCALL_BYTES));
+    }
+}

@@ -1,0 +1,351 @@
+//! In and out of the kernel: system calls, exceptions, interrupts.
+//!
+//! An entry from user mode saves every register into the current thread's [`UserContext`], whose end is the stack pointer
+//! that the processor takes (TSS RSP0), then changes to the core's kernel stack. The handler says which context to leave
+//! with. Interrupts are off in the kernel except while it idles; an interrupt then does not return to
+//! the idle loop but starts at the top of the stack again. An exception in kernel mode is the kernel's end.
+
+use super::context::UserContext;
+use super::cpu::{self, msr};
+use super::percore::{self, FaultStack, offset};
+use super::{X86, apic, fpu, idt, kernel};
+use crate::Next;
+use crate::arch::Interrupt;
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use motte_abi::fault::FaultKind;
+
+/// First vector of devices.
+pub const DEVICE_VECTOR: usize = 0x30;
+/// First vector that is not a device's.
+pub const DEVICE_VECTOR_END: usize = 0xf0;
+/// The core's timer.
+pub const TIMER_VECTOR: usize = 0xf0;
+/// Raised by the local APIC when an interrupt vanished before it was taken.
+pub const SPURIOUS_VECTOR: usize = 0xff;
+
+global_asm!(
+    r#"
+    .text
+    // One stub per vector, 16 bytes each: make every frame look alike, with error code and vector.
+    .balign 16
+    .global vector_stubs
+vector_stubs:
+    .set vector, 0
+    .rept 256
+    .balign 16
+    .if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+    .else
+    push 0
+    .endif
+    .byte 0x6a, vector              // push: sign-extended, only the low byte counts
+    jmp interrupt_entry
+    .set vector, vector + 1
+    .endr
+
+    .balign 16
+    .global nmi_entry
+nmi_entry:
+    iretq
+
+    .balign 16
+interrupt_entry:
+    test byte ptr [rsp + 24], 3
+    jz kernel_entry
+    swapgs
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    lea rdi, [rsp - {r15}]
+    mov qword ptr [rdi + {resume}], 0
+    test byte ptr gs:[{has_smap}], 1
+    jz 2f
+    clac
+2:
+    mov rsp, gs:[{stack_top}]
+    xor ebp, ebp
+    cld
+    call interrupt_from_user
+    jmp leave_kernel
+
+    // Out of kernel mode: an interrupt while idle, or an exception that must not be.
+kernel_entry:
+    cmp dword ptr [rsp], 32
+    jge 3f
+    cmp dword ptr [rsp], 0
+    jge 4f
+3:
+    mov edi, [rsp]
+    mov rsp, gs:[{stack_top}]
+    xor ebp, ebp
+    call interrupt_from_idle
+    jmp leave_kernel
+4:
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov rdi, rsp
+    // The frame pointer chain goes on: a return address of where it happened.
+    push qword ptr [rsp + 17 * 8]
+    push rbp
+    mov rbp, rsp
+    and rsp, -16
+    cld
+    call exception_in_kernel
+    ud2
+
+    .balign 16
+    .global syscall_entry
+syscall_entry:
+    swapgs
+    mov gs:[{scratch}], rsp
+    mov rsp, gs:[{frame_end}]
+    push {user_data}
+    push qword ptr gs:[{scratch}]
+    push r11
+    push {user_code}
+    push rcx
+    sub rsp, 16                     // error code and vector
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov qword ptr [rsp - {r15} + {resume}], 1
+    mov rsp, gs:[{stack_top}]
+    xor ebp, ebp
+    call syscall_from_user
+    jmp leave_kernel
+
+    // Into user mode with the context at rax.
+    .balign 16
+    .global leave_kernel
+leave_kernel:
+    cmp qword ptr [rax + {resume}], 0
+    lea rsp, [rax + {r15}]
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    je 5f
+    add rsp, 8                      // r11: the flags
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    add rsp, 8                      // rcx: the instruction pointer
+    pop rax
+    mov rcx, [rsp + 16]
+    mov r11, [rsp + 32]
+    mov rsp, [rsp + 40]
+    swapgs
+    sysretq
+5:
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 16
+    swapgs
+    iretq
+    "#,
+    resume = const offset_of!(UserContext, resume),
+    r15 = const offset_of!(UserContext, r15),
+    frame_end = const offset::FRAME_END,
+    stack_top = const offset::STACK_TOP,
+    scratch = const offset::SCRATCH,
+    has_smap = const offset::HAS_SMAP,
+    user_data = const percore::USER_DATA,
+    user_code = const percore::USER_CODE,
+);
+
+// The order that the pushes above produce.
+const _: () = {
+    let end = offset_of!(UserContext, resume);
+    assert!(end % 16 == 0, "the processor aligns the stack before it pushes");
+    assert!(offset_of!(UserContext, rip) + 40 == end);
+    assert!(offset_of!(UserContext, vector) + 56 == end);
+    assert!(offset_of!(UserContext, rax) + 64 == end);
+    assert!(offset_of!(UserContext, r15) + 22 * 8 == end);
+};
+
+unsafe extern "C" {
+    static vector_stubs: [u8; 256 * 16];
+    fn syscall_entry();
+    fn nmi_entry();
+    fn leave_kernel();
+}
+
+/// Makes this core enter by the stubs above. After `percore::initialise`.
+pub fn initialise() {
+    const TRAP: u64 = 1 << 8;
+    const INTERRUPT: u64 = 1 << 9;
+    const DIRECTION: u64 = 1 << 10;
+    const NESTED: u64 = 1 << 14;
+    const ALIGNMENT: u64 = 1 << 18;
+    let stubs = (&raw const vector_stubs) as u64;
+    for vector in 0..256 {
+        idt::set(vector, stubs + 16 * vector as u64);
+    }
+    idt::set(2, nmi_entry as *const () as u64);
+    idt::use_stack(2, FaultStack::NonMaskable);
+    idt::use_stack(8, FaultStack::DoubleFault);
+    idt::use_stack(18, FaultStack::MachineCheck);
+    idt::allow_user(3);
+    idt::load();
+    // SAFETY: the registers exist on every 64-bit processor. The selectors are those of `percore`, the entry point is
+    // the stub above, and the flags cleared are those under which the kernel must not run.
+    unsafe {
+        cpu::write_msr(msr::STAR, percore::KERNEL_DATA << 48 | 3 << 48 | percore::KERNEL_CODE << 32);
+        cpu::write_msr(msr::LSTAR, syscall_entry as *const () as u64);
+        cpu::write_msr(msr::SFMASK, TRAP | INTERRUPT | DIRECTION | NESTED | ALIGNMENT);
+    }
+}
+
+/// Makes what the kernel decided come true as far as it can be done before the registers are loaded.
+fn proceed(next: Next<'_, X86>) -> *const UserContext {
+    match next {
+        Next::Run(context) => {
+            context.make_resumable();
+            percore::current().set_current(context);
+            context
+        }
+        Next::Idle => idle(),
+    }
+}
+
+/// Waits for an interrupt, which does not come back here.
+fn idle() -> ! {
+    loop {
+        // SAFETY: interrupts are taken on the kernel stack, which holds nothing that anybody will return to.
+        unsafe { asm!("sti", "hlt", options(nomem, nostack)) };
+    }
+}
+
+/// Leaves the kernel for the first time on this core.
+pub fn leave(next: Next<'_, X86>) -> ! {
+    let context = proceed(next);
+    // SAFETY: the context is a complete user state, and nothing on this stack is needed any more.
+    unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn syscall_from_user() -> *const UserContext {
+    proceed(kernel().syscall(percore::current().index.get()))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
+    let (vector, error) = ((context.vector.get() & 0xff) as usize, context.error.get());
+    if vector >= 32 {
+        return interrupt(vector);
+    }
+    const DEVICE_NOT_AVAILABLE: usize = 7;
+    if vector == DEVICE_NOT_AVAILABLE {
+        fpu::give(context);
+        context.make_resumable();
+        return context;
+    }
+    let (kind, address) = match vector {
+        0 => (FaultKind::DivideError, 0),
+        1 => (FaultKind::Debug, 0),
+        3 => (FaultKind::Breakpoint, 0),
+        6 => (FaultKind::IllegalInstruction, 0),
+        11..=13 => (FaultKind::GeneralProtection, 0),
+        14 => (FaultKind::PageFault, cpu::fault_address()),
+        16 | 19 => (FaultKind::FloatingPoint, 0),
+        17 => (FaultKind::Alignment, 0),
+        8 | 18 => panic!("{} in user mode, error code {error:#x}", idt::name(vector)),
+        _ => (FaultKind::Other, vector as u64),
+    };
+    proceed(kernel().exception(percore::current().index.get(), kind, address, error))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn interrupt_from_idle(vector: u32) -> *const UserContext {
+    interrupt((vector & 0xff) as usize)
+}
+
+fn interrupt(vector: usize) -> *const UserContext {
+    let interrupt = match vector {
+        DEVICE_VECTOR..DEVICE_VECTOR_END => Interrupt::Device(vector - DEVICE_VECTOR),
+        TIMER_VECTOR if apic::timer_is_due() => Interrupt::Timer,
+        _ => Interrupt::Wake,
+    };
+    let next = kernel().interrupt(percore::current().index.get(), interrupt);
+    // After the kernel has masked the line: a level-triggered one would come again at once.
+    if vector != SPURIOUS_VECTOR {
+        apic::end_of_interrupt();
+    }
+    proceed(next)
+}
+
+/// Registers of a kernel-mode exception, as pushed.
+#[repr(C)]
+pub struct KernelFrame {
+    registers: [u64; 15],
+    vector: u64,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exception_in_kernel(frame: &KernelFrame) -> ! {
+    let vector = (frame.vector & 0xff) as usize;
+    panic!(
+        "{} in the kernel at {:#x}, error code {:#x}, address {:#x}, stack {:#x}, flags {:#x}, registers {:x?}",
+        idt::name(vector),
+        frame.rip,
+        frame.error,
+        cpu::fault_address(),
+        frame.rsp,
+        frame.rflags,
+        frame.registers,
+    )
+}

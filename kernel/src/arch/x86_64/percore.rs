@@ -1,0 +1,300 @@
+//! What belongs to one core: its segments and task state, where its entries save to, and what is loaded on it.
+//!
+//! In the kernel, GS points to the core's [`PerCore`]; `swapgs` at entry and exit exchanges it with the user's. The
+//! entry code relies on the first fields' offsets.
+
+use super::context::UserContext;
+use super::cpu::{self, Features, msr};
+use crate::MAX_CORES;
+use core::arch::asm;
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+
+/// Selector of the kernel's code.
+pub const KERNEL_CODE: u64 = 0x08;
+/// Selector of the kernel's data.
+pub const KERNEL_DATA: u64 = 0x10;
+/// Selector of user data, privilege level 3. `sysret` wants it just below the code.
+pub const USER_DATA: u64 = 0x18 | 3;
+/// Selector of user code, privilege level 3.
+pub const USER_CODE: u64 = 0x20 | 3;
+const TASK_STATE: u16 = 0x28;
+
+/// Interrupt stacks of the task state: those for a broken kernel stack.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultStack {
+    /// Double faults.
+    DoubleFault = 1,
+    /// Non-maskable interrupts.
+    NonMaskable = 2,
+    /// Machine checks.
+    MachineCheck = 3,
+}
+
+/// The task state segment (Intel SDM 3A, 8.7), as 32-bit words because its addresses are not aligned.
+#[repr(C, align(16))]
+struct TaskState {
+    words: [Cell<u32>; 26],
+}
+
+impl TaskState {
+    const RSP0: usize = 1;
+    const IST1: usize = 9;
+    const IO_MAP: usize = 25;
+
+    const fn new() -> Self {
+        Self { words: [const { Cell::new(0) }; 26] }
+    }
+
+    fn set_address(&self, word: usize, address: u64) {
+        self.words[word].set(address as u32);
+        self.words[word + 1].set((address >> 32) as u32);
+    }
+}
+
+/// One core's state.
+#[repr(C, align(64))]
+pub struct PerCore {
+    /// Address of this structure.
+    own: Cell<u64>,
+    /// `frame_end` of the context that entries from user mode save to.
+    frame_end: Cell<u64>,
+    /// Top of the kernel stack.
+    stack_top: Cell<u64>,
+    /// The user's stack pointer, for a moment.
+    scratch: Cell<u64>,
+    /// 1 where SMAP is on: the entry code then clears the AC flag.
+    has_smap: Cell<u64>,
+    pub(super) index: Cell<usize>,
+    fsgsbase: Cell<bool>,
+    /// The context whose FS and GS base are in the processor.
+    loaded: Cell<*const UserContext>,
+    /// The context whose floating-point state is in the processor.
+    pub(super) fpu_owner: Cell<*const UserContext>,
+    /// Whether floating-point instructions are let through.
+    fpu_usable: Cell<bool>,
+    /// Root and use of the page tables in the processor.
+    pub(super) space: Cell<(u64, u64)>,
+    /// When the kernel wants the timer, in nanoseconds.
+    pub(super) deadline: Cell<u64>,
+    /// Number of the local APIC.
+    pub(super) apic_id: Cell<u32>,
+    task_state: TaskState,
+    segments: [Cell<u64>; 7],
+}
+
+/// Offsets that the entry code uses.
+pub(super) mod offset {
+    use super::PerCore;
+    pub const FRAME_END: usize = core::mem::offset_of!(PerCore, frame_end);
+    pub const STACK_TOP: usize = core::mem::offset_of!(PerCore, stack_top);
+    pub const SCRATCH: usize = core::mem::offset_of!(PerCore, scratch);
+    pub const HAS_SMAP: usize = core::mem::offset_of!(PerCore, has_smap);
+}
+
+impl PerCore {
+    const fn new() -> Self {
+        Self {
+            own: Cell::new(0),
+            frame_end: Cell::new(0),
+            stack_top: Cell::new(0),
+            scratch: Cell::new(0),
+            has_smap: Cell::new(0),
+            index: Cell::new(0),
+            fsgsbase: Cell::new(false),
+            loaded: Cell::new(ptr::null()),
+            fpu_owner: Cell::new(ptr::null()),
+            fpu_usable: Cell::new(false),
+            space: Cell::new((0, 0)),
+            deadline: Cell::new(u64::MAX),
+            apic_id: Cell::new(0),
+            task_state: TaskState::new(),
+            segments: [const { Cell::new(0) }; 7],
+        }
+    }
+
+    /// Makes entries from user mode save to this context.
+    pub(super) fn set_current(&self, context: &UserContext) {
+        self.frame_end.set(context.frame_end());
+        self.task_state.set_address(TaskState::RSP0, context.frame_end());
+    }
+
+    /// Lets floating-point instructions through, or not.
+    pub(super) fn let_fpu(&self, usable: bool) {
+        if self.fpu_usable.get() != usable {
+            self.fpu_usable.set(usable);
+            cpu::set_fpu_usable(usable);
+        }
+    }
+
+    /// Top of this core's kernel stack.
+    pub(super) fn stack_top(&self) -> u64 {
+        self.stack_top.get()
+    }
+}
+
+/// All cores. A core touches only its own entry.
+struct Cores(UnsafeCell<[PerCore; MAX_CORES]>);
+
+// SAFETY: each core reaches its own entry only (`current`), with interrupts off.
+unsafe impl Sync for Cores {}
+
+static CORES: Cores = Cores(UnsafeCell::new([const { PerCore::new() }; MAX_CORES]));
+
+/// This core's state.
+pub fn current() -> &'static PerCore {
+    let address: *const PerCore;
+    // SAFETY: GS has pointed to this core's entry of a static since `initialise`, before which nothing asks. The fields
+    // are cells, reached by this core alone.
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, readonly, pure));
+        &*address
+    }
+}
+
+/// The stacks of one core: the address above each.
+#[derive(Clone, Copy, Debug)]
+pub struct Stacks {
+    /// The kernel's.
+    pub kernel: u64,
+    /// Those of [`FaultStack`], in order.
+    pub fault: [u64; 3],
+}
+
+/// Sets up this core: segments, task state, GS. Once per core, before anything else of this module.
+pub fn initialise(index: usize, stacks: &Stacks, features: &Features) {
+    assert!(index < MAX_CORES, "no room for processor {index}");
+    // SAFETY: the index is in bounds, and only this core uses this entry.
+    let core = unsafe { &(&*CORES.0.get())[index] };
+    core.own.set(ptr::from_ref(core) as u64);
+    core.index.set(index);
+    core.stack_top.set(stacks.kernel);
+    core.has_smap.set(u64::from(features.smap));
+    core.fsgsbase.set(features.fsgsbase);
+    for (number, stack) in stacks.fault.into_iter().enumerate() {
+        core.task_state.set_address(TaskState::IST1 + 2 * number, stack);
+    }
+    // The I/O permission map lies beyond the segment's limit: user space has no ports.
+    core.task_state.words[TaskState::IO_MAP].set((size_of::<TaskState>() as u32) << 16);
+    let (base, limit) = (ptr::from_ref(&core.task_state) as u64, 26 * 4 - 1_u64);
+    let descriptors = [
+        0,
+        0x00af_9b00_0000_ffff,
+        0x00cf_9300_0000_ffff,
+        0x00cf_f300_0000_ffff,
+        0x00af_fb00_0000_ffff,
+        limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
+        base >> 32,
+    ];
+    for (cell, descriptor) in core.segments.iter().zip(descriptors) {
+        cell.set(descriptor);
+    }
+    load_segments(core);
+    // SAFETY: GS base takes the address of this core's entry; the user's starts at 0.
+    unsafe {
+        cpu::write_msr(msr::GS_BASE, core.own.get());
+        cpu::write_msr(msr::KERNEL_GS_BASE, 0);
+        cpu::write_msr(msr::FS_BASE, 0);
+    }
+}
+
+fn load_segments(core: &PerCore) {
+    #[repr(C, packed)]
+    struct Pointer {
+        limit: u16,
+        base: u64,
+    }
+    let pointer =
+        Pointer { limit: size_of_val(&core.segments) as u16 - 1, base: core.segments.as_ptr() as u64 };
+    // SAFETY: the table is in a static and complete; the code selector that is loaded describes the same flat 64-bit
+    // code as the present one. Data selectors are null: 64-bit mode does not use them.
+    unsafe {
+        asm!(
+            "lgdt [{pointer}]",
+            "push {code}",
+            "lea {scratch}, [rip + 2f]",
+            "push {scratch}",
+            "retfq",
+            "2:",
+            "mov ss, {data:e}",
+            "mov ds, {null:e}",
+            "mov es, {null:e}",
+            "mov fs, {null:e}",
+            "mov gs, {null:e}",
+            "ltr {task:x}",
+            pointer = in(reg) &raw const pointer,
+            code = const KERNEL_CODE,
+            data = in(reg) KERNEL_DATA,
+            null = in(reg) 0_u64,
+            task = in(reg) TASK_STATE,
+            scratch = out(reg) _,
+        );
+    }
+}
+
+/// Brings the thread-local bases of `to` into the processor, those of the thread before into its context: user space can
+/// change them by itself where they have instructions.
+pub fn switch_bases(to: &UserContext) {
+    let core = current();
+    if ptr::eq(core.loaded.get(), to) {
+        return;
+    }
+    store_bases(core);
+    core.loaded.set(to);
+    load_bases(core, to);
+}
+
+/// Makes `context` hold the bases that its thread has.
+pub fn save_bases(context: &UserContext) {
+    let core = current();
+    if ptr::eq(core.loaded.get(), context) {
+        store_bases(core);
+    }
+}
+
+/// Brings the bases of `context` into the processor if its thread is the one they belong to.
+pub fn reload_bases(context: &UserContext) {
+    let core = current();
+    if ptr::eq(core.loaded.get(), context) {
+        load_bases(core, context);
+    }
+}
+
+/// Forgets a context whose memory is about to be used for something else.
+pub fn forget(context: &UserContext) {
+    let core = current();
+    if ptr::eq(core.loaded.get(), context) {
+        core.loaded.set(ptr::null());
+    }
+}
+
+fn store_bases(core: &PerCore) {
+    if !core.fsgsbase.get() {
+        return;
+    }
+    // SAFETY: a loaded context is alive: `forget` is called before its memory is reused.
+    let Some(context) = (unsafe { core.loaded.get().as_ref() }) else { return };
+    let (fs, gs): (u64, u64);
+    // SAFETY: the instructions exist (checked). Between the two swaps nothing uses GS: interrupts are off, and the
+    // handler of the non-maskable one does not.
+    unsafe {
+        asm!("rdfsbase {}", "swapgs", "rdgsbase {}", "swapgs", out(reg) fs, out(reg) gs,
+             options(nomem, nostack, preserves_flags));
+    }
+    context.fs_base.set(fs);
+    context.gs_base.set(gs);
+}
+
+fn load_bases(core: &PerCore, context: &UserContext) {
+    let (fs, gs) = (context.fs_base.get(), context.gs_base.get());
+    // SAFETY: the bases are user space's own and canonical (from the processor, or checked by `set_tls`). GS as in
+    // `store_bases`.
+    unsafe {
+        if core.fsgsbase.get() {
+            asm!("wrfsbase {}", "swapgs", "wrgsbase {}", "swapgs", in(reg) fs, in(reg) gs,
+                 options(nomem, nostack, preserves_flags));
+        } else {
+            cpu::write_msr(msr::FS_BASE, fs);
+        }
+    }
+}
