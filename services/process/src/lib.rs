@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod pool;
 pub mod request;
 mod server;
 

@@ -1,0 +1,135 @@
+//! Memory for programs: untyped memory cut into blocks of a power of two pages, and put together again when the blocks are
+//! free (buddy system; D. E. Knuth, "The Art of Computer Programming", vol. 1, section 2.5).
+//!
+//! Untyped memory is taken back only as a whole, so every program gets a block of its own.
+
+use alloc::vec::Vec;
+
+/// What the pool needs of the machine: handles of untyped memory.
+pub trait Cutter {
+    /// Names a range of untyped memory.
+    type Handle: Copy;
+    /// A new range of `bytes`, made out of `whole`.
+    fn cut(&mut self, whole: Self::Handle, bytes: u64) -> Option<Self::Handle>;
+    /// Ends a range that was cut; nothing made of it is left.
+    fn join(&mut self, piece: Self::Handle);
+}
+
+const PAGE_SHIFT: u32 = 12;
+
+/// A block: free, cut in two, or in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Used,
+    /// Cut into the blocks at these indices.
+    Cut(usize, usize),
+    /// Was joined again; the entry may be used anew.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block<H> {
+    handle: H,
+    /// Pages, as a power of two.
+    order: u32,
+    parent: Option<usize>,
+    state: State,
+}
+
+/// Names a block in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockId(usize);
+
+/// The blocks.
+#[derive(Debug)]
+pub struct Pool<H> {
+    blocks: Vec<Block<H>>,
+}
+
+impl<H: Copy> Default for Pool<H> {
+    fn default() -> Self {
+        Self { blocks: Vec::new() }
+    }
+}
+
+impl<H: Copy> Pool<H> {
+    /// Adds a range of memory; what is less than a page is lost.
+    pub fn add(&mut self, cutter: &mut impl Cutter<Handle = H>, range: H, bytes: u64) {
+        let mut pages = bytes >> PAGE_SHIFT;
+        while pages > 0 {
+            let order = 63 - pages.leading_zeros();
+            if let Some(handle) = cutter.cut(range, 1 << (order + PAGE_SHIFT)) {
+                self.insert(Block { handle, order, parent: None, state: State::Free });
+            }
+            pages -= 1 << order;
+        }
+    }
+
+    /// Bytes that are free, and the largest block among them.
+    pub fn free_bytes(&self) -> (u64, u64) {
+        let free = self.blocks.iter().filter(|block| block.state == State::Free);
+        free.fold((0, 0), |(sum, largest), block| {
+            let bytes = 1 << (block.order + PAGE_SHIFT);
+            (sum + bytes, largest.max(bytes))
+        })
+    }
+
+    /// Takes a block of at least `bytes`: its name, handle and size.
+    pub fn take(&mut self, cutter: &mut impl Cutter<Handle = H>, bytes: u64) -> Option<(BlockId, H, u64)> {
+        let pages = bytes.div_ceil(1 << PAGE_SHIFT).max(1).checked_next_power_of_two()?;
+        let order = pages.trailing_zeros();
+        let fitting = self
+            .blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, block)| block.state == State::Free && block.order >= order);
+        let (mut index, _) = fitting.min_by_key(|(_, block)| block.order)?;
+        while self.blocks[index].order > order {
+            let whole = self.blocks[index];
+            let half = whole.order - 1;
+            let first = cutter.cut(whole.handle, 1 << (half + PAGE_SHIFT))?;
+            let Some(second) = cutter.cut(whole.handle, 1 << (half + PAGE_SHIFT)) else {
+                cutter.join(first);
+                return None;
+            };
+            let piece = |handle| Block { handle, order: half, parent: Some(index), state: State::Free };
+            let (first, second) = (self.insert(piece(first)), self.insert(piece(second)));
+            self.blocks[index].state = State::Cut(first, second);
+            index = first;
+        }
+        let block = &mut self.blocks[index];
+        block.state = State::Used;
+        Some((BlockId(index), block.handle, 1 << (block.order + PAGE_SHIFT)))
+    }
+
+    /// Gives a block back; nothing made of it is left.
+    pub fn give_back(&mut self, cutter: &mut impl Cutter<Handle = H>, BlockId(mut index): BlockId) {
+        self.blocks[index].state = State::Free;
+        while let Some(parent) = self.blocks[index].parent {
+            let State::Cut(first, second) = self.blocks[parent].state else { return };
+            if self.blocks[first].state != State::Free || self.blocks[second].state != State::Free {
+                return;
+            }
+            for half in [first, second] {
+                cutter.join(self.blocks[half].handle);
+                self.blocks[half].state = State::Gone;
+            }
+            self.blocks[parent].state = State::Free;
+            index = parent;
+        }
+    }
+
+    fn insert(&mut self, block: Block<H>) -> usize {
+        match self.blocks.iter().position(|entry| entry.state == State::Gone) {
+            Some(index) => {
+                self.blocks[index] = block;
+                index
+            }
+            None => {
+                self.blocks.push(block);
+                self.blocks.len() - 1
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Blocks of memory: never two that overlap, and everything comes together again.
+
+use motte_process::pool::{Cutter, Pool};
+use proptest::prelude::*;
+
+/// Ranges of an imagined memory; each is cut from its beginning on, as untyped memory is.
+#[derive(Default)]
+struct Memory {
+    ranges: Vec<Range>,
+}
+
+struct Range {
+    base: u64,
+    bytes: u64,
+    used: u64,
+    children: usize,
+    parent: usize,
+}
+
+impl Cutter for Memory {
+    type Handle = usize;
+    fn cut(&mut self, whole: usize, bytes: u64) -> Option<usize> {
+        let range = &mut self.ranges[whole];
+        if range.used + bytes > range.bytes {
+            return None;
+        }
+        let base = range.base + range.used;
+        range.used += bytes;
+        range.children += 1;
+        self.ranges.push(Range { base, bytes, used: 0, children: 0, parent: whole });
+        Some(self.ranges.len() - 1)
+    }
+    fn join(&mut self, piece: usize) {
+        assert_eq!(self.ranges[piece].children, 0);
+        let parent = self.ranges[piece].parent;
+        let parent = &mut self.ranges[parent];
+        parent.children -= 1;
+        if parent.children == 0 {
+            parent.used = 0;
+        }
+    }
+}
+
+fn memory(pages: u64) -> (Memory, Pool<usize>) {
+    let mut memory = Memory::default();
+    memory.ranges.push(Range { base: 0, bytes: pages * 4096, used: 0, children: 0, parent: 0 });
+    let mut pool = Pool::default();
+    pool.add(&mut memory, 0, pages * 4096);
+    (memory, pool)
+}
+
+proptest! {
+    #[test]
+    fn blocks_in_use_never_overlap_and_all_comes_back(
+        pages in 1u64..500, steps in prop::collection::vec((1u64..200_000, any::<bool>(), any::<prop::sample::Index>()), 0..60),
+    ) {
+        let (mut memory, mut pool) = memory(pages);
+        prop_assert_eq!(pool.free_bytes().0, pages * 4096);
+        let mut used = Vec::new();
+        for (bytes, give, which) in steps {
+            if give && !used.is_empty() {
+                let (id, ..) = used.swap_remove(which.index(used.len()));
+                pool.give_back(&mut memory, id);
+            } else if let Some((id, handle, size)) = pool.take(&mut memory, bytes) {
+                prop_assert!(size >= bytes && size == memory.ranges[handle].bytes);
+                used.push((id, memory.ranges[handle].base, size));
+            }
+            for (index, (_, base, size)) in used.iter().enumerate() {
+                for (_, other, other_size) in &used[index + 1..] {
+                    prop_assert!(base + size <= *other || other + other_size <= *base);
+                }
+            }
+        }
+        for (id, ..) in used {
+            pool.give_back(&mut memory, id);
+        }
+        prop_assert_eq!(pool.free_bytes().0, pages * 4096);
+        let largest = 1 << (63 - pages.leading_zeros());
+        prop_assert_eq!(pool.free_bytes().1, largest * 4096);
+    }
+}
+
+#[test]
+fn more_than_there_is_is_refused() {
+    let (mut memory, mut pool) = memory(8);
+    assert!(pool.take(&mut memory, 9 * 4096).is_none());
+    assert!(pool.take(&mut memory, u64::MAX).is_none());
+    assert_eq!(pool.take(&mut memory, 5 * 4096).map(|(_, _, size)| size), Some(8 * 4096));
+    assert!(pool.take(&mut memory, 1).is_none());
+}
