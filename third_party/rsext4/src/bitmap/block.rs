@@ -64,7 +64,29 @@ impl<'a> BlockBitmap<'a> {
         let mut consecutive = 0u32;
         let mut start_idx = 0u32;
 
-        for block_idx in 0..self.blocks_per_group {
+        let mut block_idx = 0u32;
+        while block_idx < self.blocks_per_group {
+            // Whole words of used or free blocks are the common case.
+            if block_idx.is_multiple_of(64) && self.blocks_per_group - block_idx >= 64 {
+                let byte = (block_idx / 8) as usize;
+                let word = self.data.get(byte..byte + 8)?;
+                if word == [0xff; 8] {
+                    consecutive = 0;
+                    block_idx += 64;
+                    continue;
+                }
+                if word == [0; 8] {
+                    if consecutive == 0 {
+                        start_idx = block_idx;
+                    }
+                    consecutive += 64;
+                    if consecutive >= count {
+                        return Some(start_idx);
+                    }
+                    block_idx += 64;
+                    continue;
+                }
+            }
             if self.is_free(block_idx) == Some(true) {
                 if consecutive == 0 {
                     start_idx = block_idx;
@@ -76,6 +98,7 @@ impl<'a> BlockBitmap<'a> {
             } else {
                 consecutive = 0;
             }
+            block_idx += 1;
         }
 
         None
