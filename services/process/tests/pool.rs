@@ -56,7 +56,7 @@ proptest! {
     ) {
         let (mut memory, mut pool) = memory(pages);
         prop_assert_eq!(pool.free_bytes().0, pages * 4096);
-        let mut used = Vec::new();
+        let mut used: Vec<(motte_process::pool::BlockId, u64, u64)> = Vec::new();
         for (bytes, give, which) in steps {
             if give && !used.is_empty() {
                 let (id, ..) = used.swap_remove(which.index(used.len()));
