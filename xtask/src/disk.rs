@@ -84,7 +84,7 @@ pub fn default_disk(applications: &[Application], access: Access) -> Result<Lock
     if !path.exists() {
         let temporary = RunDirectory::create(&directory)?;
         let new = temporary.path().join("disk.img");
-        create(&new, DEFAULT_SIZE, &workspace::root().join(ROOT_FILES), applications)?;
+        create(&new, DEFAULT_SIZE, &workspace::root().join(ROOT_FILES), applications, &[])?;
         // Two first runs at once: the one that comes second keeps the disk of the first.
         if fs::hard_link(&new, &path).is_ok() {
             let _ = fs::write(&stamp_file, &stamp);
@@ -127,8 +127,15 @@ fn stamp(applications: &[Application]) -> String {
     format!("{hash:016x}")
 }
 
-/// Makes an ext4 image of `size` bytes at `path` from the files under `files` (when that exists) and the programs.
-pub fn create(path: &Path, size: u64, files: &Path, applications: &[Application]) -> Result<()> {
+/// Makes an ext4 image of `size` bytes at `path` from the files under `files` (when that exists) and the
+/// programs; `options` are further ones of mkfs.ext4.
+pub fn create(
+    path: &Path,
+    size: u64,
+    files: &Path,
+    applications: &[Application],
+    options: &[&str],
+) -> Result<()> {
     let temporary = RunDirectory::create(&workspace::run_directory())?;
     let staging = temporary.path().join("staging");
     fs::create_dir_all(&staging)?;
@@ -146,7 +153,7 @@ pub fn create(path: &Path, size: u64, files: &Path, applications: &[Application]
             symlink(&application.name, staging.join("bin").join(link))?;
         }
     }
-    make_file_system(path, size, Some(&staging), &[])
+    make_file_system(path, size, Some(&staging), options)
 }
 
 fn make_executable(program: &Path) -> Result<()> {
@@ -301,7 +308,7 @@ mod tests {
         let files = temporary.path().join("files");
         fs::create_dir_all(files.join("etc")).unwrap();
         fs::write(files.join("etc/greeting"), "hello\n").unwrap();
-        create(&image, 16 << 20, &files, &applications(b"first")).unwrap();
+        create(&image, 16 << 20, &files, &applications(b"first"), &[]).unwrap();
         assert_eq!(read_file(&image, "/etc/greeting").unwrap(), b"hello\n");
         assert_eq!(read_file(&image, "/bin/tools").unwrap(), b"first");
 

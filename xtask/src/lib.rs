@@ -18,6 +18,7 @@ pub mod disk;
 pub mod elf;
 pub mod machine;
 pub mod manifest;
+pub mod powercut;
 pub mod prepare;
 pub mod process;
 pub mod progress;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{disk, run, test, unsafe_check, workspace};
+use xtask::{disk, powercut, run, test, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -72,6 +72,12 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Cut the power at random moments under a writing load; check after each that nothing synced was lost
+    #[command(after_help = "Example: cargo xtask powercut --cuts 100 --seed 7")]
+    Powercut {
+        #[command(flatten)]
+        options: powercut::Options,
+    },
     /// Boot the system and wait for a debugger before the first instruction
     #[command(after_help = "Example: cargo xtask debug --port 1234")]
     Debug {
@@ -105,6 +111,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Unsafe => unsafe_check::check().map(|()| 0),
         Command::Graph { out, system } => test::graph(out.as_deref(), system.as_deref()).map(|()| 0),
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
+        Command::Powercut { options } => powercut::run(&options).map(|()| 0),
         Command::Debug { options, port } => run::debug(&options, port),
     }
 }

@@ -179,7 +179,7 @@ pub fn image(out: &Path, size: u64, files: &Path, force: bool) -> Result<()> {
         drop(disk::open(out, Access::Write)?);
         std::fs::remove_file(out).with_context(|| format!("{} could not be replaced", out.display()))?;
     }
-    disk::create(out, size, files, &system.applications)?;
+    disk::create(out, size, files, &system.applications, &[])?;
     eprintln!("motte: made {}; boot from it with: cargo xtask run --disk {}", out.display(), out.display());
     Ok(())
 }

@@ -122,6 +122,19 @@ impl Session {
         Ok(plain(&before))
     }
 
+    /// Reads for so long; returns what the console showed meanwhile, whole lines only.
+    pub fn watch(&mut self, time: Duration) -> Result<String> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if !self.receive(deadline)? && self.machine_has_ended()? {
+                return self.fail("the machine ended");
+            }
+        }
+        let end = self.unread.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = self.unread.drain(..end).collect();
+        Ok(plain(&lines))
+    }
+
     /// Waits for the end of the command that was started last.
     pub fn finish(&mut self, limit: Duration) -> Result<Output> {
         let deadline = Instant::now() + limit;

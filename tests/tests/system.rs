@@ -1,0 +1,198 @@
+//! Whole-system tests that need more than a session at the console: many files from the host, many operations, power cuts, the
+//! command `cargo xtask run -c`.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use motte_tests::Bench;
+use motte_tests::command::{self, motte};
+use sha2::{Digest, Sha256};
+use xtask::disk;
+use xtask::machine::Ending;
+use xtask::powercut;
+
+/// How long the slow commands here may take.
+const LONG: Duration = Duration::from_secs(900);
+
+/// Numbers that look random and are the same every time (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| (self.next() >> 32) as u8).collect()
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_command_prints_its_output_and_nothing_else() {
+    let output = motte(&["--no-disk"], "echo hello").unwrap();
+    assert_eq!(output, command::Output { stdout: "hello\n".into(), stderr: String::new(), status: 0 });
+}
+
+#[test]
+fn a_command_without_terminal_has_its_status_and_its_standard_error() {
+    let output = motte(&["--no-disk"], "echo out; cat /nothing; exit 42").unwrap();
+    assert_eq!(output.stdout, "out\n");
+    assert!(output.stderr.contains("/nothing"), "{}", output.stderr);
+    assert_eq!(output.status, 42);
+    assert_eq!(motte(&["--no-disk"], "exit 255").unwrap().status, 255);
+    assert_eq!(motte(&["--no-disk"], "false").unwrap().status, 1);
+}
+
+#[test]
+fn quotes_and_lines_reach_the_shell_as_they_are() {
+    let output = motte(&["--no-disk"], "echo \"a'b\" 'c\"d'\necho '$x' \\\\\nprintf '%s\\n' é").unwrap();
+    assert_eq!(output.stdout, "a'b c\"d\n$x \\\né\n");
+    assert_eq!(output.status, 0);
+}
+
+#[test]
+fn a_wrong_disk_is_refused_with_one_sentence() {
+    let output = motte(&["--disk", "/no/such/disk.img"], "true").unwrap();
+    assert_eq!(output.status, 1);
+    assert_eq!(output.stdout, "");
+    assert_eq!(
+        output.stderr.lines().next(),
+        Some(
+            "motte: there is no disk image /no/such/disk.img; make one with: cargo xtask image --out /no/such/disk.img"
+        )
+    );
+}
+
+#[test]
+fn two_thousand_files_of_the_host_have_the_same_sums_inside() {
+    let bench = Bench::new().unwrap();
+    let files = bench.directory().join("files");
+    let mut random = Random(0x5eed);
+    let mut expected = String::new();
+    for number in 0..2000_u64 {
+        let folder = format!("d{:02}", number % 40);
+        fs::create_dir_all(files.join(&folder)).unwrap();
+        // Sizes from nothing over one block to some hundred KiB, as in a source tree.
+        let size = match number % 10 {
+            0 => random.below(300_000),
+            1..=3 => random.below(30_000),
+            _ => random.below(5000),
+        };
+        let contents = random.bytes(size as usize);
+        let name = format!("{folder}/file-{number:04}");
+        expected += &format!("{}  /{name}\n", hexadecimal(&Sha256::digest(&contents)));
+        fs::write(files.join(name), contents).unwrap();
+    }
+    fs::write(files.join("sums"), sorted(&expected)).unwrap();
+    let disk = bench.disk_from("1G", &files).unwrap();
+    let mut session = bench.boot(Some(&disk)).unwrap();
+    let command =
+        "find /d* -type f | sort | xargs sha256sum | sort -k 2 > /found; sort -k 2 /sums | cmp - /found";
+    let output = session.run_within(command, LONG).unwrap();
+    assert_eq!((output.text.as_str(), output.status), ("", 0));
+    assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));
+    disk::check(&disk, &["-fn"]).unwrap();
+    let found = String::from_utf8(disk::read_file(&disk, "/found").unwrap()).unwrap();
+    assert_eq!(sorted(&found), sorted(&expected));
+}
+
+fn sorted(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn five_hundred_operations_leave_a_clean_file_system_with_the_right_bytes() {
+    let bench = Bench::new().unwrap();
+    let disk = bench.disk("256M", &[]).unwrap();
+    let mut random = Random(0x0b5e_55ed);
+    // What should be there, file by file; the script does the same inside.
+    let mut model: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    let mut script = String::from("mkdir /many; cd /many\n");
+    for number in 0..500 {
+        let name = format!("f{:03}", random.below(120));
+        match random.below(6) {
+            0 | 1 => {
+                let count = random.below(3000);
+                script += &format!("seq 1 {count} > {name}\n");
+                model.insert(name, numbers(count));
+            }
+            2 => {
+                script += &format!("echo line {number} >> {name}\n");
+                *model.entry(name).or_default() += &format!("line {number}\n");
+            }
+            3 if model.contains_key(&name) => {
+                let target = format!("r{number:03}");
+                script += &format!("mv {name} {target}\n");
+                let contents = model.remove(&name).unwrap();
+                model.insert(target, contents);
+            }
+            4 if model.contains_key(&name) => {
+                script += &format!("rm {name}\n");
+                model.remove(&name);
+            }
+            _ => {
+                script += &format!(": > {name}\n");
+                model.insert(name, String::new());
+            }
+        }
+    }
+    let files = bench.directory().join("script");
+    fs::write(&files, &script).unwrap();
+    put_file(&disk, &files, "/script");
+    let mut session = bench.boot(Some(&disk)).unwrap();
+    let output = session.run_within("sh /script", LONG).unwrap();
+    assert_eq!((output.text.as_str(), output.status), ("", 0));
+    let listing = session.run("ls /many").unwrap().text;
+    let names: Vec<&str> = listing.split_whitespace().collect();
+    assert_eq!(names, model.keys().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));
+    disk::check(&disk, &["-fn"]).unwrap();
+    for (name, contents) in &model {
+        let found = disk::read_file(&disk, &format!("/many/{name}")).unwrap();
+        assert_eq!(found, contents.as_bytes(), "{name}");
+    }
+}
+
+fn numbers(count: u64) -> String {
+    (1..=count).map(|number| format!("{number}\n")).collect()
+}
+
+/// Puts one file of the host onto an image that no machine uses.
+fn put_file(image: &Path, file: &Path, name: &str) {
+    let request = format!("write {} {name}", file.display());
+    let mut command = xtask::prepare::Tool::DebugFileSystem.command();
+    let output = command::output(command.args(["-w", "-R", &request]).arg(image)).unwrap();
+    assert_eq!(output.status, 0, "{}", output.stderr);
+}
+
+#[test]
+fn what_was_synced_survives_power_cuts() {
+    let options = powercut::Options { cuts: 5, seed: 1, quiet: true };
+    powercut::run(&options).unwrap();
+}
+
+#[test]
+fn every_program_of_the_multi_call_binary_has_its_name_in_bin() {
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot(None).unwrap();
+    for application in &bench.system.applications {
+        for name in std::iter::once(&application.name).chain(&application.links) {
+            let output = session.run(&format!("test -x '/bin/{name}'")).unwrap();
+            assert_eq!(output.status, 0, "/bin/{name} is missing");
+        }
+    }
+}
