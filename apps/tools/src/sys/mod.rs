@@ -24,7 +24,7 @@
 //!          mounts() -> io::Result<Vec<Mount { source, target, kind, options: String }>>
 //!          mount(source, target, kind, options: &str), unmount(target), sync() -> io::Result<()>
 //! env      args() -> impl Iterator<Item = String>, vars() -> impl Iterator<Item = (String, String)>
-//!          var(&str) -> Result<String, _>, current_dir() -> io::Result<String>, set_current_dir(&str)
+//!          var(&str) -> Option<String>, current_dir() -> io::Result<String>, set_current_dir(&str)
 //! process  Command: new(&str) arg(&str) env(&str, &str) env_clear() stdin(Stdio) spawn() status()
 //!          Stdio: null(); Child: wait() -> io::Result<ExitStatus>; ExitStatus: code() -> Option<i32>
 //!          kill(pid: u32) -> io::Result<()>, id() -> u32

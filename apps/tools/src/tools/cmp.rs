@@ -1,6 +1,6 @@
 //! cmp.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use super::Tool;
 use crate::args::{self, Opt};
@@ -31,6 +31,14 @@ struct Source {
 impl Source {
     fn open(path: &str) -> io::Result<Source> {
         Ok(Source { input: Input::open(path)?, buffer: vec![0; BLOCK], start: 0, end: 0 })
+    }
+
+    /// The length of a regular file; of others that it is not known.
+    fn length(&self) -> u64 {
+        match &self.input {
+            Input::File(file) => file.metadata().map_or(u64::MAX, |metadata| metadata.len()),
+            Input::Standard(_) => u64::MAX,
+        }
     }
 
     /// What is read and not yet used; empty at the file's end.
@@ -80,13 +88,16 @@ fn cmp(context: &mut Context, args: &[String]) -> Outcome {
         (Err(reason), _) | (_, Err(reason)) => return Err(args::misuse(context, reason)),
     };
     let silent = parsed.has('s') || parsed.has('q');
-    let failed = |path: &str, error: &io::Error| {
-        Failure::new(2, format_args!("cannot read '{path}': {}", describe(error)))
+    let failed = |path: &str, error: &io::Error| match silent {
+        true => Failure::silent(2),
+        false => Failure::new(2, format_args!("cannot read '{path}': {}", describe(error))),
     };
     let mut a = Source::open(first).map_err(|error| failed(first, &error))?;
     let mut b = Source::open(second).map_err(|error| failed(second, &error))?;
     a.skip(ignored).map_err(|error| failed(first, &error))?;
     b.skip(ignored).map_err(|error| failed(second, &error))?;
+    let unit = if parsed.has('b') { "byte" } else { "char" };
+    let width = a.length().min(b.length()).saturating_sub(ignored).min(limit).to_string().len();
     let (mut position, mut line, mut status) = (0u64, 1u64, 0);
     let mut before = b'\n';
     while position < limit {
@@ -114,14 +125,14 @@ fn cmp(context: &mut Context, args: &[String]) -> Outcome {
             position += 1;
             if x != y {
                 if !parsed.has('l') {
-                    put!(context, "{first} {second} differ: byte {position}, line {line}");
+                    put!(context, "{first} {second} differ: {unit} {position}, line {line}");
                     if parsed.has('b') {
                         put!(context, " is {x:3o} {} {y:3o} {}", shown(*x), shown(*y));
                     }
                     put!(context, "\n");
                     return Ok(1);
                 }
-                put!(context, "{position} {x:3o} {y:3o}\n");
+                put!(context, "{position:>width$} {x:3o} {y:3o}\n");
             }
             line += u64::from(*x == b'\n');
             before = *x;

@@ -95,7 +95,7 @@ fn which(context: &mut Context, args: &[String]) -> Outcome {
     if parsed.operands.is_empty() {
         return Err(args::misuse(context, "there is no command to look for"));
     }
-    let path = env::var("PATH").unwrap_or_else(|_| "/bin".to_string());
+    let path = env::var("PATH").unwrap_or_else(|| "/bin".to_string());
     for name in &parsed.operands {
         let is_program = |path: &String| {
             fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)

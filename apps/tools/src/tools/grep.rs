@@ -71,6 +71,7 @@ const KNOWN: &[Opt] = &[
     Opt::Attached('5', "color"),
     Opt::Attached('5', "colour"),
     Opt::Flag('6', "line-buffered"),
+    Opt::Value('d', "directories"),
 ];
 
 struct Search {
@@ -97,6 +98,7 @@ struct Search {
     exclude: Vec<Regex>,
     exclude_directories: Vec<Regex>,
     follow_links: bool,
+    skip_directories: bool,
 }
 
 /// What the search has come to.
@@ -114,7 +116,7 @@ fn grep(context: &mut Context, args: &[String]) -> Outcome {
     let mut operands = parsed.operands.clone();
     let patterns = patterns(context, &parsed, &mut operands)?;
     let regex = build(&patterns, &parsed).map_err(|reason| Failure::new(2, reason))?;
-    let recursive = parsed.has('r') || parsed.has('R');
+    let recursive = parsed.has('r') || parsed.has('R') || parsed.value('d') == Some("recurse");
     let search = search(context, &parsed, regex, recursive || operands.len() > 1)?;
     if operands.is_empty() {
         operands.push(if recursive { "." } else { "-" }.to_string());
@@ -263,6 +265,7 @@ fn search(context: &mut Context, parsed: &Parsed, regex: Regex, several: bool) -
         exclude: globs('3')?,
         exclude_directories: globs('4')?,
         follow_links: parsed.has('R'),
+        skip_directories: parsed.value('d') == Some("skip"),
     })
 }
 
@@ -388,6 +391,7 @@ impl Search {
 fn search_file(context: &mut Context, path: &str, shown: &str, search: &Search, state: &mut State) {
     let input = match Input::open(path) {
         Ok(input) => input,
+        Err(error) if search.skip_directories && error.kind() == io::ErrorKind::IsADirectory => return,
         Err(error) => return report(context, path, &error, search, state),
     };
     if let Err(error) = search_input(context, input, shown, search, state) {
@@ -433,7 +437,7 @@ fn search_input(
             }
             if binary {
                 let name = if shown == "-" { "(standard input)" } else { shown };
-                put!(context, "grep: {name}: binary file matches\n");
+                context.note(format_args!("{name}: binary file matches"));
                 return Ok(());
             }
             let with_context = search.after > 0 || search.before > 0;

@@ -90,6 +90,14 @@ impl Entry {
     fn is_dir(&self) -> bool {
         self.metadata.as_ref().is_some_and(Metadata::is_dir)
     }
+
+    /// Whether it is a directory, or a link to one.
+    fn leads_to_dir(&self) -> bool {
+        match &self.metadata {
+            Some(metadata) if metadata.is_symlink() => fs::metadata(&self.path).is_ok_and(|found| found.is_dir()),
+            _ => self.is_dir(),
+        }
+    }
 }
 
 const KNOWN: &[Opt] = &[
@@ -193,7 +201,9 @@ fn list_operands(context: &mut Context, mut operands: Vec<String>, settings: &Se
     let (mut files, mut directories) = (Vec::new(), Vec::new());
     for path in operands {
         let follow = settings.follow || (settings.layout != Layout::Long && !settings.classify);
-        let found = if follow || !settings.directories_themselves {
+        let found = if settings.follow {
+            fs::metadata(&path)
+        } else if follow || !settings.directories_themselves {
             fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path))
         } else {
             fs::symlink_metadata(&path)
@@ -226,7 +236,9 @@ fn list_operands(context: &mut Context, mut operands: Vec<String>, settings: &Se
     arrange(&mut directories, settings);
     let mut blank = !files.is_empty();
     if !files.is_empty() {
-        print_entries(context, &files, settings);
+        // All operands count for the columns' widths, those listed further down too.
+        let widths = widths(files.iter().chain(&directories), settings);
+        print_entries(context, &files, &widths, settings);
     }
     for directory in directories {
         let title = several || settings.recursive;
@@ -300,7 +312,8 @@ fn list_directory(context: &mut Context, path: &str, title: bool, blank: bool, s
         let blocks: u64 = entries.iter().filter_map(|entry| entry.metadata.as_ref()).map(Metadata::blocks).sum();
         put!(context, "total {}\n", block_text(blocks, settings));
     }
-    print_entries(context, &entries, settings);
+    let widths = widths(entries.iter(), settings);
+    print_entries(context, &entries, &widths, settings);
     if settings.recursive {
         for entry in entries.iter().filter(|entry| entry.is_dir() && entry.name != "." && entry.name != "..") {
             list_directory(context, &entry.path, true, true, settings);
@@ -337,40 +350,94 @@ fn arrange(entries: &mut [Entry], settings: &Settings) {
         let order = Reverse(number(a)).cmp(&Reverse(number(b))).then_with(|| a.name.cmp(&b.name));
         let order = if settings.reverse { order.reverse() } else { order };
         match settings.directories_first {
-            true => b.is_dir().cmp(&a.is_dir()).then(order),
+            true => b.leads_to_dir().cmp(&a.leads_to_dir()).then(order),
             false => order,
         }
     });
 }
 
-fn print_entries(context: &mut Context, entries: &[Entry], settings: &Settings) {
+/// The columns before a name.
+type Cells = [String; 6];
+
+/// Inode, blocks, links, owner, group, size; empty where they are not shown.
+fn cells(metadata: &Metadata, settings: &Settings) -> Cells {
+    let name_of = |names: &Option<Names>, number: u32| match names {
+        Some(names) => names.name(number),
+        None => number.to_string(),
+    };
+    let when = |wanted: bool, text: String| if wanted { text } else { String::new() };
+    let long = settings.layout == Layout::Long;
+    [
+        when(settings.inode, metadata.ino().to_string()),
+        when(settings.blocks, block_text(metadata.blocks(), settings)),
+        when(long, metadata.nlink().to_string()),
+        when(long && settings.owner, name_of(&settings.users, metadata.uid())),
+        when(long && settings.group, name_of(&settings.groups, metadata.gid())),
+        when(long, if settings.human { human(metadata.len()) } else { metadata.len().to_string() }),
+    ]
+}
+
+fn widths<'a>(entries: impl Iterator<Item = &'a Entry>, settings: &Settings) -> [usize; 6] {
+    let mut widths = [0; 6];
+    for metadata in entries.filter_map(|entry| entry.metadata.as_ref()) {
+        for (width, cell) in widths.iter_mut().zip(cells(metadata, settings)) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+fn print_entries(context: &mut Context, entries: &[Entry], widths: &[usize; 6], settings: &Settings) {
     match settings.layout {
-        Layout::Long => print_long(context, entries, settings),
+        Layout::Long => print_long(context, entries, widths, settings),
         Layout::Lines => {
             for entry in entries {
-                let (text, _) = short_text(entry, settings);
+                let (text, _) = short_text(entry, widths, settings);
                 put!(context, "{text}\n");
             }
         }
-        Layout::Commas => {
-            let texts: Vec<String> = entries.iter().map(|entry| short_text(entry, settings).0).collect();
-            if !texts.is_empty() {
-                put!(context, "{}\n", texts.join(", "));
+        Layout::Commas => print_commas(context, entries, widths, settings),
+        Layout::Columns => print_columns(context, entries, widths, settings),
+    }
+}
+
+/// How wide a line may be.
+fn line_width() -> usize {
+    terminal::size().map_or(80, |(columns, _)| usize::from(columns).max(1))
+}
+
+fn print_commas(context: &mut Context, entries: &[Entry], widths: &[usize; 6], settings: &Settings) {
+    let mut column = 0;
+    for (position, entry) in entries.iter().enumerate() {
+        let (text, width) = short_text(entry, widths, settings);
+        if position > 0 {
+            if column + width + 2 < line_width() {
+                put!(context, ", ");
+                column += 2;
+            } else {
+                put!(context, ",\n");
+                column = 0;
             }
         }
-        Layout::Columns => print_columns(context, entries, settings),
+        put!(context, "{text}");
+        column += width;
+    }
+    if !entries.is_empty() {
+        put!(context, "\n");
     }
 }
 
 /// A name with what the options put round it, and how wide it is on the screen.
-fn short_text(entry: &Entry, settings: &Settings) -> (String, usize) {
+fn short_text(entry: &Entry, widths: &[usize; 6], settings: &Settings) -> (String, usize) {
     let mut text = String::new();
-    if settings.inode {
-        text += &format!("{} ", entry.metadata.as_ref().map_or(0, Metadata::ino));
-    }
-    if settings.blocks {
-        let blocks = entry.metadata.as_ref().map_or(0, Metadata::blocks);
-        text += &format!("{} ", block_text(blocks, settings));
+    if let Some(metadata) = &entry.metadata {
+        let [inode, blocks, ..] = cells(metadata, settings);
+        if settings.inode {
+            text += &format!("{inode:>0$} ", widths[0]);
+        }
+        if settings.blocks {
+            text += &format!("{blocks:>0$} ", widths[1]);
+        }
     }
     let mark = mark(entry, settings);
     let width = text.chars().count() + entry.name.chars().count() + usize::from(mark.is_some());
@@ -406,9 +473,9 @@ fn colored(entry: &Entry, settings: &Settings) -> String {
     format!("\x1b[{code}m{}\x1b[0m", entry.name)
 }
 
-fn print_columns(context: &mut Context, entries: &[Entry], settings: &Settings) {
-    let width = terminal::size().map_or(80, |(columns, _)| usize::from(columns).max(1));
-    let cells: Vec<(String, usize)> = entries.iter().map(|entry| short_text(entry, settings)).collect();
+fn print_columns(context: &mut Context, entries: &[Entry], widths: &[usize; 6], settings: &Settings) {
+    let width = line_width();
+    let cells: Vec<(String, usize)> = entries.iter().map(|entry| short_text(entry, widths, settings)).collect();
     if cells.is_empty() {
         return;
     }
@@ -435,31 +502,11 @@ fn print_columns(context: &mut Context, entries: &[Entry], settings: &Settings) 
     }
 }
 
-fn print_long(context: &mut Context, entries: &[Entry], settings: &Settings) {
-    let mut rows = Vec::new();
-    let mut widths = [0usize; 6];
+fn print_long(context: &mut Context, entries: &[Entry], widths: &[usize; 6], settings: &Settings) {
     let present = now().0;
     for entry in entries {
         let Some(metadata) = &entry.metadata else { continue };
-        let name_of = |names: &Option<Names>, number: u32| match names {
-            Some(names) => names.name(number),
-            None => number.to_string(),
-        };
-        let size = if settings.human { human(metadata.len()) } else { metadata.len().to_string() };
-        let cells = [
-            if settings.inode { metadata.ino().to_string() } else { String::new() },
-            if settings.blocks { block_text(metadata.blocks(), settings) } else { String::new() },
-            metadata.nlink().to_string(),
-            name_of(&settings.users, metadata.uid()),
-            name_of(&settings.groups, metadata.gid()),
-            size,
-        ];
-        for (width, cell) in widths.iter_mut().zip(&cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-        rows.push((entry, metadata, cells));
-    }
-    for (entry, metadata, [inode, blocks, links, user, group, size]) in rows {
+        let [inode, blocks, links, user, group, size] = cells(metadata, settings);
         if settings.inode {
             put!(context, "{inode:>0$} ", widths[0]);
         }

@@ -87,7 +87,7 @@ fn kind(metadata: &Metadata) -> &'static str {
 }
 
 fn moment(seconds: i64) -> String {
-    strftime("%Y-%m-%d %H:%M:%S +0000", seconds, 0)
+    strftime("%Y-%m-%d %H:%M:%S.000000000 +0000", seconds, 0)
 }
 
 impl Subject<'_> {

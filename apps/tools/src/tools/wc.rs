@@ -131,9 +131,13 @@ fn count(context: &mut Context, mut input: Input, path: &str, shown: [bool; 5]) 
         }
         if words {
             for &byte in chunk {
-                let blank = matches!(byte, b' ' | b'\t'..=b'\r');
-                counts.words += u64::from(in_word && blank);
-                in_word = !blank;
+                // What is neither blank nor visible makes no word and ends none.
+                if matches!(byte, b' ' | b'\t'..=b'\r') {
+                    counts.words += u64::from(in_word);
+                    in_word = false;
+                } else {
+                    in_word |= matches!(byte, 33..=126 | 0x80..=0xbf | 0xc2..=0xf4);
+                }
             }
         }
         if longest {

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 
-pub use std::env::{set_current_dir, var};
+pub use std::env::set_current_dir;
 
 use super::io::Result;
 
@@ -15,6 +15,11 @@ pub fn args() -> impl Iterator<Item = String> {
 pub fn vars() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().to_string(), value.to_string_lossy().to_string()))
+}
+
+/// The value of a variable.
+pub fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The working directory.
