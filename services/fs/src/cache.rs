@@ -15,7 +15,7 @@ use alloc::{boxed::Box, vec::Vec};
 use hashbrown::HashMap;
 
 use crate::{
-    disk::{Direction, Disk, Geometry, MAX_TRANSFER, SECTOR_SIZE, Ticket, Transfer},
+    disk::{Direction, Disk, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer},
     error::{Error, Result},
     memory::{Input, Output, Region},
 };
@@ -88,6 +88,13 @@ pub struct PageCache {
 /// The key of a page of file `inode` that has no block yet.
 pub fn delayed_key(inode: u32, page: u32) -> u64 {
     DELAYED | u64::from(inode & 0x7fff_ffff) << 32 | u64::from(page)
+}
+
+/// Whether memory at `offset` can join a transfer.
+fn may_extend(transfer: &Transfer, offset: usize, length: usize) -> bool {
+    transfer.offset + transfer.length == offset
+        && transfer.length + length <= MAX_TRANSFER
+        && !offset.is_multiple_of(TRANSFER_BOUNDARY)
 }
 
 fn is_delayed(key: u64) -> bool {
@@ -257,9 +264,7 @@ impl PageCache {
                 self.memory.zero(offset, PAGE_SIZE);
             }
             match transfers.last_mut() {
-                Some(last) if last.offset + last.length == offset && last.length + length <= MAX_TRANSFER => {
-                    last.length += length;
-                }
+                Some(last) if may_extend(last, offset, length) => last.length += length,
                 _ => transfers.push(Transfer { sector: number * SECTORS_PER_PAGE, offset, length }),
             }
         }
@@ -444,9 +449,8 @@ impl PageCache {
             let sector = page * SECTORS_PER_PAGE;
             match transfers.last_mut() {
                 Some(last)
-                    if last.offset + last.length == offset
-                        && last.sector + (last.length / SECTOR_SIZE) as u64 == sector
-                        && last.length + length <= MAX_TRANSFER =>
+                    if last.sector + (last.length / SECTOR_SIZE) as u64 == sector
+                        && may_extend(last, offset, length) =>
                 {
                     last.length += length;
                 }

@@ -10,6 +10,10 @@ pub const SECTOR_SIZE: usize = 512;
 /// Most bytes in one [`Transfer`].
 pub const MAX_TRANSFER: usize = 256 * 1024;
 
+/// A transfer's memory lies within one range of this size, counted from the start of the cache's memory: the unit in which memory
+/// is lent to the driver.
+pub const TRANSFER_BOUNDARY: usize = 2 * 1024 * 1024;
+
 /// What the device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -26,7 +30,7 @@ pub struct Transfer {
     pub sector: u64,
     /// First byte in the cache's memory; a multiple of 4,096.
     pub offset: usize,
-    /// Bytes; a multiple of 512, at most [`MAX_TRANSFER`].
+    /// Bytes; a multiple of 512, at most [`MAX_TRANSFER`]; crosses no [`TRANSFER_BOUNDARY`].
     pub length: usize,
 }
 

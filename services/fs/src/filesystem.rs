@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::{
+    cache::CacheStatistics,
     error::{Error, Result},
     memory::{Input, Output},
 };
@@ -201,6 +202,10 @@ pub trait FileSystem {
     fn sync(&mut self) -> Result<()>;
     /// Space and nodes.
     fn space(&mut self) -> Result<Space>;
+    /// What its page cache holds, if it has one.
+    fn cache_statistics(&self) -> Option<CacheStatistics> {
+        None
+    }
     /// Whether any node is retained.
     fn in_use(&self) -> bool;
     /// Writes everything and marks the file system clean. Retained nodes without a name are removed.

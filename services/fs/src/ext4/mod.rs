@@ -66,11 +66,6 @@ fn inode(node: u32) -> Result<InodeNumber> {
 }
 
 impl Ext4 {
-    /// What the page cache has done.
-    pub fn cache_statistics(&self) -> CacheStatistics {
-        self.cache.borrow().statistics()
-    }
-
     /// Commits the journal.
     fn commit(&mut self) -> Result<()> {
         self.core.sync()?;
@@ -233,6 +228,10 @@ impl FileSystem for Ext4 {
             files: u64::from(statistics.total_inodes),
             files_free: u64::from(statistics.free_inodes),
         })
+    }
+
+    fn cache_statistics(&self) -> Option<CacheStatistics> {
+        Some(self.cache.borrow().statistics())
     }
 
     fn in_use(&self) -> bool {

@@ -19,6 +19,7 @@ pub use self::{
     path::PATH_MAX,
 };
 use crate::{
+    cache::CacheStatistics,
     clock::WallClock,
     error::{Error, Result},
     filesystem::{AttributeChange, Attributes, FileSystem, Kind, Space},
@@ -237,6 +238,19 @@ impl Vfs {
             }
         };
         self.mounts.iter().flatten().map(info).collect()
+    }
+
+    /// What the page caches hold, all together.
+    pub fn cache_statistics(&self) -> CacheStatistics {
+        let caches = self.mounts.iter().flatten().filter_map(|mount| mount.file_system.cache_statistics());
+        caches.fold(CacheStatistics::default(), |sum, one| CacheStatistics {
+            frames: sum.frames + one.frames,
+            used: sum.used + one.used,
+            dirty: sum.dirty + one.dirty,
+            reads: sum.reads + one.reads,
+            writes: sum.writes + one.writes,
+            flushes: sum.flushes + one.flushes,
+        })
     }
 
     /// Whether a `sync` has anything to do.

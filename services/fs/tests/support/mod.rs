@@ -9,7 +9,9 @@ use std::{
 
 use motte_fs::{
     clock::WallClock,
-    disk::{Direction, Disk, DiskError, Geometry, SECTOR_SIZE, Ticket, Transfer},
+    disk::{
+        Direction, Disk, DiskError, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer,
+    },
     ext4::{Ext4, MountNotice, MountProblem},
     filesystem::{FileSystem, ReadAhead},
     memory::{Input, Output, Region},
@@ -69,7 +71,9 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         for transfer in transfers {
             assert!(transfer.length > 0 && transfer.length.is_multiple_of(SECTOR_SIZE));
-            assert!(transfer.offset.is_multiple_of(4096));
+            assert!(transfer.offset.is_multiple_of(4096) && transfer.length <= MAX_TRANSFER);
+            let last = transfer.offset + transfer.length - 1;
+            assert_eq!(transfer.offset / TRANSFER_BOUNDARY, last / TRANSFER_BOUNDARY);
             let start = transfer.sector as usize * SECTOR_SIZE;
             let range = start..start + transfer.length;
             match direction {
@@ -179,7 +183,7 @@ pub fn extract(image: &[u8], target: &Path) {
 }
 
 pub fn mount(disk: &MemoryDisk) -> Result<(Ext4, Option<MountNotice>), MountProblem> {
-    Ext4::mount(Box::new(disk.clone()), region(2 << 20), clock(), false)
+    Ext4::mount(Box::new(disk.clone()), region(3 << 20), clock(), false)
 }
 
 pub fn mount_vfs(disk: &MemoryDisk) -> Vfs {
