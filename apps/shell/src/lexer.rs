@@ -527,35 +527,50 @@ impl Parser {
         let mut blank = true;
         while let Some(c) = self.chars.get(index) {
             index += 1;
-            let close = match c {
+            match c {
                 '\n' => return index,
-                '\\' => {
-                    index += 1;
-                    None
-                }
-                '\'' => Some('\''),
-                '"' => Some('"'),
+                '\\' => index += 1,
+                '\'' | '"' | '`' => index = self.behind_group(index, *c, 0),
+                '$' if self.chars.get(index) == Some(&'(') => index = self.behind_group(index + 1, ')', 0),
                 '#' if blank => {
                     while self.chars.get(index).is_some_and(|c| *c != '\n') {
                         index += 1;
                     }
-                    None
                 }
-                _ => None,
-            };
-            if let Some(quote) = close {
-                while let Some(c) = self.chars.get(index) {
-                    index += 1;
-                    if *c == '\\' && quote == '"' {
-                        index += 1;
-                    } else if *c == quote {
-                        break;
-                    }
-                }
+                _ => {}
             }
             blank = c.is_whitespace();
         }
         self.chars.len()
+    }
+
+    /// Where the text behind a group lies that is closed by `close`, with the groups in it.
+    fn behind_group(&self, mut index: usize, close: char, depth: u32) -> usize {
+        while let Some(c) = self.chars.get(index) {
+            index += 1;
+            let opened = match c {
+                c if *c == close => return index,
+                _ if close == '\'' => None,
+                '\\' => {
+                    index += 1;
+                    None
+                }
+                '\'' | '"' if close != '"' => Some(*c),
+                '`' => Some('`'),
+                '$' if self.chars.get(index) == Some(&'(') => {
+                    index += 1;
+                    Some(')')
+                }
+                '(' if close == ')' => Some(')'),
+                _ => None,
+            };
+            if let Some(inner) = opened
+                && depth < MAX_DEPTH
+            {
+                index = self.behind_group(index, inner, depth + 1);
+            }
+        }
+        index
     }
 }
 

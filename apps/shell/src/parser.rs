@@ -393,19 +393,37 @@ impl Parser {
 
     /// The unquoted word that stands here, up to the next blank or operator.
     fn keyword(&self) -> Option<String> {
+        self.keyword_and_length().map(|(word, _)| word)
+    }
+
+    /// The word, and how many characters it takes with the line ends joined in it.
+    fn keyword_and_length(&self) -> Option<(String, usize)> {
         let mut word = String::new();
-        for c in self.chars[self.pos..].iter().copied().take_while(|c| !ends_word(*c)) {
+        let mut length = 0;
+        while let Some(c) = self.peek_at(length).filter(|c| !ends_word(*c)) {
+            if c == '\\' && self.peek_at(length + 1) == Some('\n') {
+                length += 2;
+                continue;
+            }
             if word.len() > 8 || "'\"\\$`".contains(c) {
                 return None;
             }
             word.push(c);
+            length += 1;
         }
-        if word.is_empty() { None } else { Some(word) }
+        if word.is_empty() { None } else { Some((word, length)) }
     }
 
     fn take_keyword(&mut self, keyword: &str) -> bool {
-        let found = self.keyword().is_some_and(|word| word == keyword);
-        found && self.take(keyword)
+        match self.keyword_and_length() {
+            Some((word, length)) if word == keyword => {
+                for _ in 0..length {
+                    self.bump();
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
     fn at_any(&self, ends: &[&str]) -> bool {
