@@ -1,0 +1,152 @@
+//! The supervisor: components, how they fare, and the machine's end.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{Bytes, CallError, Wire, interface};
+
+/// Why the supervisor did not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub enum SupervisorError {
+    /// No component, record or event of that name or number.
+    NotFound,
+    /// The component runs already.
+    Running,
+    /// The component does not run.
+    NotRunning,
+    /// The component is one that the system cannot do without.
+    Protected,
+    /// The component could not be started; the log says why.
+    StartFailed,
+    /// The supervisor does not answer, or not what was asked.
+    Unreachable,
+}
+
+impl fmt::Display for SupervisorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "there is none of that name",
+            Self::Running => "it runs already",
+            Self::NotRunning => "it does not run",
+            Self::Protected => "the system cannot do without it",
+            Self::StartFailed => "it could not be started; the log says why",
+            Self::Unreachable => "the supervisor does not answer",
+        })
+    }
+}
+
+impl From<CallError> for SupervisorError {
+    fn from(_: CallError) -> Self {
+        Self::Unreachable
+    }
+}
+
+impl core::error::Error for SupervisorError {}
+
+/// A component, and how it fares.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct ComponentInfo {
+    /// Its name.
+    pub name: String,
+    /// `running`, `stopped`, `restarting`, `quarantined`, `ended`.
+    pub state: String,
+    /// How often it was started.
+    pub generation: u64,
+    /// How often it was restarted after a failure.
+    pub restarts: u64,
+    /// For how long it has been running, in nanoseconds.
+    pub uptime_ns: u64,
+    /// Bytes of its memory in use, and its quota.
+    pub memory: u64,
+    /// Its quota in bytes.
+    pub memory_quota: u64,
+    /// Processor time of its first thread, in nanoseconds.
+    pub cpu_ns: u64,
+    /// The services it provides.
+    pub provides: Vec<String>,
+    /// The services it may use.
+    pub uses: Vec<String>,
+}
+
+/// A fault record, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct FaultSummary {
+    /// Its number.
+    pub number: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// The component's name.
+    pub component: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Why, in one line.
+    pub cause: String,
+    /// Bytes of the whole record's text ([`Supervisor::fault_text`]).
+    pub text_bytes: u64,
+}
+
+/// Memory of the machine, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct MemoryInfo {
+    /// All that is usable.
+    pub total: u64,
+    /// In use: by the kernel, and by components.
+    pub used: u64,
+    /// What the kernel itself keeps.
+    pub kernel: u64,
+}
+
+/// An event of the kernel's trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct TraceEvent {
+    /// Nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// Processor.
+    pub cpu: u64,
+    /// Kind in bits 0–7 (`motte_abi::trace::TraceKind`); the rest is the kind's first datum.
+    pub kind: u64,
+    /// Second datum.
+    pub a: u64,
+    /// Third datum.
+    pub b: u64,
+}
+
+/// The most bytes of a record's text in one answer.
+pub const TEXT_PIECE: usize = 768;
+
+/// The supervisor.
+#[interface("supervisor")]
+pub trait Supervisor {
+    /// The component with this number; `NotFound` after the last.
+    #[idempotent]
+    fn component(&self, index: u64) -> Result<ComponentInfo, SupervisorError>;
+    /// Starts a component that does not run; one in quarantine too.
+    fn start(&self, name: &str) -> Result<(), SupervisorError>;
+    /// Stops a component; it is not restarted.
+    fn stop(&self, name: &str) -> Result<(), SupervisorError>;
+    /// Stops a component and starts it anew.
+    fn restart(&self, name: &str) -> Result<(), SupervisorError>;
+    /// Ends a component as a fault would: there is a fault record, and its restart policy decides what follows.
+    fn kill(&self, name: &str) -> Result<(), SupervisorError>;
+    /// The first fault record whose number is at least `from`; they are numbered from 1. `NotFound` after the last.
+    #[idempotent]
+    fn fault(&self, from: u64) -> Result<FaultSummary, SupervisorError>;
+    /// A piece of a fault record's text, from byte `offset`.
+    #[idempotent]
+    fn fault_text(&self, number: u64, offset: u64) -> Result<Bytes, SupervisorError>;
+    /// Memory of the machine.
+    #[idempotent]
+    fn memory(&self) -> Result<MemoryInfo, SupervisorError>;
+    /// Events of one processor's trace from number `from` on, as many as fit, and the number after the last of them. Older ones are gone: the
+    /// first may have a higher number. `NotFound` for a processor that there is not.
+    #[idempotent]
+    fn trace(&self, cpu: u64, from: u64) -> Result<(u64, Vec<TraceEvent>), SupervisorError>;
+    /// The kernel's version.
+    #[idempotent]
+    fn kernel_version(&self) -> Result<String, SupervisorError>;
+    /// Writes everything back, and ends the machine with an exit status.
+    fn shut_down(&self, status: u8) -> Result<(), SupervisorError>;
+    /// Writes everything back, and starts the machine anew.
+    fn reboot(&self) -> Result<(), SupervisorError>;
+}
