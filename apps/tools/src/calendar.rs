@@ -142,7 +142,7 @@ pub fn strftime(format: &str, seconds: i64, nanos: u32) -> String {
 }
 
 fn expand(out: &mut String, directive: char, pad: Option<char>, civil: &Civil, seconds: i64, nanos: u32) {
-    let hour12 = if civil.hour % 12 == 0 { 12 } else { civil.hour % 12 };
+    let hour12 = if civil.hour.is_multiple_of(12) { 12 } else { civil.hour % 12 };
     let sunday_week = (civil.yearday + 7 - civil.weekday) / 7;
     let monday_week = (civil.yearday + 7 - (civil.weekday + 6) % 7) / 7;
     let mut number = |value: i64, width: usize, fill: char| {

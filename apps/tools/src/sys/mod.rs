@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! io       Error (kind(), Display, From<ErrorKind>), ErrorKind, Result, SeekFrom
-//!          traits Read (read), Write (write_all, flush), Seek (seek)
+//!          traits Read (read), Write (write_all, flush), Seek (seek, stream_position)
 //!          stdin(), stdout(), stderr(): values that are Read or Write and have is_terminal() -> bool
 //! fs       File: open(&str), create(&str), metadata(), sync_all(), set_len(u64), and Read, Write, Seek
 //!          OpenOptions: new() read write append truncate create create_new open(&str)

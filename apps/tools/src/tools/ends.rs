@@ -234,7 +234,7 @@ fn tail(context: &mut Context, args: &[String]) -> Outcome {
             context.error(format_args!("cannot read '{path}': {}", describe(&error)));
         }
         if follow && let Input::File(mut file) = input {
-            let position = file.stream_end();
+            let position = file.stream_position().unwrap_or(0);
             followed.push((path.clone(), file, position));
         }
     }
@@ -257,17 +257,6 @@ fn joined_values(args: Vec<String>) -> Vec<String> {
         }
     }
     joined
-}
-
-trait StreamEnd {
-    fn stream_end(&mut self) -> u64;
-}
-
-impl StreamEnd for File {
-    /// The position the file was read to.
-    fn stream_end(&mut self) -> u64 {
-        self.seek(SeekFrom::Current(0)).unwrap_or(0)
-    }
 }
 
 fn last_part(context: &mut Context, input: &mut Input, wanted: &Wanted) -> io::Result<()> {

@@ -60,7 +60,7 @@ fn page(name: &str) -> Option<String> {
     if name.contains('/') {
         return None;
     }
-    let bytes = fs::read(&join(PAGES, name)).ok()?;
+    let bytes = fs::read(join(PAGES, name).as_str()).ok()?;
     Some(String::from_utf8_lossy(&bytes).trim_end().to_string())
 }
 

@@ -119,7 +119,7 @@ fn trace(context: &mut Context, args: &[String]) -> Outcome {
     let mut events = system::trace_read()
         .map_err(|error| Failure::new(1, format_args!("cannot read the trace: {}", describe(&error))))?;
     if let Some(kind) = parsed.value('k') {
-        events.retain(|event| event.kind.to_string() == kind);
+        events.retain(|event| event.kind == kind);
     }
     if let Some(core) = parsed.value('c') {
         events.retain(|event| event.cpu.to_string() == core);
