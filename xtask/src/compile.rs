@@ -154,7 +154,9 @@ fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
     let steps = progress.position();
     progress.finish();
     if !status.success() {
-        bail!("the system does not build:\n{diagnostics}{errors}");
+        // Of what cargo says of its own, the names of packages it works on help nobody.
+        let errors: Vec<&str> = errors.lines().filter(|line| !line.starts_with("   ")).collect();
+        bail!("the system does not build:\n{diagnostics}{}", errors.join("\n"));
     }
     if expected != Some(steps) {
         let _ = fs::create_dir_all(workspace::run_directory());

@@ -12,6 +12,7 @@
 //! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
 //! | [`run`] and the rest | the commands |
 
+pub mod bench;
 pub mod boot_image;
 pub mod compile;
 pub mod disk;

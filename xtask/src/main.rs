@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{disk, powercut, run, test, unsafe_check, workspace};
+use xtask::{bench, disk, powercut, run, test, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -78,6 +78,13 @@ enum Command {
         #[command(flatten)]
         options: powercut::Options,
     },
+    /// Measure the system
+    #[command(after_help = "Example: cargo xtask bench size")]
+    Bench {
+        /// What to measure
+        #[arg(value_enum)]
+        group: BenchGroup,
+    },
     /// Boot the system and wait for a debugger before the first instruction
     #[command(after_help = "Example: cargo xtask debug --port 1234")]
     Debug {
@@ -87,6 +94,13 @@ enum Command {
         #[arg(long, default_value_t = 1234)]
         port: u16,
     },
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum BenchGroup {
+    /// Instructions to the prompt, memory, the kernel's code and source; writes docs/book/sizes.md
+    Size,
 }
 
 fn main() -> ExitCode {
@@ -112,6 +126,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Graph { out, system } => test::graph(out.as_deref(), system.as_deref()).map(|()| 0),
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
         Command::Powercut { options } => powercut::run(&options).map(|()| 0),
+        Command::Bench { group: BenchGroup::Size } => bench::size().map(|()| 0),
         Command::Debug { options, port } => run::debug(&options, port),
     }
 }
