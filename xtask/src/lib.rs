@@ -19,6 +19,7 @@ pub mod disk;
 pub mod elf;
 pub mod machine;
 pub mod manifest;
+pub mod new_service;
 pub mod powercut;
 pub mod prepare;
 pub mod process;

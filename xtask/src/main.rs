@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, disk, powercut, run, test, unsafe_check, workspace};
+use xtask::{bench, disk, new_service, powercut, run, test, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -85,6 +85,12 @@ enum Command {
         #[arg(value_enum)]
         group: BenchGroup,
     },
+    /// Write the beginnings of something new
+    #[command(after_help = "Example: cargo xtask new service address-book")]
+    New {
+        #[command(subcommand)]
+        what: New,
+    },
     /// Boot the system and wait for a debugger before the first instruction
     #[command(after_help = "Example: cargo xtask debug --port 1234")]
     Debug {
@@ -93,6 +99,17 @@ enum Command {
         /// Port of 127.0.0.1 the debugger connects to
         #[arg(long, default_value_t = 1234)]
         port: u16,
+    },
+}
+
+/// What can be begun.
+#[derive(Subcommand)]
+enum New {
+    /// A service: its trait in lib/interfaces, its main.rs, its stanza in system/default.toml
+    #[command(after_help = "Example: cargo xtask new service address-book")]
+    Service {
+        /// Small letters, digits and hyphens
+        name: String,
     },
 }
 
@@ -127,6 +144,12 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
         Command::Powercut { options } => powercut::run(&options).map(|()| 0),
         Command::Bench { group: BenchGroup::Size } => bench::size().map(|()| 0),
+        Command::New { what: New::Service { name } } => {
+            for file in new_service::write(workspace::root(), &name)? {
+                println!("{}", file.strip_prefix(workspace::root()).unwrap_or(&file).display());
+            }
+            Ok(0)
+        }
         Command::Debug { options, port } => run::debug(&options, port),
     }
 }
