@@ -109,7 +109,7 @@ fn arm(deadline: u64) {
         0
     } else {
         let wait = deadline.saturating_sub(clock::now());
-        let ticks = u128::from(wait) * u128::from(TICKS_PER_NS.load(Relaxed)) >> 32;
+        let ticks = (u128::from(wait) * u128::from(TICKS_PER_NS.load(Relaxed))) >> 32;
         u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     };
     write(INITIAL_COUNT, count);

@@ -39,7 +39,11 @@ vector_stubs:
     push 0
     .endif
     .byte 0x6a, vector              // push: sign-extended, only the low byte counts
+    .if vector == 8 || vector == 18
+    jmp broken_entry                // on a stack of its own, whatever it came out of
+    .else
     jmp interrupt_entry
+    .endif
     .set vector, vector + 1
     .endr
 
@@ -85,14 +89,14 @@ kernel_entry:
     cmp dword ptr [rsp], 32
     jge 3f
     cmp dword ptr [rsp], 0
-    jge 4f
+    jge broken_entry
 3:
     mov edi, [rsp]
     mov rsp, gs:[{stack_top}]
     xor ebp, ebp
     call interrupt_from_idle
     jmp leave_kernel
-4:
+broken_entry:
     push rax
     push rcx
     push rdx
@@ -298,7 +302,6 @@ extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
         14 => (FaultKind::PageFault, cpu::fault_address()),
         16 | 19 => (FaultKind::FloatingPoint, 0),
         17 => (FaultKind::Alignment, 0),
-        8 | 18 => panic!("{} in user mode, error code {error:#x}", idt::name(vector)),
         _ => (FaultKind::Other, vector as u64),
     };
     proceed(kernel().exception(percore::current().index.get(), kind, address, error))
@@ -335,17 +338,32 @@ pub struct KernelFrame {
     rsp: u64,
 }
 
+/// The general registers in the order they were pushed, last first.
+struct Registers<'f>(&'f [u64; 15]);
+
+impl core::fmt::Display for Registers<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        const NAMES: &str = "r15r14r13r12rbprbxr11r10r9 r8 rdirsirdxrcxrax";
+        for (index, value) in self.0.iter().enumerate() {
+            let separator = if index % 5 == 0 { "\n " } else { "" };
+            write!(f, "{separator} {} {value:#018x}", &NAMES[3 * index..3 * index + 3])?;
+        }
+        Ok(())
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn exception_in_kernel(frame: &KernelFrame) -> ! {
     let vector = (frame.vector & 0xff) as usize;
     panic!(
-        "{} in the kernel at {:#x}, error code {:#x}, address {:#x}, stack {:#x}, flags {:#x}, registers {:x?}",
+        "{} at {:#x}, error code {:#x}, address {:#x}, stack {:#x}, flags {:#x}, code segment {:#x}{}",
         idt::name(vector),
         frame.rip,
         frame.error,
         cpu::fault_address(),
         frame.rsp,
         frame.rflags,
-        frame.registers,
+        frame.cs,
+        Registers(&frame.registers),
     )
 }

@@ -126,11 +126,6 @@ impl PerCore {
             cpu::set_fpu_usable(usable);
         }
     }
-
-    /// Top of this core's kernel stack.
-    pub(super) fn stack_top(&self) -> u64 {
-        self.stack_top.get()
-    }
 }
 
 /// All cores. A core touches only its own entry.
