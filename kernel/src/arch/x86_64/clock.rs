@@ -41,19 +41,28 @@ pub fn initialise(features: &Features) {
     }
     apic::start_measuring();
     let pit = Pit::start();
-    let (first_ticks, ticks_from) = (apic::measured(), cpu::counter());
-    let first = pit.sample();
+    let (mut first_ticks, mut first) = (stamp(), pit.sample());
+    // The first readings find cold caches (an emulator: untranslated code), which would count as time.
+    for _ in 0..2 {
+        (first_ticks, first) = (stamp(), pit.sample());
+    }
     let mut last = first;
     while first.left.wrapping_sub(last.left) < MEASURE_TICKS {
         last = pit.sample();
     }
-    let (last_ticks, ticks_to) = (apic::measured(), cpu::counter());
+    let last_ticks = stamp();
     let passed = u64::from(first.left.wrapping_sub(last.left)).max(1);
     let measured = last.counter.wrapping_sub(first.counter).max(1) * PIT_FREQUENCY / passed;
     let frequency = features.tsc_frequency.unwrap_or(measured).max(1);
     set_frequency(frequency);
-    let nanoseconds = u128::from(ticks_to.wrapping_sub(ticks_from)) * u128::from(NS_PER_SECOND);
-    apic::finish_measuring(last_ticks - first_ticks, (nanoseconds / u128::from(frequency)) as u64);
+    let nanoseconds = u128::from(last_ticks.1.wrapping_sub(first_ticks.1)) * u128::from(NS_PER_SECOND);
+    apic::finish_measuring(last_ticks.0 - first_ticks.0, (nanoseconds / u128::from(frequency)) as u64);
+}
+
+/// The local APIC's timer and the counter, read together.
+#[inline(never)]
+fn stamp() -> (u32, u64) {
+    (apic::measured(), cpu::counter())
 }
 
 fn set_frequency(frequency: u64) {
@@ -89,13 +98,19 @@ impl Pit {
         Self
     }
 
+    /// Holds the count of channel 2 for reading; the counter before and after.
+    #[inline(never)]
+    fn latch() -> (u64, u64) {
+        let before = cpu::counter();
+        port::write(Self::COMMAND, 1, 0x80);
+        (before, cpu::counter())
+    }
+
     /// One reading; taken again if it took long, because the processor may have been held up in between.
     fn sample(&self) -> Sample {
         let mut best = (u64::MAX, Sample { counter: 0, left: 0 });
         for _ in 0..3 {
-            let before = cpu::counter();
-            port::write(Self::COMMAND, 1, 0x80);
-            let after = cpu::counter();
+            let (before, after) = Self::latch();
             let low = port::read(Self::CHANNEL_2, 1);
             let left = (port::read(Self::CHANNEL_2, 1) << 8 | low) as u16;
             if after - before < best.0 {
