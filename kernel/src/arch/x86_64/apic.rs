@@ -4,6 +4,7 @@
 
 use super::cpu::{self, Features, msr};
 use super::{clock, entry, percore};
+use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 const ID: u32 = 0x20;
@@ -66,11 +67,19 @@ pub fn initialise(registers: u64, features: &Features) {
     for local in [LINT0, LINT1, ERROR] {
         write(local, MASKED);
     }
-    let mode = if features.tsc_deadline { TIMER_TSC_DEADLINE } else { 0 };
-    write(TIMER, entry::TIMER_VECTOR as u32 | mode);
+    set_timer_mode();
     write(DIVIDE, DIVIDE_BY_1);
     write(INITIAL_COUNT, 0);
     write(SPURIOUS, 1 << 8 | entry::SPURIOUS_VECTOR as u32);
+}
+
+/// Sets the timer's vector and mode, unmasked.
+fn set_timer_mode() {
+    let mode = if TSC_DEADLINE.load(Relaxed) { TIMER_TSC_DEADLINE } else { 0 };
+    write(TIMER, entry::TIMER_VECTOR as u32 | mode);
+    // The mode must have arrived before a deadline is written (Intel SDM 3A, 11.5.4.1).
+    // SAFETY: a fence has no effect but order.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) };
 }
 
 /// Lets the timer run freely, so that its speed can be measured.
@@ -87,7 +96,7 @@ pub fn measured() -> u32 {
 /// Takes the measured speed into use: ticks in that many nanoseconds.
 pub fn finish_measuring(ticks: u32, nanoseconds: u64) {
     write(INITIAL_COUNT, 0);
-    write(TIMER, entry::TIMER_VECTOR as u32);
+    set_timer_mode();
     let rate = (u128::from(ticks) << 32) / u128::from(nanoseconds.max(1));
     TICKS_PER_NS.store(rate as u64, Relaxed);
 }
