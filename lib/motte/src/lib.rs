@@ -42,6 +42,7 @@ pub mod standard;
 pub mod start;
 pub mod start_info;
 pub mod sync;
+pub mod system;
 
 mod tasks;
 pub mod terminal;

@@ -87,3 +87,34 @@ mod tests {
         assert_eq!((moment + Duration::MAX).as_ns(), u64::MAX);
     }
 }
+
+/// Wall time, as `std::time::SystemTime`: nanoseconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SystemTime(u64);
+
+/// 1970-01-01 00:00:00 UTC.
+pub const UNIX_EPOCH: SystemTime = SystemTime(0);
+
+impl SystemTime {
+    /// 1970-01-01 00:00:00 UTC.
+    pub const UNIX_EPOCH: SystemTime = UNIX_EPOCH;
+
+    /// Now, by the clock service; without one the monotonic clock counts from 1970.
+    pub fn now() -> Self {
+        let clock = crate::service::connect("clock").ok();
+        let offset = clock.and_then(|connection| {
+            let offset = motte_interfaces::clock::ClockClient::new(connection).offset().ok();
+            connection.close();
+            offset
+        });
+        Self(offset.unwrap_or(0) + monotonic_ns())
+    }
+
+    /// How much later this is than `earlier`; the error is by how much it is earlier.
+    pub fn duration_since(&self, earlier: SystemTime) -> Result<Duration, Duration> {
+        match self.0.checked_sub(earlier.0) {
+            Some(ns) => Ok(Duration::from_nanos(ns)),
+            None => Err(Duration::from_nanos(earlier.0 - self.0)),
+        }
+    }
+}

@@ -119,7 +119,14 @@ pub fn exit(status: i32) -> ! {
 pub fn shutdown(status: u8) -> ! {
     // What was printed last must get out; without a console there is nothing to wait for.
     let _ = motte::terminal::drain();
-    motte::system::shutdown(status)
+    if let Err(error) = motte::system::shutdown(status) {
+        motte::eprintln!("sh: the system cannot be shut down: {error}");
+        exit(i32::from(status))
+    }
+    // The machine ends while the supervisor writes everything back.
+    loop {
+        motte::thread::sleep(core::time::Duration::from_secs(1));
+    }
 }
 
 /// Our own standard stream `fd` as a child's.

@@ -1,0 +1,287 @@
+//! The system as a whole: its components, faults, log, trace, memory and end.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use motte_abi::trace::TraceKind;
+use motte_interfaces::log::LogClient;
+use motte_interfaces::supervisor::{SupervisorClient, SupervisorError};
+
+use crate::io::{Error, ErrorKind, Result};
+use crate::service::Connection;
+use crate::time::Duration;
+
+fn supervisor() -> Result<SupervisorClient<Connection>> {
+    Ok(SupervisorClient::new(crate::service::connect("supervisor").map_err(Error::other)?))
+}
+
+fn failed(error: SupervisorError) -> Error {
+    let kind = match error {
+        SupervisorError::NotFound => ErrorKind::NotFound,
+        SupervisorError::Protected => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Other,
+    };
+    Error::new(kind, error)
+}
+
+/// Calls `item` with 0, 1, … until there is none of that number.
+fn collect<T>(mut item: impl FnMut(u64) -> core::result::Result<T, SupervisorError>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    loop {
+        match item(all.len() as u64) {
+            Ok(one) => all.push(one),
+            Err(SupervisorError::NotFound) => return Ok(all),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// A component, and how it fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentInfo {
+    /// Its name in the manifest.
+    pub name: String,
+    /// `running`, `stopped`, `restarting`, `quarantined`, `ended`.
+    pub state: String,
+    /// How often it was started.
+    pub generation: u32,
+    /// How often it was restarted after a failure.
+    pub restarts: u32,
+    /// Time since its last start, in nanoseconds.
+    pub uptime_ns: u64,
+    /// Bytes of memory in use.
+    pub memory: u64,
+    /// Bytes of memory that it may use.
+    pub memory_quota: u64,
+    /// Processor time, in nanoseconds.
+    pub cpu_ns: u64,
+    /// The services it provides.
+    pub provides: Vec<String>,
+    /// The services it may use.
+    pub uses: Vec<String>,
+}
+
+/// All components of the manifest.
+pub fn components() -> Result<Vec<ComponentInfo>> {
+    let supervisor = supervisor()?;
+    collect(|index| {
+        let info = supervisor.component(index)?;
+        Ok(ComponentInfo {
+            name: info.name,
+            state: info.state,
+            generation: info.generation as u32,
+            restarts: info.restarts as u32,
+            uptime_ns: info.uptime_ns,
+            memory: info.memory,
+            memory_quota: info.memory_quota,
+            cpu_ns: info.cpu_ns,
+            provides: info.provides,
+            uses: info.uses,
+        })
+    })
+}
+
+/// Starts a component that does not run.
+pub fn start(name: &str) -> Result<()> {
+    supervisor()?.start(name).map_err(failed)
+}
+
+/// Stops a component.
+pub fn stop(name: &str) -> Result<()> {
+    supervisor()?.stop(name).map_err(failed)
+}
+
+/// Stops a component and starts it anew.
+pub fn restart(name: &str) -> Result<()> {
+    supervisor()?.restart(name).map_err(failed)
+}
+
+/// Ends a component as a fault would.
+pub fn kill(name: &str) -> Result<()> {
+    supervisor()?.kill(name).map_err(failed)
+}
+
+/// What is kept of a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultRecord {
+    /// Its number.
+    pub number: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// The component or program.
+    pub component: String,
+    /// Its generation.
+    pub generation: u32,
+    /// What happened, in one line.
+    pub cause: String,
+    /// The whole record as text.
+    pub text: String,
+}
+
+/// All fault records that are kept, the oldest first.
+pub fn fault_records() -> Result<Vec<FaultRecord>> {
+    let supervisor = supervisor()?;
+    let mut all = Vec::new();
+    let mut from = 0;
+    loop {
+        let summary = match supervisor.fault(from) {
+            Ok(summary) => summary,
+            Err(SupervisorError::NotFound) => return Ok(all),
+            Err(error) => return Err(failed(error)),
+        };
+        from = summary.number + 1;
+        let mut text = Vec::new();
+        while (text.len() as u64) < summary.text_bytes {
+            match supervisor.fault_text(summary.number, text.len() as u64) {
+                Ok(piece) if !piece.0.is_empty() => text.extend(piece.0),
+                // It was dropped meanwhile, for a newer one.
+                _ => break,
+            }
+        }
+        all.push(FaultRecord {
+            number: summary.number,
+            time_ns: summary.time_ns,
+            component: summary.component,
+            generation: summary.generation as u32,
+            cause: summary.cause,
+            text: String::from_utf8_lossy(&text).into_owned(),
+        });
+    }
+}
+
+/// Memory of the machine, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryInfo {
+    /// What is usable.
+    pub total: u64,
+    /// What is in use, the file cache included.
+    pub used: u64,
+    /// What is free.
+    pub free: u64,
+    /// What of the file cache holds something.
+    pub cache: u64,
+    /// What the kernel keeps.
+    pub kernel: u64,
+}
+
+/// Memory of the machine.
+pub fn memory() -> Result<MemoryInfo> {
+    let info = supervisor()?.memory().map_err(failed)?;
+    let cache = crate::fs::cache().map_or(0, |(_, used, _)| used);
+    let free = info.total.saturating_sub(info.used);
+    Ok(MemoryInfo { total: info.total, used: info.used, free, cache, kernel: info.kernel })
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its number.
+    pub seq: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Who says it.
+    pub source: String,
+    /// What.
+    pub text: String,
+}
+
+/// All lines of the log that are kept whose number is at least `from`.
+pub fn log_read(from: u64) -> Result<Vec<LogRecord>> {
+    let log = LogClient::new(crate::service::connect("log").map_err(Error::other)?);
+    let (mut all, mut from) = (Vec::new(), from);
+    loop {
+        let page = log.read(from)?;
+        let Some(last) = page.last() else { return Ok(all) };
+        from = last.sequence + 1;
+        all.extend(page.into_iter().map(|record| {
+            LogRecord {
+                seq: record.sequence,
+                time_ns: record.time_ns,
+                level: ["error", "warn", "info", "debug", "trace"][(record.level.clamp(1, 5) - 1) as usize]
+                    .to_string(),
+                source: record.source,
+                text: record.text,
+            }
+        }));
+    }
+}
+
+/// An event of the kernel's trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceEvent {
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// Processor.
+    pub cpu: u32,
+    /// What: `call`, `reply`, `switch`, …
+    pub kind: String,
+    /// First datum.
+    pub a: u64,
+    /// Second datum.
+    pub b: u64,
+    /// Third datum.
+    pub c: u64,
+}
+
+/// The events that every processor's trace holds, in the order of time.
+pub fn trace_read() -> Result<Vec<TraceEvent>> {
+    let supervisor = supervisor()?;
+    let mut all = Vec::new();
+    for cpu in 0.. {
+        let mut from = 0;
+        // The ring goes on while it is read: what was written since the beginning is enough.
+        for _ in 0..motte_abi::trace::TRACE_EVENTS {
+            let (next, page) = match supervisor.trace(cpu, from) {
+                Ok(answer) => answer,
+                Err(SupervisorError::NotFound) if from == 0 => {
+                    all.sort_by_key(|event: &TraceEvent| event.time_ns);
+                    return Ok(all);
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            if page.is_empty() || all.len() >= motte_abi::trace::TRACE_EVENTS * (cpu as usize + 1) {
+                break;
+            }
+            from = next;
+            all.extend(page.into_iter().map(|event| TraceEvent {
+                time_ns: event.time_ns,
+                cpu: event.cpu as u32,
+                kind: kind_name(event.kind as u8),
+                a: event.kind >> 8,
+                b: event.a,
+                c: event.b,
+            }));
+        }
+    }
+    Ok(all)
+}
+
+fn kind_name(kind: u8) -> String {
+    match TraceKind::from_raw(kind) {
+        Some(kind) => format!("{kind:?}").to_lowercase(),
+        None => format!("kind {kind}"),
+    }
+}
+
+/// How long the system has been up.
+pub fn uptime() -> Duration {
+    Duration::from_nanos(crate::time::monotonic_ns())
+}
+
+/// Writes everything back and ends the machine; the status is that of the emulator or test that runs it.
+pub fn shutdown(status: u8) -> Result<()> {
+    supervisor()?.shut_down(status).map_err(failed)
+}
+
+/// Writes everything back and starts the machine anew.
+pub fn reboot() -> Result<()> {
+    supervisor()?.reboot().map_err(failed)
+}
+
+/// The kernel's version.
+pub fn kernel_version() -> String {
+    supervisor().and_then(|supervisor| supervisor.kernel_version().map_err(failed)).unwrap_or_default()
+}
