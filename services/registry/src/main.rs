@@ -1,0 +1,94 @@
+//! The program `registry`.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod reports;
+
+use alloc::string::{String, ToString};
+
+use motte::abi::Rights;
+use motte::interfaces::registry::{Registry, RegistryError, dispatch_registry};
+use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Responder, Sender, Writer};
+use motte::kernel::CapSlot;
+use motte::server::{Handler, Replies, Server};
+use motte::{abi, slots, start};
+use motte_registry::Directory;
+
+motte::entry!(main);
+
+struct Service {
+    directory: Directory,
+    replies: Replies,
+    /// Slot of the registry's own endpoint, from which programs' capabilities are made.
+    own: u64,
+    reports: reports::Reports,
+}
+
+impl Service {
+    /// A capability to send to a client, badged with its own badge. It leaves this table with the answer.
+    fn mint(&self, endpoint: u64, badge: u64) -> Result<Cap, RegistryError> {
+        let slot = slots::allocate().map_err(|_| RegistryError::OutOfMemory)?;
+        if CapSlot(endpoint).mint(slot, Rights::SEND | Rights::GRANT, badge).is_err() {
+            slots::free(slot);
+            return Err(RegistryError::OutOfMemory);
+        }
+        self.replies.delete_after_reply(Cap(slot.0));
+        Ok(Cap(slot.0))
+    }
+}
+
+impl Registry for Service {
+    fn lookup(&mut self, sender: &Sender, name: String) -> Result<Cap, RegistryError> {
+        let endpoint = self.directory.lookup(sender.badge, &name)?;
+        self.mint(endpoint, sender.badge)
+    }
+
+    fn grant(
+        &mut self,
+        sender: &Sender,
+        client: u64,
+        names: alloc::vec::Vec<String>,
+    ) -> Result<Cap, RegistryError> {
+        self.directory.grant(sender.badge, client, &names)?;
+        self.mint(self.own, client)
+    }
+
+    fn client_gone(&mut self, sender: &Sender, client: u64, responder: Responder<(), RegistryError>) {
+        match self.directory.client_gone(sender.badge, client) {
+            Ok(services) => self.reports.tell(client, services, responder),
+            Err(error) => responder.answer(&mut self.replies, Err(error)),
+        }
+    }
+}
+
+impl Handler for Service {
+    fn request(
+        &mut self,
+        sender: &Sender,
+        label: u64,
+        request: &mut Reader<'_>,
+        reply: &mut Writer<'_>,
+        defer: &mut dyn FnMut() -> ReplyToken,
+    ) -> Outcome {
+        dispatch_registry(self, sender, label, request, reply, defer)
+    }
+}
+
+fn main() -> Result<(), String> {
+    // The log service is found through the registry: here everything goes to the kernel's log.
+    motte::use_kernel_log();
+    run().map_err(|error| error.to_string())
+}
+
+fn run() -> Result<(), abi::Error> {
+    let mut server = Server::for_service("registry")?;
+    let services = start::capabilities("service:").map(|(name, slot)| (name, slot.0));
+    let environment = start::info().into_iter().flat_map(|info| info.environment());
+    let directory = Directory::new(services, environment.filter_map(|pair| pair.split_once('=')));
+    let reports = reports::Reports::new(server.tasks(), server.replies())?;
+    let own = start::capability("service:registry").map_or(0, |slot| slot.0);
+    let mut service = Service { directory, replies: server.replies(), own, reports };
+    Err(server.run(&mut service))
+}
