@@ -5,7 +5,7 @@
 //! concern, unless they say otherwise. Addresses called `physical` are physical; the kernel reaches RAM at
 //! `physical + DIRECT_MAP`.
 
-#[cfg(any(test, feature = "mock"))]
+#[cfg(not(target_os = "none"))]
 pub mod mock;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod x86_64;
@@ -75,7 +75,9 @@ pub trait Arch: Sized + 'static {
     /// `false`: no such line.
     fn connect_line(line: u64, vector: usize, level_triggered: bool, active_low: bool) -> bool;
 
-    /// Mask or unmask a line. Called only for connected ones.
+    /// Mask or unmask a line. Called only for connected ones. An edge-triggered line, once unmasked, may go on raising its
+    /// vector although it was masked again: a controller forgets an edge that comes while it is masked, and the device
+    /// would wait for ever. The kernel remembers such an interrupt until it is acknowledged, as it does with messages.
     fn mask_line(line: u64, masked: bool);
 
     /// The address and data that a device writes to raise this vector. `None`: the machine has no message-signalled interrupts.

@@ -84,11 +84,16 @@ pub fn connect(line: u64, vector: usize, level: bool, active_low: bool, apic_id:
     true
 }
 
-/// Masks or unmasks a line.
+/// Masks or unmasks a line. An edge-triggered line stays unmasked once it was: an edge that comes to a masked input is
+/// forgotten (82093AA data sheet, 3.2.4), and the device raises no other until it is served.
 pub fn mask(line: u64, masked: bool) {
     if let Some((apic, register)) = find(line) {
         let low = apic.read(register);
-        apic.write(register, if masked { low | MASKED } else { low & !MASKED });
+        if !masked {
+            apic.write(register, low & !MASKED);
+        } else if low & LEVEL != 0 {
+            apic.write(register, low | MASKED);
+        }
     }
 }
 
