@@ -24,6 +24,11 @@ pub fn monotonic_ns() -> u64 {
     clock().map_or(0, |clock| clock.nanoseconds(arch::time_stamp()))
 }
 
+/// What the monotonic clock showed when the time-stamp counter had this value.
+pub fn counter_ns(counter: u64) -> u64 {
+    clock().map_or(0, |clock| clock.nanoseconds(counter))
+}
+
 /// A moment on the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);

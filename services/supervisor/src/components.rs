@@ -1,0 +1,317 @@
+//! The components: what is known of each, and the steps from running to ended and back.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt::Write;
+
+use alloc::rc::Rc;
+
+use motte::abi::Rights;
+use motte::interfaces::badge;
+use motte::kernel::CacheMode;
+use motte::last_words::DebugConsole;
+use motte::memory::Mapping;
+use motte::server::{Replies, Server, Tasks};
+use motte::time::{Duration, Instant, monotonic_ns};
+use motte_loader::{Image, system};
+use motte_manifest::Manifest;
+use motte_supervisor::policy::{Decision, End, History};
+use motte_supervisor::record::Record;
+use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, Kept, MAGIC, Status};
+
+use crate::boot_files::BootFiles;
+use crate::worker::Worker;
+
+/// Fault records that are kept.
+const MAX_RECORDS: usize = 64;
+
+/// How long a restart waits for services to be told of the death; their registry is no more patient.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Writes a line to the kernel's log.
+pub fn say(text: &str) {
+    let _ = DebugConsole.write_str(&format!("supervisor: {text}\n"));
+}
+
+/// One component, as the supervisor sees it.
+pub struct Component {
+    pub kept: Kept,
+    pub history: History,
+    /// Its program, read once.
+    pub image: Option<Image>,
+}
+
+/// Everything of the supervisor's main thread.
+pub struct State {
+    pub manifest: Manifest,
+    pub files: BootFiles,
+    pub components: Vec<Component>,
+    pub records: VecDeque<Record>,
+    pub next_record: u64,
+    /// What the successor will find.
+    memory: Mapping,
+    pub replies: Replies,
+    pub tasks: Tasks,
+    pub worker: Worker,
+    /// The machine's end was asked for: nothing is restarted any more.
+    pub ending: bool,
+}
+
+/// The supervisor: its state, shared with its tasks.
+#[derive(Clone)]
+pub struct Supervisor(pub Rc<RefCell<Box<State>>>);
+
+/// The badge under which services know a component.
+pub fn badge_of(manifest: &Manifest, index: usize) -> u64 {
+    let component = index as u64 + 1;
+    let reports = manifest
+        .components
+        .get(index)
+        .is_some_and(|c| c.name == "supervisor" || c.provides.iter().any(|service| service == "process"));
+    if reports { badge::LIFECYCLE | component } else { component }
+}
+
+impl Supervisor {
+    /// Reads what there is: manifest, and what a predecessor left.
+    pub fn new(server: &Server) -> Result<Self, String> {
+        let files = BootFiles::map()?;
+        let manifest = files.manifest()?;
+        let memory = Mapping::of(system::STATE.to_vec(), Rights::READ | Rights::WRITE, CacheMode::Normal)
+            .map_err(|error| format!("the state cannot be mapped: {error}"))?;
+        let is_successor = memory.read_u64(0) == MAGIC;
+        let next_record = if is_successor { memory.read_u64(8) } else { 1 };
+        let components = (0..manifest.components.len())
+            .map(|index| {
+                let kept = if is_successor { read_kept(&memory, index) } else { Kept::default() };
+                Component { kept, history: History::default(), image: None }
+            })
+            .collect();
+        memory.write_u64(8, next_record);
+        memory.write_u64(0, MAGIC);
+        let worker = Worker::start(&manifest, server.tasks())?;
+        let state = State {
+            manifest,
+            files,
+            components,
+            records: VecDeque::new(),
+            next_record,
+            memory,
+            replies: server.replies(),
+            tasks: server.tasks(),
+            worker,
+            ending: false,
+        };
+        Ok(Self(Rc::new(RefCell::new(Box::new(state)))))
+    }
+
+    /// Starts what is to start: everything that starts with the system, or, after a predecessor, what it was about to start.
+    pub fn begin(&mut self) {
+        let mut state = self.0.borrow_mut();
+        let own = state.own_index();
+        let is_successor = state.components.iter().any(|component| component.kept.generation > 0);
+        if let Some(own) = own {
+            let generation = motte::start::header().generation;
+            let kept = Kept {
+                status: Status::Running,
+                generation,
+                restarts: generation.saturating_sub(1),
+                started_ns: monotonic_ns(),
+            };
+            state.keep(own, kept);
+        }
+        if is_successor {
+            say("a new supervisor takes over the running components");
+            for index in 0..state.components.len() {
+                // One that was being started is in a state that nobody knows.
+                if Some(index) != own && state.components[index].kept.status == Status::Restarting {
+                    state.take_down(index);
+                    state.start_or_say(index);
+                }
+            }
+            return;
+        }
+        for index in state.manifest.boot_order() {
+            if Some(index) != own {
+                state.start_or_say(index);
+            }
+        }
+    }
+
+    /// Has a component that ended started again at a time, once services were told of its end.
+    pub fn restart_at(&self, index: usize, deadline: u64) {
+        let (tasks, told) = {
+            let state = self.0.borrow();
+            (state.tasks.clone(), state.worker.report(badge_of(&state.manifest, index)))
+        };
+        let supervisor = self.clone();
+        let generation = self.0.borrow().components[index].kept.generation;
+        tasks.clone().spawn(async move {
+            tasks.timeout(PATIENCE, told).await;
+            tasks.sleep_until(Instant::from_ns(deadline)).await;
+            let mut state = supervisor.0.borrow_mut();
+            let kept = state.components[index].kept;
+            // Somebody may have started or stopped it by command meanwhile.
+            if kept.status == Status::Restarting && kept.generation == generation && !state.ending {
+                state.start_or_say(index);
+            }
+        });
+    }
+
+    /// What follows the end of a component whose memory was taken back already.
+    pub fn ended(&self, index: usize, end: End) {
+        let decision = {
+            let mut state = self.0.borrow_mut();
+            let restart = state.manifest.components[index].restart;
+            let ending = state.ending;
+            let component = &mut state.components[index];
+            match component.history.decide(&restart, end, monotonic_ns()) {
+                _ if ending => Decision::Leave,
+                decision => decision,
+            }
+        };
+        let mut state = self.0.borrow_mut();
+        let name = state.manifest.components[index].name.clone();
+        match decision {
+            Decision::RestartAt(deadline) => {
+                state.set_status(index, Status::Restarting);
+                drop(state);
+                self.restart_at(index, deadline);
+            }
+            Decision::Leave => {
+                state.set_status(index, Status::Ended);
+                state.close_services(index);
+                state.worker.forget(badge_of(&state.manifest, index));
+            }
+            Decision::Quarantine => {
+                say(&format!(
+                    "{name} failed too often and is not started again (`services start {name}` does)"
+                ));
+                state.set_status(index, Status::Quarantined);
+                state.close_services(index);
+                state.worker.forget(badge_of(&state.manifest, index));
+            }
+        }
+    }
+}
+
+impl State {
+    /// The supervisor's own index.
+    pub fn own_index(&self) -> Option<usize> {
+        self.manifest.component("supervisor").map(|(index, _)| index)
+    }
+
+    /// Notes how a component fares, for a successor too.
+    pub fn keep(&mut self, index: usize, kept: Kept) {
+        self.components[index].kept = kept;
+        let base = (HEADER_WORDS + index * COMPONENT_WORDS) * 8;
+        for (word, value) in kept.to_words().into_iter().enumerate() {
+            self.memory.write_u64(base + word * 8, value);
+        }
+    }
+
+    /// Notes a component's status.
+    pub fn set_status(&mut self, index: usize, status: Status) {
+        let kept = Kept { status, ..self.components[index].kept };
+        self.keep(index, kept);
+    }
+
+    /// Takes the number of a new record.
+    pub fn new_record_number(&mut self) -> u64 {
+        let number = self.next_record;
+        self.next_record += 1;
+        self.memory.write_u64(8, self.next_record);
+        number
+    }
+
+    /// Keeps a record; the oldest goes when there are many.
+    pub fn keep_record(&mut self, record: Record) {
+        if self.records.len() == MAX_RECORDS {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+    }
+
+    /// Starts a component; says why, if that fails.
+    pub fn start_or_say(&mut self, index: usize) -> bool {
+        let name = self.manifest.components[index].name.clone();
+        let was_restarting = self.components[index].kept.status == Status::Restarting;
+        match self.start(index) {
+            Ok(()) => {
+                if was_restarting {
+                    let kept = Kept {
+                        restarts: self.components[index].kept.restarts + 1,
+                        ..self.components[index].kept
+                    };
+                    self.keep(index, kept);
+                    say(&format!("{name} was restarted (generation {})", kept.generation));
+                }
+                true
+            }
+            Err(error) => {
+                say(&format!("{name} could not be started: {error}"));
+                self.take_down(index);
+                self.set_status(index, Status::Quarantined);
+                self.close_services(index);
+                false
+            }
+        }
+    }
+
+    /// Stops a component's threads and takes back all its memory and rights.
+    pub fn take_down(&mut self, index: usize) {
+        let places = system::places(index);
+        let _ = places.thread.suspend();
+        if let Err(error) = system::untyped(index).0.revoke() {
+            say(&format!("memory of component {index} could not be taken back: {error}"));
+        }
+        if self.provides(index, "process") {
+            for spare in 0..system::MAX_SPARE_MEMORY {
+                let _ = motte::kernel::CapSlot(system::SPARE_MEMORY + spare).revoke();
+            }
+        }
+        // All of these were of its memory; a slot that the revocation left filled would be in the next start's way.
+        for slot in [
+            places.table.0,
+            places.space.0,
+            places.thread.0,
+            places.context.0,
+            places.message_buffer.0,
+            places.holding.0,
+        ] {
+            let _ = slot.delete();
+        }
+    }
+
+    /// Whether a component provides a service.
+    pub fn provides(&self, index: usize, service: &str) -> bool {
+        self.manifest.components.get(index).is_some_and(|c| c.provides.iter().any(|name| name == service))
+    }
+
+    /// Everybody who calls its services, now or later, is told that they are gone.
+    pub fn close_services(&self, index: usize) {
+        for service in self.manifest.services().filter(|service| service.provider == index) {
+            let _ = system::service(service.number).close();
+        }
+    }
+
+    /// Its services can be called; calls wait until it takes them.
+    pub fn open_services(&self, index: usize) {
+        for service in self.manifest.services().filter(|service| service.provider == index) {
+            let _ = system::service(service.number).open();
+        }
+    }
+
+    /// The component of that name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.manifest.component(name).map(|(index, _)| index)
+    }
+}
+
+fn read_kept(memory: &Mapping, index: usize) -> Kept {
+    let base = (HEADER_WORDS + index * COMPONENT_WORDS) * 8;
+    Kept::from_words(core::array::from_fn(|word| memory.read_u64(base + word * 8)))
+}

@@ -1,0 +1,119 @@
+//! From a fault message to a fault record, and to what follows.
+
+use alloc::vec;
+
+use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED, Registers};
+use motte::abi::{MessageInfo, PAGE_SIZE};
+use motte::interfaces::ReplyToken;
+use motte::last_words::{self, Kind, LastWords};
+use motte::time::monotonic_ns;
+use motte_loader::{Window, system};
+use motte_supervisor::policy::End;
+use motte_supervisor::record::{Cause, Findings, backtrace};
+use motte_supervisor::state::Status;
+
+use crate::components::{State, Supervisor, say};
+
+impl Supervisor {
+    /// A component's thread has faulted; `token` holds it.
+    pub fn faulted(&self, index: usize, kind: FaultKind, fault: FaultMessage, token: ReplyToken) {
+        let cause = {
+            let state = self.0.borrow();
+            if state.components.get(index).is_none_or(|c| c.kept.status != Status::Running) {
+                // A thread of a component that is being taken down.
+                state.replies.answer_raw(token, MessageInfo::new(RESUME_STOPPED, 0, 0), [0; 6]);
+                return;
+            }
+            match last_words_of(index) {
+                Some(LastWords { kind: Kind::Exit, status, .. }) => Cause::Exit(status),
+                Some(LastWords { kind: Kind::Panic, text, .. }) => Cause::Panic(text, fault),
+                None => Cause::Fault(kind, fault),
+            }
+        };
+        self.end(index, &cause, Some(token));
+    }
+
+    /// Ends a component that runs: record, teardown, and what its policy says.
+    pub fn end(&self, index: usize, cause: &Cause, token: Option<ReplyToken>) {
+        let end = match cause {
+            Cause::Exit(status) => End::Exit(*status),
+            _ => End::Failure,
+        };
+        {
+            let mut state = self.0.borrow_mut();
+            let _ = system::places(index).thread.suspend();
+            if *cause != Cause::Exit(0) {
+                state.write_record(index, cause);
+            }
+            state.take_down(index);
+            if let Some(token) = token {
+                state.replies.abandon(token);
+            }
+        }
+        self.ended(index, end);
+    }
+}
+
+impl State {
+    /// Writes the fault record, and puts it into the log.
+    fn write_record(&mut self, index: usize, cause: &Cause) {
+        let number = self.new_record_number();
+        let component = &self.manifest.components[index];
+        let kept = self.components[index].kept;
+        let registers = system::places(index).thread.read_registers().ok();
+        let (instruction, frame) = match (cause.place(), &registers) {
+            (Some(place), _) => (place.instruction, place.frame),
+            (None, Some(registers)) => (registers.rip, registers.rbp),
+            (None, None) => (0, 0),
+        };
+        let trace = if matches!(cause, Cause::Exit(_)) {
+            vec![]
+        } else {
+            stack_trace(index, component.stack, instruction, frame)
+        };
+        // Registers are the first thread's; they belong to the record only if that is the thread that faulted.
+        let same = |r: &Registers| cause.place().is_none_or(|place| place.stack == r.rsp);
+        let now = monotonic_ns();
+        let record = Findings {
+            number,
+            time_ns: now,
+            component: &component.name,
+            generation: kept.generation,
+            ran_ns: now.saturating_sub(kept.started_ns),
+            cause,
+            registers: registers.filter(same),
+            backtrace: &trace,
+            symbols: self.files.symbols(&component.program),
+        }
+        .record();
+        for line in record.text.lines() {
+            say(line);
+        }
+        self.keep_record(record);
+    }
+}
+
+/// What a component left in the page of its message buffer.
+fn last_words_of(index: usize) -> Option<LastWords> {
+    let mut page = vec![0; PAGE_SIZE];
+    Window::new().ok()?.read(system::places(index).message_buffer, 0, &mut page).ok()?;
+    last_words::read(&page)
+}
+
+/// Follows the frame pointers on the first thread's stack.
+fn stack_trace(index: usize, stack: u64, instruction: u64, frame: u64) -> alloc::vec::Vec<u64> {
+    let Ok(window) = Window::new() else { return vec![instruction] };
+    let places = system::places(index);
+    let mut page = [0; PAGE_SIZE];
+    let mut page_address = None;
+    let mut word = |address: u64| -> Option<u64> {
+        let base = address & !(PAGE_SIZE as u64 - 1);
+        if page_address != Some(base) {
+            places.read_stack(stack, base, &window, &mut page).ok()?;
+            page_address = Some(base);
+        }
+        let at = (address - base) as usize;
+        page.get(at..at + 8).and_then(|bytes| bytes.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
+    };
+    backtrace(instruction, frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
+}

@@ -1,0 +1,220 @@
+//! Fault records: who, when, why, registers, backtrace with symbols, last words.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use motte_abi::fault::{FaultKind, FaultMessage, Registers};
+use motte_abi::symbols::Symbols;
+
+/// The most frames of a backtrace.
+pub const MAX_FRAMES: usize = 32;
+
+/// Why a component ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The processor or the kernel stopped it.
+    Fault(FaultKind, FaultMessage),
+    /// It panicked, with this text.
+    Panic(String, FaultMessage),
+    /// It ended by itself with a status.
+    Exit(i32),
+    /// Somebody asked the supervisor to end it.
+    Killed,
+}
+
+impl Cause {
+    /// In one line.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Fault(FaultKind::PageFault, fault) => {
+                let act = match fault.code {
+                    code if code & 1 << 4 != 0 => "execute",
+                    code if code & 2 != 0 => "write",
+                    _ => "read",
+                };
+                let state = if fault.code & 1 != 0 { "protected" } else { "unmapped" };
+                format!(
+                    "page fault: {act} of {state} address {:#x} at {:#x}",
+                    fault.address, fault.instruction
+                )
+            }
+            Self::Fault(FaultKind::UnknownSyscall, fault) => {
+                format!("unknown system call {} at {:#x}", fault.address, fault.instruction)
+            }
+            Self::Fault(kind, fault) => format!("{kind} at {:#x}", fault.instruction),
+            Self::Panic(text, _) => text.lines().next().unwrap_or("panic").into(),
+            Self::Exit(status) => format!("exit with status {status}"),
+            Self::Killed => "killed by command".into(),
+        }
+    }
+
+    /// Where it was, if that is known.
+    pub fn place(&self) -> Option<&FaultMessage> {
+        match self {
+            Self::Fault(_, fault) | Self::Panic(_, fault) => Some(fault),
+            Self::Exit(_) | Self::Killed => None,
+        }
+    }
+}
+
+/// A fault record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// The component.
+    pub component: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Why, in one line.
+    pub cause: String,
+    /// Everything.
+    pub text: String,
+}
+
+/// What is known when a record is written.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    /// The record's number.
+    pub number: u64,
+    /// Now.
+    pub time_ns: u64,
+    /// The component.
+    pub component: &'a str,
+    /// Its generation.
+    pub generation: u64,
+    /// How long it ran, in nanoseconds.
+    pub ran_ns: u64,
+    /// Why it ended.
+    pub cause: &'a Cause,
+    /// The first thread's registers.
+    pub registers: Option<Registers>,
+    /// Return addresses, the innermost first.
+    pub backtrace: &'a [u64],
+    /// The program's symbols.
+    pub symbols: Option<Symbols<'a>>,
+}
+
+impl Findings<'_> {
+    /// The record.
+    pub fn record(&self) -> Record {
+        let cause = self.cause.text();
+        Record {
+            number: self.number,
+            time_ns: self.time_ns,
+            component: self.component.into(),
+            generation: self.generation,
+            text: self.text(&cause),
+            cause,
+        }
+    }
+
+    fn text(&self, cause: &str) -> String {
+        let mut text = String::new();
+        let seconds = |ns: u64| (ns / 1_000_000_000, ns / 1_000_000 % 1000);
+        let ((at, at_ms), (ran, ran_ms)) = (seconds(self.time_ns), seconds(self.ran_ns));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "fault {}: {} (generation {})", self.number, self.component, self.generation);
+        let _ = writeln!(text, "  cause: {cause}");
+        let _ = writeln!(text, "  time: {at}.{at_ms:03} s after start; it had run for {ran}.{ran_ms:03} s");
+        if let Cause::Panic(panic, _) = self.cause {
+            for line in panic.lines() {
+                let _ = writeln!(text, "  | {line}");
+            }
+        }
+        if let Some(r) = &self.registers {
+            let rows = [
+                [("rip", r.rip), ("rsp", r.rsp), ("rbp", r.rbp), ("flags", r.rflags)],
+                [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
+                [("rsi", r.rsi), ("rdi", r.rdi), ("r8", r.r8), ("r9", r.r9)],
+                [("r10", r.r10), ("r11", r.r11), ("r12", r.r12), ("r13", r.r13)],
+                [("r14", r.r14), ("r15", r.r15), ("fs", r.fs_base), ("", 0)],
+            ];
+            for row in rows {
+                text.push_str("  ");
+                for (name, value) in row.into_iter().filter(|(name, _)| !name.is_empty()) {
+                    let _ = write!(text, "{name:>6} {value:016x}");
+                }
+                text.push('\n');
+            }
+        }
+        for (index, address) in self.backtrace.iter().enumerate() {
+            let _ = write!(text, "  #{index} {address:#x}");
+            // A return address may be the first byte of the next function: the call lies before it.
+            let inside = if index == 0 { *address } else { address.saturating_sub(1) };
+            if let Some(symbol) = self.symbols.as_ref().and_then(|symbols| symbols.find(inside)) {
+                let _ = write!(text, " {symbol}");
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Follows frame pointers: `instruction`, then the return address behind each frame. `read` gives the two words of a frame.
+pub fn backtrace(instruction: u64, frame: u64, mut read: impl FnMut(u64) -> Option<[u64; 2]>) -> Vec<u64> {
+    let mut addresses = alloc::vec![instruction];
+    let mut frame = frame;
+    while addresses.len() < MAX_FRAMES && frame != 0 && frame.is_multiple_of(8) {
+        let Some([next, back]) = read(frame) else { break };
+        if back == 0 {
+            break;
+        }
+        addresses.push(back);
+        // Frames lie towards higher addresses; anything else is no chain of frames.
+        if next <= frame {
+            break;
+        }
+        frame = next;
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_followed_to_their_end_and_never_in_circles() {
+        let frames = [(0x100, [0x200, 11]), (0x200, [0x300, 12]), (0x300, [0, 13])];
+        let read = |at| frames.iter().find(|(frame, _)| *frame == at).map(|(_, words)| *words);
+        assert_eq!(backtrace(10, 0x100, read), [10, 11, 12, 13]);
+        assert_eq!(backtrace(10, 0x100, |_| Some([0x100, 5])), [10, 5]);
+        assert_eq!(backtrace(10, 0x108, |_| None), [10]);
+        assert_eq!(backtrace(1, 8, |at| Some([at + 8, 2])).len(), MAX_FRAMES);
+    }
+
+    #[test]
+    fn a_record_says_what_happened_and_where() {
+        let fault = FaultMessage { instruction: 0x401000, address: 0x10, code: 6, ..FaultMessage::default() };
+        let mut table = Vec::new();
+        let symbols = [(0x401000, "crash"), (0x402000, "main")];
+        motte_abi::symbols::encode(symbols.into_iter(), |piece| table.extend_from_slice(piece));
+        let cause = Cause::Fault(FaultKind::PageFault, fault);
+        let record = Findings {
+            number: 3,
+            time_ns: 1_500_000_000,
+            component: "demo",
+            generation: 2,
+            ran_ns: 20_000_000,
+            cause: &cause,
+            registers: Some(Registers { rip: 0x401000, ..Registers::default() }),
+            backtrace: &[0x401000, 0x402005],
+            symbols: Symbols::parse(&table),
+        }
+        .record();
+        assert_eq!(record.cause, "page fault: write of unmapped address 0x10 at 0x401000");
+        assert!(record.text.contains("#0 0x401000 crash+0x0"), "{}", record.text);
+        assert!(record.text.contains("#1 0x402005 main+0x4"), "{}", record.text);
+    }
+
+    #[test]
+    fn a_panic_is_named_by_its_first_line() {
+        let cause = Cause::Panic("panicked at x.rs:1\nindex out of bounds".into(), FaultMessage::default());
+        assert_eq!(cause.text(), "panicked at x.rs:1");
+    }
+}

@@ -1,0 +1,256 @@
+//! The interface `supervisor`.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use motte::abi::fault::{FaultKind, FaultMessage};
+use motte::abi::trace::{TRACE_EVENTS, TraceEvent as RawEvent};
+use motte::abi::{PAGE_SIZE, Rights};
+use motte::interfaces::supervisor::{
+    ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE,
+    TraceEvent, dispatch_supervisor,
+};
+use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
+use motte::memory::Mapping;
+use motte::server::Handler;
+use motte::slots;
+use motte::time::{counter_ns, monotonic_ns};
+use motte_loader::system;
+use motte_supervisor::record::Cause;
+use motte_supervisor::state::Status;
+
+use crate::boot_files::numbers;
+use crate::components::{State, Supervisor, badge_of};
+use crate::power::Finish;
+
+/// Events of the trace in one answer.
+const EVENTS: usize = 20;
+
+impl Handler for Supervisor {
+    fn request(
+        &mut self,
+        sender: &Sender,
+        label: u64,
+        request: &mut Reader<'_>,
+        reply: &mut Writer<'_>,
+        defer: &mut dyn FnMut() -> ReplyToken,
+    ) -> Outcome {
+        // Only the kernel sends through the badges of fault endpoints, or the component itself, which harms itself alone.
+        if sender.badge & system::FAULT_BADGE != 0 {
+            let index = (sender.badge & !system::FAULT_BADGE) as usize;
+            let mut words = [0; 6];
+            for word in &mut words {
+                *word = request.word().unwrap_or(0);
+            }
+            let kind = FaultKind::from_label(label).unwrap_or(FaultKind::Other);
+            self.faulted(index, kind, FaultMessage::from_words(words), defer());
+            return Outcome::Deferred;
+        }
+        dispatch_supervisor(self, sender, label, request, reply, defer)
+    }
+}
+
+impl Supervisor {
+    /// A component that may be stopped and started by command.
+    fn find(&self, name: &str) -> Result<usize, SupervisorError> {
+        let state = self.0.borrow();
+        let index = state.find(name).ok_or(SupervisorError::NotFound)?;
+        if Some(index) == state.own_index() { Err(SupervisorError::Protected) } else { Ok(index) }
+    }
+
+    fn status(&self, index: usize) -> Status {
+        self.0.borrow().components[index].kept.status
+    }
+}
+
+impl Interface for Supervisor {
+    fn component(&mut self, _: &Sender, index: u64) -> Result<ComponentInfo, SupervisorError> {
+        self.0.borrow().info(usize::try_from(index).unwrap_or(usize::MAX)).ok_or(SupervisorError::NotFound)
+    }
+
+    fn start(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
+        let index = self.find(&name)?;
+        if self.status(index) == Status::Running {
+            return Err(SupervisorError::Running);
+        }
+        let mut state = self.0.borrow_mut();
+        state.components[index].history.clear();
+        if state.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
+    }
+
+    fn stop(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
+        let index = self.find(&name)?;
+        let mut state = self.0.borrow_mut();
+        match state.components[index].kept.status {
+            Status::Running => {
+                state.take_down(index);
+                state.worker.forget(badge_of(&state.manifest, index));
+            }
+            Status::Restarting => {}
+            _ => return Err(SupervisorError::NotRunning),
+        }
+        state.set_status(index, Status::Stopped);
+        state.close_services(index);
+        Ok(())
+    }
+
+    fn restart(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
+        let index = self.find(&name)?;
+        {
+            let mut state = self.0.borrow_mut();
+            if state.components[index].kept.status == Status::Running {
+                state.take_down(index);
+            }
+            state.components[index].history.clear();
+            state.set_status(index, Status::Restarting);
+        }
+        self.restart_at(index, monotonic_ns());
+        Ok(())
+    }
+
+    fn kill(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
+        let index = self.find(&name)?;
+        if self.status(index) != Status::Running {
+            return Err(SupervisorError::NotRunning);
+        }
+        self.end(index, &Cause::Killed, None);
+        Ok(())
+    }
+
+    fn fault(&mut self, _: &Sender, from: u64) -> Result<FaultSummary, SupervisorError> {
+        let state = self.0.borrow();
+        let record =
+            state.records.iter().find(|record| record.number >= from).ok_or(SupervisorError::NotFound)?;
+        let cut = record.cause.char_indices().nth(200).map_or(record.cause.len(), |(at, _)| at);
+        Ok(FaultSummary {
+            number: record.number,
+            time_ns: record.time_ns,
+            component: record.component.clone(),
+            generation: record.generation,
+            cause: record.cause[..cut].to_string(),
+            text_bytes: record.text.len() as u64,
+        })
+    }
+
+    fn fault_text(&mut self, _: &Sender, number: u64, offset: u64) -> Result<Bytes, SupervisorError> {
+        let state = self.0.borrow();
+        let record =
+            state.records.iter().find(|record| record.number == number).ok_or(SupervisorError::NotFound)?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(record.text.len());
+        let rest = &record.text.as_bytes()[offset..];
+        Ok(Bytes(rest[..rest.len().min(TEXT_PIECE)].to_vec()))
+    }
+
+    fn memory(&mut self, _: &Sender) -> Result<MemoryInfo, SupervisorError> {
+        let [total, kernel] = numbers(system::ENV_MEMORY);
+        let state = self.0.borrow();
+        let components: u64 = (0..state.components.len()).map(|index| state.memory_used(index)).sum();
+        Ok(MemoryInfo { total, used: kernel + components, kernel })
+    }
+
+    fn trace(&mut self, _: &Sender, cpu: u64, from: u64) -> Result<(u64, Vec<TraceEvent>), SupervisorError> {
+        read_trace(cpu, from).ok_or(SupervisorError::NotFound)
+    }
+
+    fn kernel_version(&mut self, _: &Sender) -> Result<String, SupervisorError> {
+        Ok(motte::env::var(system::ENV_KERNEL).unwrap_or_default())
+    }
+
+    fn shut_down(&mut self, _: &Sender, status: u8) -> Result<(), SupervisorError> {
+        self.finish(Finish::PowerOff(status));
+        Ok(())
+    }
+
+    fn reboot(&mut self, _: &Sender) -> Result<(), SupervisorError> {
+        self.finish(Finish::Reset);
+        Ok(())
+    }
+}
+
+impl State {
+    fn info(&self, index: usize) -> Option<ComponentInfo> {
+        let (component, known) = (self.manifest.components.get(index)?, self.components.get(index)?);
+        let kept = known.kept;
+        let runs = kept.status == Status::Running;
+        let own = self.own_index() == Some(index);
+        let context = if own { motte::kernel::own::SCHED_CONTEXT } else { system::places(index).context };
+        Some(ComponentInfo {
+            name: component.name.clone(),
+            state: kept.status.text().into(),
+            generation: kept.generation,
+            restarts: kept.restarts,
+            uptime_ns: if runs { monotonic_ns().saturating_sub(kept.started_ns) } else { 0 },
+            memory: self.memory_used(index),
+            memory_quota: component.memory,
+            cpu_ns: if runs { context.info().map_or(0, |(used, ..)| used) } else { 0 },
+            provides: component.provides.clone(),
+            uses: component.uses.iter().map(|used| used.service.clone()).collect(),
+        })
+    }
+
+    /// Bytes of a component's quota that became objects.
+    fn memory_used(&self, index: usize) -> u64 {
+        let Some(component) = self.manifest.components.get(index) else { return 0 };
+        if self.own_index() == Some(index) {
+            let usage = motte::memory::usage();
+            return component.memory.saturating_sub(usage.budget) + usage.used;
+        }
+        if self.components[index].kept.status != Status::Running {
+            return 0;
+        }
+        component.memory.saturating_sub(budget_left(index))
+    }
+}
+
+/// Bytes that a running component has not used of its budget.
+///
+/// Only the holder of a capability can ask how much of an Untyped is used, and an Untyped cannot be copied: it is borrowed from the component's
+/// table for a moment. The component cannot run meanwhile, because the supervisor is more urgent and does not wait.
+fn budget_left(index: usize) -> u64 {
+    use motte::abi::boot_info::slot;
+    let table = system::places(index).table;
+    let Ok(borrowed) = slots::allocate() else { return 0 };
+    let moved = table.move_to(slot::UNTYPED, CapSlot::OWN_TABLE, borrowed.0);
+    let left = match moved {
+        Ok(()) => {
+            let info = Untyped(borrowed).info();
+            let _ = CapSlot::OWN_TABLE.move_to(borrowed.0, table, slot::UNTYPED);
+            info.map_or(0, |(_, size, used)| size.saturating_sub(used))
+        }
+        Err(_) => 0,
+    };
+    slots::free(borrowed);
+    left
+}
+
+/// Reads a processor's trace ring from event number `from` on.
+fn read_trace(cpu: u64, from: u64) -> Option<(u64, Vec<TraceEvent>)> {
+    let [per_core, all] = numbers(system::ENV_TRACE);
+    let first = cpu.checked_mul(per_core)?;
+    if per_core == 0 || first.checked_add(per_core)? > all {
+        return None;
+    }
+    let mut frames = Vec::new();
+    for frame in first..first + per_core {
+        let copy = slots::allocate().ok()?;
+        CapSlot(system::TRACE + frame).copy(copy, Rights::READ).ok()?;
+        frames.push(Frame(copy));
+    }
+    let mapping = Mapping::of(frames.clone(), Rights::READ, CacheMode::Normal).ok()?;
+    let written = mapping.read_u64(0);
+    let oldest = written.saturating_sub(TRACE_EVENTS as u64);
+    let begin = from.clamp(oldest, written);
+    let end = written.min(begin + EVENTS as u64);
+    let events = (begin..end)
+        .map(|number| {
+            let at = 64 + (number % TRACE_EVENTS as u64) as usize * size_of::<RawEvent>();
+            let word = |index: usize| mapping.read_u64(at + index * 8);
+            TraceEvent { time_ns: counter_ns(word(0)), cpu, kind: word(1), a: word(2), b: word(3) }
+        })
+        .collect();
+    debug_assert!(mapping.len() >= PAGE_SIZE);
+    drop(mapping);
+    frames.into_iter().for_each(|frame| slots::delete(frame.0));
+    Some((end, events))
+}

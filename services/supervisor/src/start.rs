@@ -1,0 +1,242 @@
+//! Starting a component: what the manifest says becomes capabilities.
+//!
+//! | name | capability |
+//! |---|---|
+//! | `registry` | the registry, with the component's badge |
+//! | `endpoint:SERVICE` | the endpoint of a service that it provides, to receive on |
+//! | `irq:LINE` | an interrupt line |
+//! | `port:0xFIRST` | a range of I/O ports |
+//! | `mmio:0xADDRESS` | a page of device memory |
+//! | `kernel-log:N`, `trace:N` | frames of the kernel's log and of the trace rings |
+//! | `power:exit`, `power:off`, `power:reset` | the ports that end the machine |
+//! | `irq-control` | makes message-signalled interrupts |
+//! | `device-memory:0xBASE` | a range of device memory, as an Untyped |
+//! | `time-control` | sets budgets |
+//! | `clock` | the clock page's frame, for whoever starts programs |
+//! | `boot-image:N` | frames of the boot image |
+//! | `memory:N` | memory beyond the quota, for the programs of the process server |
+//! | `service:SERVICE` | every service's endpoint, unbadged: the registry's stock |
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use motte::abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL};
+use motte::abi::{ObjectType, PAGE_SIZE, Rights};
+use motte::kernel::{CapSlot, CapTable, Untyped};
+use motte::start_info::Header;
+use motte::time::monotonic_ns;
+use motte_loader::{Grant, Program, Source, load, system};
+use motte_manifest::{Component, Grant as Authority};
+use motte_supervisor::state::{Kept, Status};
+
+use crate::boot_files::numbers;
+use crate::components::{State, badge_of};
+
+/// Scheduling contexts for a component's further threads.
+const FURTHER_CONTEXTS: u32 = 3;
+
+/// Interrupt lines from this one on are PCI's: level-triggered, active low (PCI Local Bus Specification 3.0, 2.2.6).
+const FIRST_PCI_LINE: u8 = 16;
+
+impl State {
+    /// Starts a component that does not run.
+    pub fn start(&mut self, index: usize) -> Result<(), String> {
+        let component = self.manifest.components.get(index).ok_or("there is no such component")?;
+        if self.components[index].image.is_none() {
+            self.components[index].image = Some(self.files.program(&component.program)?);
+        }
+        let Some(image) = &self.components[index].image else { return Err("there is no program".into()) };
+        let generation = self.components[index].kept.generation + 1;
+        let (arguments, mut environment) = self.arguments(component);
+        if component.provides.iter().any(|service| service == "registry") {
+            environment.extend(self.registry_environment());
+        }
+        let program = Program {
+            image,
+            untyped: system::untyped(index),
+            places: system::places(index),
+            keep_table: false,
+            header: Header {
+                badge: badge_of(&self.manifest, index),
+                generation,
+                slots: component.slots.into(),
+                stack: component.stack,
+                priority: component.priority.into(),
+                ..Header::default()
+            },
+            name: &component.name,
+            directory: component
+                .env
+                .iter()
+                .find(|(name, _)| name == "HOME")
+                .map_or("/", |(_, home)| home.as_str()),
+            arguments,
+            environment,
+            grants: self.grants(index, component),
+            time_control: system::SCHED_CONTROL,
+            budget: (component.budget_ns, component.period_ns),
+            further_contexts: FURTHER_CONTEXTS,
+            fault_endpoint: (system::ENDPOINT, system::FAULT_BADGE | index as u64),
+            clock: system::CLOCK,
+        };
+        self.open_services(index);
+        load(&program).map_err(|error| error.to_string())?;
+        let kept = Kept {
+            status: Status::Running,
+            generation,
+            started_ns: monotonic_ns(),
+            ..self.components[index].kept
+        };
+        self.keep(index, kept);
+        Ok(())
+    }
+
+    /// Arguments and environment. The system's shell runs the commands that the system was booted for.
+    fn arguments(&self, component: &Component) -> (Vec<String>, Vec<String>) {
+        let mut arguments = alloc::vec![component.name.clone()];
+        arguments.extend(component.args.iter().cloned());
+        if component.name == "shell" {
+            match self.files.command() {
+                Some(command) => {
+                    arguments = alloc::vec!["sh".into(), "-c".into(), command, "--then-shutdown".into()];
+                }
+                None => arguments.push("-l".into()),
+            }
+        }
+        let environment = component.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (arguments, environment)
+    }
+
+    /// What the registry must know of the manifest: for each component what it may use.
+    fn registry_environment(&self) -> Vec<String> {
+        let mut variables = Vec::new();
+        for (index, component) in self.manifest.components.iter().enumerate() {
+            let uses = component
+                .uses
+                .iter()
+                .filter(|used| used.provider.is_some())
+                .map(|used| used.service.as_str());
+            let names: Vec<&str> = uses.chain(component.provides.iter().map(String::as_str)).collect();
+            variables.push(format!("USES_{}={}", index + 1, names.join(",")));
+        }
+        if let Some(service) = self.manifest.service("process") {
+            variables.push(format!("GRANTER={}", service.provider + 1));
+        }
+        variables
+    }
+
+    /// The component's capabilities.
+    fn grants(&self, index: usize, component: &Component) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        let mut add = |name: String, source: Source| grants.push(Grant::new(name, source));
+        let send = Rights::SEND | Rights::GRANT;
+        if let Some(registry) = self.manifest.service("registry")
+            && registry.provider != index
+        {
+            let endpoint = system::service(registry.number).0;
+            add("registry".into(), Source::Mint(endpoint, send, badge_of(&self.manifest, index)));
+        }
+        let provides_registry = self.provides(index, "registry");
+        for service in self.manifest.services() {
+            let endpoint = system::service(service.number).0;
+            if service.provider == index {
+                add(format!("endpoint:{}", service.name), Source::Copy(endpoint, Rights::ALL));
+            }
+            if provides_registry {
+                add(format!("service:{}", service.name), Source::Copy(endpoint, send));
+            }
+        }
+        for &line in &component.irqs {
+            let flags = if line >= FIRST_PCI_LINE { IRQ_LEVEL | IRQ_ACTIVE_LOW } else { 0 };
+            add(format!("irq:{line}"), Source::IrqLine(system::IRQ_CONTROL, line.into(), flags));
+        }
+        for ports in &component.ports {
+            let count = u64::from(ports.last) - u64::from(ports.first) + 1;
+            let source = Source::Ports(system::PORT_CONTROL, ports.first, count);
+            add(format!("port:{:#x}", ports.first), source);
+        }
+        for range in &component.mmio {
+            for page in
+                (range.first / PAGE_SIZE as u64..=range.last / PAGE_SIZE as u64).map(|p| p * PAGE_SIZE as u64)
+            {
+                if let Some((untyped, offset)) = device_page(page) {
+                    add(format!("mmio:{page:#x}"), Source::DevicePage(untyped, offset));
+                }
+            }
+        }
+        if self.provides(index, "process") {
+            add("clock".into(), Source::Copy(system::CLOCK.0, Rights::READ));
+            for range in 0..system::MAX_SPARE_MEMORY {
+                let untyped = Untyped::at(system::SPARE_MEMORY + range);
+                if untyped.info().is_ok() {
+                    add(format!("memory:{range}"), Source::Memory(untyped));
+                }
+            }
+        }
+        for authority in component.grants.iter() {
+            self.authority(authority, &mut add);
+        }
+        grants
+    }
+
+    fn authority(&self, authority: Authority, add: &mut impl FnMut(String, Source)) {
+        let read = |slot: u64| Source::Copy(CapSlot(slot), Rights::READ);
+        match authority {
+            Authority::KernelLog => {
+                for frame in 0..numbers(system::ENV_KERNEL_LOG)[0] {
+                    add(format!("kernel-log:{frame}"), read(system::KERNEL_LOG + frame));
+                }
+            }
+            Authority::Trace => {
+                for frame in 0..numbers(system::ENV_TRACE)[1] {
+                    add(format!("trace:{frame}"), read(system::TRACE + frame));
+                }
+            }
+            Authority::Power => {
+                add("power:exit".into(), Source::Copy(system::EXIT_PORT.0, Rights::ALL));
+                add("power:off".into(), Source::Copy(system::POWER_PORT.0, Rights::ALL));
+                add("power:reset".into(), Source::Copy(system::RESET_PORT.0, Rights::ALL));
+            }
+            Authority::IrqControl => {
+                add("irq-control".into(), Source::Copy(system::IRQ_CONTROL.0, Rights::ALL));
+            }
+            Authority::PciConfig => {
+                for untyped in device_memory() {
+                    if let Ok((base, ..)) = untyped.info() {
+                        add(format!("device-memory:{base:#x}"), Source::Memory(untyped));
+                    }
+                }
+            }
+            Authority::TimeControl => {
+                add("time-control".into(), Source::Copy(system::SCHED_CONTROL.0, Rights::ALL));
+            }
+            Authority::BootImage => {
+                let (first, count) = self.files.frames();
+                for frame in 0..count {
+                    let rights = Rights::READ | Rights::EXECUTE;
+                    add(format!("boot-image:{frame}"), Source::Copy(CapSlot(first + frame), rights));
+                }
+            }
+            // The supervisor's own; questions to the supervisor; the clock service sees to it itself.
+            Authority::Supervise | Authority::SystemInfo | Authority::ClockSet => {}
+        }
+    }
+}
+
+/// The ranges of device memory.
+fn device_memory() -> impl Iterator<Item = Untyped> {
+    let table: CapTable = CapSlot::OWN_TABLE;
+    let slots = system::DEVICE_MEMORY..system::DEVICE_MEMORY + system::MAX_DEVICE_MEMORY;
+    slots
+        .filter(move |&slot| table.identify(slot).is_ok_and(|(ty, ..)| ty == ObjectType::Untyped))
+        .map(Untyped::at)
+}
+
+/// Where a page of device memory comes from: the range that holds it, and the offset in it.
+fn device_page(address: u64) -> Option<(Untyped, u64)> {
+    device_memory().find_map(|untyped| {
+        let (base, size, _) = untyped.info().ok()?;
+        (base..base.checked_add(size)?).contains(&address).then(|| (untyped, address - base))
+    })
+}

@@ -1,0 +1,94 @@
+//! What a supervisor leaves for its successor: for every component whether it runs, and how often it was started.
+//!
+//! Layout: a magic word, the number of the next fault record, 62 words of zero; then eight words for each component.
+
+/// Recognises the state of a supervisor.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"motteSV1");
+
+/// Words before the first component.
+pub const HEADER_WORDS: usize = 64;
+/// Words of each component.
+pub const COMPONENT_WORDS: usize = 8;
+
+/// How a component fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Status {
+    /// Never started, or stopped by command.
+    #[default]
+    Stopped = 0,
+    /// It runs.
+    Running = 1,
+    /// It failed, and is about to be started again.
+    Restarting = 2,
+    /// It failed too often.
+    Quarantined = 3,
+    /// It ended, and its policy is to leave it so.
+    Ended = 4,
+}
+
+impl Status {
+    /// The status with this number; anything else is `Stopped`.
+    pub const fn from_raw(raw: u64) -> Self {
+        match raw {
+            1 => Self::Running,
+            2 => Self::Restarting,
+            3 => Self::Quarantined,
+            4 => Self::Ended,
+            _ => Self::Stopped,
+        }
+    }
+
+    /// The word for it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Quarantined => "quarantined",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// What is kept of a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How it fares.
+    pub status: Status,
+    /// How often it was started.
+    pub generation: u64,
+    /// How often it was restarted after a failure.
+    pub restarts: u64,
+    /// When it was last started, in nanoseconds of the monotonic clock.
+    pub started_ns: u64,
+}
+
+impl Kept {
+    /// As words.
+    pub const fn to_words(self) -> [u64; COMPONENT_WORDS] {
+        [self.status as u64, self.generation, self.restarts, self.started_ns, 0, 0, 0, 0]
+    }
+
+    /// From words.
+    pub const fn from_words(words: [u64; COMPONENT_WORDS]) -> Self {
+        Self {
+            status: Status::from_raw(words[0]),
+            generation: words[1],
+            restarts: words[2],
+            started_ns: words[3],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let kept = Kept { status: Status::Quarantined, generation: 7, restarts: 5, started_ns: 9 };
+        assert_eq!(Kept::from_words(kept.to_words()), kept);
+        assert_eq!(Kept::from_words([99; COMPONENT_WORDS]).status, Status::Stopped);
+    }
+}
