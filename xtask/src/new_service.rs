@@ -70,8 +70,7 @@ const MAIN: &str = r#"//! The service `{name}` as a component.
 #![no_main]
 
 use motte::abi::Error;
-use motte::interfaces::error::IoError;
-use motte::interfaces::{module}::{{Type}, dispatch_{module}};
+use motte::interfaces::{{module}::{{Type}, dispatch_{module}}, error::IoError};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::server::{Handler, Server};
 
@@ -209,7 +208,7 @@ fn with_module(text: &str, module: &str) -> Result<String> {
     let line = format!("pub mod {module};");
     let mut lines: Vec<&str> = text.lines().collect();
     let modules = |line: &&str| line.starts_with("pub mod ") && line.ends_with(';');
-    let first = lines.iter().position(|line| modules(&line)).context("lib/interfaces names no module")?;
+    let first = lines.iter().position(modules).context("lib/interfaces names no module")?;
     let count = lines[first..].iter().take_while(|line| modules(line)).count();
     let place = lines[first..first + count].iter().position(|other| *other > line.as_str()).unwrap_or(count);
     lines.insert(first + place, &line);
