@@ -48,7 +48,11 @@ impl Log for Logger {
         let sent = self.service.try_lock().is_some_and(|mut state| {
             if matches!(*state, State::Unknown) {
                 *state = State::Absent;
-                if let Ok(connection) = service::connect("log") {
+                // The log service does not call itself.
+                let is_log_service = start::capability("endpoint:log").is_some();
+                if !is_log_service
+                    && let Ok(connection) = service::connect("log")
+                {
                     let client = LogClient::new(connection);
                     let _ = client.introduce(start::name());
                     *state = State::Connected(client);

@@ -10,6 +10,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use core::time::Duration;
 
+use motte_abi::Error;
 use talc::lock_api;
 
 use crate::kernel::Notification;
@@ -54,12 +55,18 @@ pub type SpinLock<T> = lock_api::Mutex<RawLock, T>;
 /// Threads that wait.
 type Queue = SpinLock<VecDeque<Notification>>;
 
-/// Waits on the thread's own notification until another wakes it.
+/// Waits on the thread's own notification until another wakes it. Whoever put itself into a queue parks once, and is woken once.
 fn park() {
-    if let Ok(notification) = thread::park_notification() {
-        while notification.wait().is_ok_and(|bits| bits & WAKE == 0) {}
-    } else {
+    let Ok(notification) = thread::park_notification() else {
         kernel::yield_now();
+        return;
+    };
+    loop {
+        match notification.wait() {
+            Ok(bits) if bits & WAKE != 0 => return,
+            Ok(_) | Err(Error::Cancelled) => {}
+            Err(_) => return,
+        }
     }
 }
 
