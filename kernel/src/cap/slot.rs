@@ -1,0 +1,128 @@
+//! A capability: one slot of 64 bytes, in a table or inside a thread.
+//!
+//! Besides what it names, a slot carries its place in the derivation forest (see [`super::derive`]).
+
+use crate::memory::Link;
+use core::cell::Cell;
+use motte_abi::{ObjectType, Rights};
+
+/// Flag: an untyped range or frame of device memory.
+pub const DEVICE: u8 = 1;
+/// Flag: a frame of 2 MiB.
+pub const LARGE: u8 = 2;
+/// Flag: this slot lies inside a thread ([`crate::object::thread::Thread`]).
+pub const INTERNAL: u8 = 4;
+
+/// One capability. All zeros is an empty slot.
+///
+/// | type | `object` | `badge` | `extra` | `mark` |
+/// |---|---|---|---|---|
+/// | Untyped | physical base | bytes | watermark | pages known to be zero |
+/// | Frame | physical address | space id it is mapped in, or 0 | address it is mapped at | |
+/// | PageTable | physical address | space id it is mapped in, or 0 | address, level in the low bits | |
+/// | Endpoint, Notification | kernel address | badge | | |
+/// | IoPort | first port | number of ports | | |
+/// | other objects | kernel address | | | |
+#[repr(C, align(64))]
+pub struct Slot {
+    kind: Cell<ObjectType>,
+    rights: Cell<Rights>,
+    flags: Cell<u8>,
+    spare: Cell<u8>,
+    /// See the table above.
+    pub mark: Cell<u32>,
+    /// See the table above.
+    pub object: Cell<u64>,
+    /// See the table above.
+    pub badge: Cell<u64>,
+    /// See the table above.
+    pub extra: Cell<u64>,
+    pub(super) parent: Link<Slot>,
+    pub(super) child: Link<Slot>,
+    pub(super) prev: Link<Slot>,
+    pub(super) next: Link<Slot>,
+}
+
+const _: () = assert!(size_of::<Slot>() as u64 == motte_abi::object::SLOT_BYTES);
+
+impl Slot {
+    /// What it names.
+    #[inline(always)]
+    pub fn kind(&self) -> ObjectType {
+        self.kind.get()
+    }
+
+    /// What it allows.
+    #[inline(always)]
+    pub fn rights(&self) -> Rights {
+        self.rights.get()
+    }
+
+    /// Whether it holds no capability.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.kind.get() == ObjectType::Null
+    }
+
+    /// Whether this flag is set.
+    #[inline(always)]
+    pub fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    /// Whether anything is derived from it.
+    pub fn has_children(&self) -> bool {
+        !self.child.is_null()
+    }
+
+    /// Fill an empty slot; links and `INTERNAL` stay.
+    pub(crate) fn fill(&self, kind: ObjectType, rights: Rights, flags: u8, object: u64, badge: u64) {
+        debug_assert!(self.is_empty());
+        self.kind.set(kind);
+        self.rights.set(rights);
+        self.flags.set(self.flags.get() & INTERNAL | flags);
+        self.mark.set(0);
+        self.object.set(object);
+        self.badge.set(badge);
+        self.extra.set(0);
+    }
+
+    /// Fill an empty slot with what `source` names, with at most its rights.
+    pub(crate) fn fill_from(&self, source: &Slot, rights: Rights) {
+        let badge = if matches!(source.kind(), ObjectType::Frame) { 0 } else { source.badge.get() };
+        let flags = source.flags.get() & !INTERNAL;
+        self.fill(source.kind(), source.rights().intersection(rights), flags, source.object.get(), badge);
+    }
+
+    /// Fill an empty slot with all of `source`, mapping and watermark included.
+    pub(crate) fn fill_moved(&self, source: &Slot) {
+        self.fill_from(source, Rights::ALL);
+        self.badge.set(source.badge.get());
+        self.extra.set(source.extra.get());
+        self.mark.set(source.mark.get());
+    }
+
+    /// Empty it; `INTERNAL` stays.
+    pub(crate) fn empty(&self) {
+        self.kind.set(ObjectType::Null);
+        self.rights.set(Rights::NONE);
+        self.flags.set(self.flags.get() & INTERNAL);
+        for link in [&self.parent, &self.child, &self.prev, &self.next] {
+            link.clear();
+        }
+        for cell in [&self.object, &self.badge, &self.extra] {
+            cell.set(0);
+        }
+        self.mark.set(0);
+    }
+
+    /// Say that it lies inside a thread.
+    pub(crate) fn make_internal(&self) {
+        self.flags.set(self.flags.get() | INTERNAL);
+    }
+
+    /// The size of the frame that it names.
+    pub fn frame_bytes(&self) -> u64 {
+        if self.has(LARGE) { motte_abi::LARGE_PAGE_SIZE as u64 } else { motte_abi::PAGE_SIZE as u64 }
+    }
+}

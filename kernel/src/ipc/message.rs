@@ -1,0 +1,130 @@
+//! A message on its way from one thread to another: registers, then the buffers, then capabilities.
+
+use crate::Kernel;
+use crate::arch::{Arch, Context};
+use crate::cap;
+use crate::memory::{read_word, write_word};
+use crate::object::thread::{Outgoing, Thread};
+use motte_abi::fault::{FAULT_LABEL, FaultMessage};
+use motte_abi::message::{MAX_CAPS, MAX_WORDS, MessageBuffer, REGISTER_WORDS};
+use motte_abi::{Error, MessageInfo, Rights};
+
+/// Byte offsets in the message buffer.
+const CAPS: usize = core::mem::offset_of!(MessageBuffer, caps);
+const RECEIVE_SLOTS: usize = core::mem::offset_of!(MessageBuffer, receive_slots);
+
+/// A thread's message buffer, by physical address; its contents are the user's and may change at any time.
+#[derive(Clone, Copy)]
+pub(crate) struct Buffer(u64);
+
+impl Buffer {
+    /// The thread's, if it has one.
+    pub(crate) fn of<A: Arch>(thread: &Thread<A>) -> Option<Self> {
+        let physical = thread.buffer.get();
+        (physical != 0).then_some(Self(physical))
+    }
+
+    /// Word `index`, below `MAX_WORDS`.
+    pub(crate) fn word<A: Arch>(self, index: usize) -> u64 {
+        debug_assert!(index < MAX_WORDS);
+        read_word::<A>(self.0 + index as u64 * 8)
+    }
+
+    /// Set word `index`, below `MAX_WORDS`.
+    pub(crate) fn set_word<A: Arch>(self, index: usize, value: u64) {
+        debug_assert!(index < MAX_WORDS);
+        write_word::<A>(self.0 + index as u64 * 8, value);
+    }
+}
+
+impl<A: Arch> Kernel<A> {
+    /// Whether `sender` may send a message so described through a capability with (`grant`) or without the right to pass
+    /// capabilities on.
+    pub(crate) fn check_message(
+        &self,
+        sender: &Thread<A>,
+        info: MessageInfo,
+        grant: bool,
+    ) -> Result<(), Error> {
+        if !info.is_valid() || !info.is_short() && Buffer::of(sender).is_none() {
+            return Err(Error::InvalidArgument);
+        }
+        if info.caps() > 0 && !grant {
+            return Err(Error::MissingRight);
+        }
+        Ok(())
+    }
+
+    /// Moves the message that `sender`'s registers describe to `receiver`, and writes the receiver's results. What the receiver
+    /// has no buffer for is cut off.
+    pub(crate) fn transfer(&self, sender: &Thread<A>, receiver: &Thread<A>, badge: u64, flags: u64) {
+        let context = receiver.context();
+        let (words, info) = match sender.outgoing.get() {
+            Outgoing::Fault if flags & MessageInfo::CALL != 0 => self.fault_message(sender),
+            _ => {
+                let info = MessageInfo(sender.context().argument(1));
+                (sender.context().message_words(), self.transfer_buffer(sender, receiver, info))
+            }
+        };
+        context.set_message_words(words);
+        context.set_result(0, badge);
+        context.set_result(1, info.0 | flags);
+        context.set_status(0);
+    }
+
+    /// The part of a message beyond registers. The description as the receiver sees it.
+    fn transfer_buffer(&self, sender: &Thread<A>, receiver: &Thread<A>, info: MessageInfo) -> MessageInfo {
+        // What was checked when the message was sent is checked again here: a debugger may have written the registers of a
+        // thread that waits.
+        let caps = if sender.grant.get() { info.caps().min(MAX_CAPS) } else { 0 };
+        let info = MessageInfo::new(info.label(), info.length().min(MAX_WORDS), caps);
+        if info.is_short() {
+            return info;
+        }
+        let (Some(from), Some(to)) = (Buffer::of(sender), Buffer::of(receiver)) else {
+            return MessageInfo::new(info.label(), info.length().min(REGISTER_WORDS), 0);
+        };
+        for index in REGISTER_WORDS..info.length() {
+            to.set_word::<A>(index, from.word::<A>(index));
+        }
+        for index in 0..caps {
+            let offset = index as u64 * 8;
+            let source = read_word::<A>(from.0 + CAPS as u64 + offset);
+            let target = read_word::<A>(to.0 + RECEIVE_SLOTS as u64 + offset);
+            let arrived = self.transfer_capability(sender, source, receiver, target);
+            write_word::<A>(to.0 + CAPS as u64 + offset, if arrived { target } else { 0 });
+        }
+        info
+    }
+
+    /// Copies a capability along with a message. Whether it could be delivered.
+    fn transfer_capability(
+        &self,
+        sender: &Thread<A>,
+        source: u64,
+        receiver: &Thread<A>,
+        target: u64,
+    ) -> bool {
+        let (Some(source), Some(target)) =
+            (self.slot_of(sender, source).ok(), self.slot_of(receiver, target).ok())
+        else {
+            return false;
+        };
+        cap::copy(self, source, target, Rights::ALL, None).is_ok()
+    }
+
+    /// The message that tells of a thread's fault.
+    fn fault_message(&self, thread: &Thread<A>) -> ([u64; REGISTER_WORDS], MessageInfo) {
+        let (fault, registers) = (thread.fault(), thread.context().registers());
+        let message = FaultMessage {
+            instruction: registers.rip,
+            address: fault.address,
+            code: fault.code,
+            stack: registers.rsp,
+            frame: registers.rbp,
+            flags: registers.rflags,
+        };
+        let label = FAULT_LABEL + fault.kind as u64;
+        (message.to_words(), MessageInfo::new(label, REGISTER_WORDS, 0))
+    }
+}

@@ -1,0 +1,101 @@
+//! Signals.
+
+use crate::Kernel;
+use crate::arch::{Arch, Context};
+use crate::object::notification::Notification;
+use crate::object::thread::{QueueKind, Thread};
+use motte_abi::syscall::ThreadState;
+use motte_abi::trace::TraceKind;
+use motte_abi::{Error, MessageInfo};
+
+impl<A: Arch> Kernel<A> {
+    /// Sets bits, and wakes a waiter: one that waits on the notification, else the bound thread if it is receiving.
+    pub(crate) fn signal(&self, notification: &Notification<A>, bits: u64) {
+        let word = notification.word.get() | bits;
+        if word == 0 {
+            return;
+        }
+        if let Some(waiter) = notification.waiters.first(self) {
+            notification.word.set(0);
+            self.leave_notification(waiter);
+            let context = waiter.context();
+            context.set_result(0, word);
+            context.set_status(0);
+            self.record(waiter, TraceKind::Signal, 0, waiter.number.get(), bits);
+            self.make_ready(waiter);
+            return;
+        }
+        if let Some(bound) = notification.bound.get(self)
+            && bound.state.get() == ThreadState::Receiving
+        {
+            notification.word.set(0);
+            self.leave_endpoint(bound);
+            self.deliver_notification(bound, word);
+            self.record(bound, TraceKind::Signal, 0, bound.number.get(), bits);
+            self.make_ready(bound);
+            return;
+        }
+        notification.word.set(word);
+    }
+
+    /// A receive ends with the bound notification's bits.
+    pub(crate) fn deliver_notification(&self, receiver: &Thread<A>, word: u64) {
+        let context = receiver.context();
+        context.set_message_words([word, 0, 0, 0, 0, 0]);
+        context.set_result(0, 0);
+        context.set_result(1, MessageInfo::new(0, 1, 0).0 | MessageInfo::NOTIFICATION);
+        context.set_status(0);
+    }
+
+    /// `thread` takes the bits, or waits for some.
+    pub(crate) fn wait(
+        &self,
+        thread: &Thread<A>,
+        notification: &Notification<A>,
+        wait: bool,
+    ) -> Result<(), Error> {
+        let word = notification.word.take();
+        if word != 0 {
+            thread.context().set_result(0, word);
+            thread.context().set_status(0);
+            return Ok(());
+        }
+        if !wait {
+            return Err(Error::WouldBlock);
+        }
+        thread.state.set(ThreadState::Waiting);
+        thread.waits_on.set(Some(notification));
+        notification.waiters.push_back(self, thread, QueueKind::Waiters);
+        Ok(())
+    }
+
+    /// Takes a thread out of the queue of the notification that it waits on.
+    pub(crate) fn leave_notification(&self, thread: &Thread<A>) {
+        if let Some(notification) = thread.waits_on.take(self) {
+            notification.waiters.remove(self, thread);
+        }
+    }
+
+    /// Binds a notification to a thread's receives, or unbinds the thread's.
+    pub(crate) fn bind_notification(
+        &self,
+        thread: &Thread<A>,
+        notification: Option<&Notification<A>>,
+    ) -> Result<(), Error> {
+        if let Some(notification) = notification
+            && !notification.bound.is_null()
+        {
+            return if notification.bound.names(thread) { Ok(()) } else { Err(Error::Busy) };
+        }
+        if let Some(old) = thread.notification.take(self) {
+            old.bound.clear();
+        }
+        if let Some(new) = notification {
+            thread.notification.set(Some(new));
+            new.bound.set(Some(thread));
+            // The thread may be receiving already, and bits may be waiting.
+            self.signal(new, 0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! A thread of control: one page with its saved registers, its place in queues, and four capability slots.
+//!
+//! Invariants:
+//! - On the ready queue exactly if its state is `Ready`, it has a scheduling context with budget, and it is not
+//!   its core's current thread (`sched::refresh` restores this after every change).
+//! - `queue` says which queue `link` is in; a thread is in at most one.
+//! - `lent` and the context's `runner` name each other; `own` and the context's `thread` do.
+//! - `table`, `table_slots`, `space_*`, `buffer` mirror the slots, for short access.
+
+use super::endpoint::Endpoint;
+use super::notification::Notification;
+use super::reply::Reply;
+use super::sched_context::SchedContext;
+use super::{Header, Object};
+use crate::arch::{Arch, CONTEXT_BYTES, Context};
+use crate::cap::slot::Slot;
+use crate::memory::Link;
+use core::cell::Cell;
+use motte_abi::ObjectType;
+use motte_abi::fault::FaultKind;
+use motte_abi::syscall::ThreadState;
+
+/// Which queue a thread is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum QueueKind {
+    /// None.
+    None,
+    /// Its core's ready queue of its priority.
+    Ready,
+    /// An endpoint's one-way senders.
+    Senders,
+    /// An endpoint's callers, faulting threads among them.
+    Callers,
+    /// An endpoint's receivers that named a Reply object.
+    Receivers,
+    /// An endpoint's receivers that take no calls.
+    PlainReceivers,
+    /// A notification's waiters.
+    Waiters,
+}
+
+/// What a thread that is sending or awaits a reply sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outgoing {
+    /// A one-way message.
+    Send,
+    /// A call.
+    Call,
+    /// A fault: a call by the kernel in its name.
+    Fault,
+}
+
+/// Neighbours in a queue of threads.
+#[repr(C)]
+pub struct QueueLink<A: Arch> {
+    pub(crate) prev: Link<Thread<A>>,
+    pub(crate) next: Link<Thread<A>>,
+}
+
+/// Index of a thread's own capability slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// Its capability table.
+    Table = 0,
+    /// Its address space.
+    Space = 1,
+    /// The endpoint for its faults.
+    FaultEndpoint = 2,
+    /// The frame of its message buffer.
+    Buffer = 3,
+}
+
+/// Contexts begin at a cache line.
+#[repr(C, align(64))]
+pub struct Aligned<T>(pub T);
+
+/// See the module.
+#[repr(C, align(4096))]
+pub struct Thread<A: Arch> {
+    header: Header,
+    /// Address and length of the table in slot `Table`; 0 without one.
+    pub table: Cell<u64>,
+    /// Its length in slots.
+    pub table_slots: Cell<u64>,
+    /// Physical address of the root table of the space in slot `Space`; 0 without one.
+    pub space_root: Cell<u64>,
+    /// Its id.
+    pub space_id: Cell<u64>,
+    /// Physical address of the message buffer; 0 without one.
+    pub buffer: Cell<u64>,
+    /// What it is doing.
+    pub state: Cell<ThreadState>,
+    /// Priority, 0 (lowest) to 255.
+    pub priority: Cell<u8>,
+    /// The highest priority that it may give.
+    pub max_priority: Cell<u8>,
+    /// Which queue it is in.
+    pub queue: Cell<QueueKind>,
+    /// While sending or awaiting a reply: what.
+    pub outgoing: Cell<Outgoing>,
+    /// While sending: whether the capability it sends through may pass capabilities on.
+    pub grant: Cell<bool>,
+    /// The core it runs on.
+    pub core: Cell<u8>,
+    fault_kind: Cell<u8>,
+    /// The scheduling context bound to it.
+    pub own: Link<SchedContext<A>>,
+    /// The one lent to it by a caller.
+    pub lent: Link<SchedContext<A>>,
+    /// Neighbours in `queue`.
+    pub link: QueueLink<A>,
+    /// While in an endpoint's queue: which endpoint.
+    pub endpoint: Link<Endpoint<A>>,
+    /// While waiting: on which notification.
+    pub waits_on: Link<Notification<A>>,
+    /// While awaiting a reply: from what. While receiving: the Reply object that takes a caller.
+    pub reply: Link<Reply<A>>,
+    /// The notification bound to it.
+    pub notification: Link<Notification<A>>,
+    /// While sending: the badge.
+    pub badge: Cell<u64>,
+    /// While in an endpoint's queue: when it came, as a running number.
+    pub ticket: Cell<u64>,
+    /// Names it in the trace; never reused.
+    pub number: Cell<u64>,
+    fault_address: Cell<u64>,
+    fault_code: Cell<u64>,
+    context: Aligned<A::Context>,
+    slots: [Slot; 4],
+}
+
+impl<A: Arch> Object for Thread<A> {
+    const KIND: ObjectType = ObjectType::Thread;
+}
+
+/// A fault that a thread has raised.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// Why.
+    pub kind: FaultKind,
+    /// Faulting address, call number or vector.
+    pub address: u64,
+    /// The processor's error code.
+    pub code: u64,
+}
+
+impl<A: Arch> Thread<A> {
+    const FITS: () = {
+        assert!(size_of::<Self>() == 4096);
+        assert!(size_of::<A::Context>() <= CONTEXT_BYTES);
+    };
+
+    /// Make a zeroed page a stopped thread.
+    pub(crate) fn begin(&self, number: u64) {
+        let () = Self::FITS;
+        self.header.begin(ObjectType::Thread);
+        self.number.set(number);
+        self.context().reset();
+        self.slots.iter().for_each(Slot::make_internal);
+    }
+
+    /// Its saved registers.
+    #[inline(always)]
+    pub fn context(&self) -> &A::Context {
+        &self.context.0
+    }
+
+    /// One of its own capability slots.
+    pub fn slot(&self, which: Inner) -> &Slot {
+        &self.slots[which as usize]
+    }
+
+    /// Which of its slots this is.
+    pub(crate) fn which(&self, slot: &Slot) -> Option<Inner> {
+        [Inner::Table, Inner::Space, Inner::FaultEndpoint, Inner::Buffer]
+            .into_iter()
+            .find(|&which| core::ptr::eq(self.slot(which), slot))
+    }
+
+    /// The fault it raised last.
+    pub fn fault(&self) -> Fault {
+        Fault {
+            kind: FaultKind::from_raw(self.fault_kind.get().into()).unwrap_or(FaultKind::Other),
+            address: self.fault_address.get(),
+            code: self.fault_code.get(),
+        }
+    }
+
+    /// Remember the fault it raised.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        self.fault_kind.set(fault.kind as u8);
+        self.fault_address.set(fault.address);
+        self.fault_code.set(fault.code);
+    }
+}

@@ -1,0 +1,360 @@
+//! Who runs: priorities, round-robin within one, and scheduling contexts with enforced budgets.
+//!
+//! A core runs its ready thread of highest priority that has a context with budget. Time is charged to the context when
+//! the running context changes and at timer interrupts, so a call, which lends its context, reads no clock.
+
+pub mod lending;
+pub mod queue;
+pub mod timer;
+
+use crate::arch::Arch;
+use crate::memory::Link;
+use crate::object::notification::Notification;
+use crate::object::sched_context::SchedContext;
+use crate::object::thread::{Fault, QueueKind, Thread};
+use crate::trace::TraceRing;
+use crate::{Kernel, Next};
+use core::cell::Cell;
+use motte_abi::fault::FaultKind;
+use motte_abi::syscall::ThreadState;
+use motte_abi::trace::TraceKind;
+use motte_abi::{Error, ObjectType};
+use queue::ReadyQueues;
+use timer::{TimerHeap, TimerNode};
+
+/// The state of one core.
+pub struct Core<A: Arch> {
+    /// The thread that runs, or ran last before the kernel was entered. In no queue.
+    pub current: Link<Thread<A>>,
+    /// The context that time is charged to.
+    pub context: Link<SchedContext<A>>,
+    /// Since when.
+    pub charged_at: Cell<u64>,
+    /// The current thread's turn is over: others of its priority go first.
+    pub rotate: Cell<bool>,
+    /// Threads that could run.
+    pub ready: ReadyQueues<A>,
+    /// What happens at a time.
+    pub timers: TimerHeap,
+    /// Whether the next deadline may have changed.
+    timer_changed: Cell<bool>,
+    /// The deadline that the machine was given.
+    programmed: Cell<u64>,
+    /// The thread that the machine was switched to last.
+    pub(crate) loaded: Link<Thread<A>>,
+    /// Id of the space that the machine uses; 0: the kernel's own.
+    pub(crate) active_space: Cell<u64>,
+    /// Events.
+    pub trace: TraceRing,
+}
+
+impl<A: Arch> Core<A> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            current: Link::null(),
+            context: Link::null(),
+            charged_at: Cell::new(0),
+            rotate: Cell::new(false),
+            ready: ReadyQueues::new(),
+            timers: TimerHeap::new(),
+            timer_changed: Cell::new(false),
+            programmed: Cell::new(u64::MAX),
+            loaded: Link::null(),
+            active_space: Cell::new(0),
+            trace: TraceRing::new(),
+        }
+    }
+}
+
+/// The most deadlines handled at one timer interrupt; the rest come with the next, at once.
+const MAX_DEADLINES: usize = 32;
+
+fn same<T>(a: Option<&T>, b: Option<&T>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => core::ptr::eq(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+impl<A: Arch> Kernel<A> {
+    /// The core that a thread runs on.
+    pub(crate) fn core_of(&self, thread: &Thread<A>) -> &Core<A> {
+        &self.cores[usize::from(thread.core.get()) % crate::MAX_CORES]
+    }
+
+    /// The context that a thread may run on now: the one lent to it, else its own, if it has budget left.
+    #[inline(always)]
+    pub(crate) fn usable_context<'k>(&'k self, thread: &Thread<A>) -> Option<&'k SchedContext<A>> {
+        let lent = thread.lent.get(self).filter(|context| context.remaining.get() > 0);
+        lent.or_else(|| {
+            let own = thread.own.get(self)?;
+            (own.remaining.get() > 0 && own.runner.names(thread)).then_some(own)
+        })
+    }
+
+    /// Puts a thread into the ready queue or takes it out, as its state and contexts now say.
+    pub(crate) fn refresh(&self, thread: &Thread<A>) {
+        let core = self.core_of(thread);
+        let context = self.usable_context(thread);
+        let ready =
+            thread.state.get() == ThreadState::Ready && context.is_some() && !core.current.names(thread);
+        match thread.queue.get() {
+            QueueKind::Ready if !ready => core.ready.remove(self, thread),
+            QueueKind::None if ready => {
+                // Who goes on with the running context also goes on with its turn.
+                let front = context.is_some_and(|context| core.context.names(context));
+                core.ready.insert(self, thread, front);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a thread that waited run.
+    pub(crate) fn make_ready(&self, thread: &Thread<A>) {
+        thread.state.set(ThreadState::Ready);
+        self.refresh(thread);
+    }
+
+    /// Changes a thread's priority.
+    pub(crate) fn set_priority(&self, thread: &Thread<A>, priority: u8) {
+        if thread.queue.get() == QueueKind::Ready {
+            self.core_of(thread).ready.remove(self, thread);
+        }
+        thread.priority.set(priority);
+        self.refresh(thread);
+    }
+
+    /// Ends this entry into the kernel: decides what runs on the core, and tells the machine what that needs.
+    pub(crate) fn leave(&self, index: usize) -> Next<'_, A> {
+        let core = &self.cores[index];
+        if !self.dying.is_null() {
+            self.destroy_some();
+        }
+        let mut next = self.choose(core);
+        if next.is_none() {
+            // Nobody waits for the processor: finish destroying.
+            while !self.dying.is_null() && !A::interrupt_pending() {
+                self.destroy_some();
+            }
+            next = self.choose(core);
+        }
+        if let Some(thread) = next
+            && !core.loaded.names(thread)
+        {
+            let from = core.loaded.get(self).map_or(0, |thread| thread.number.get());
+            core.trace.record::<A>(TraceKind::Switch, 0, from, thread.number.get());
+            core.loaded.set(Some(thread));
+            A::switch(index, thread.context());
+            if core.active_space.get() != thread.space_id.get() {
+                core.active_space.set(thread.space_id.get());
+                A::activate(index, thread.space_root.get(), thread.space_id.get());
+            }
+        }
+        if core.timer_changed.replace(false) {
+            self.program_timer(core);
+        }
+        next.map_or(Next::Idle, |thread| Next::Run(thread.context()))
+    }
+
+    /// Makes the thread that should run the current one, and its context the charged one.
+    fn choose<'k>(&'k self, core: &Core<A>) -> Option<&'k Thread<A>> {
+        let chosen = loop {
+            let runnable = core.current.get(self).filter(|thread| {
+                thread.state.get() == ThreadState::Ready && self.usable_context(thread).is_some()
+            });
+            let keep = runnable.is_some_and(|thread| match core.ready.top() {
+                None => true,
+                Some(top) => {
+                    let own = thread.priority.get();
+                    own > top || own == top && !core.rotate.get()
+                }
+            });
+            let next = if keep { runnable } else { core.ready.first(self) };
+            let context = next.and_then(|thread| self.usable_context(thread));
+            if !core.context.is_null() && !same(context, core.context.get(self)) {
+                // Charging may use up the budget, and that may make others ready: look again.
+                self.charge(core, A::now());
+                core.context.clear();
+                core.timer_changed.set(true);
+                continue;
+            }
+            let rotate = core.rotate.replace(false);
+            if !keep {
+                core.current.clear();
+                if let Some(thread) = next {
+                    core.ready.remove(self, thread);
+                }
+                if let Some(preempted) = runnable {
+                    core.ready.insert(self, preempted, !rotate);
+                }
+                core.current.set(next);
+            }
+            break next;
+        };
+        if core.context.is_null()
+            && let Some(context) = chosen.and_then(|thread| self.usable_context(thread))
+        {
+            let now = A::now();
+            if !context.is_unlimited() && now >= context.refill_at.get() {
+                context.remaining.set(context.budget.get());
+                context.refill_at.set(now.saturating_add(context.period.get()));
+            }
+            core.context.set(Some(context));
+            core.charged_at.set(now);
+            core.timer_changed.set(true);
+        }
+        chosen
+    }
+
+    /// Charges the time since the last charge to the running context.
+    pub(crate) fn charge(&self, core: &Core<A>, now: u64) {
+        let Some(context) = core.context.get(self) else { return };
+        let elapsed = now.saturating_sub(core.charged_at.replace(now));
+        context.consumed.set(context.consumed.get() + elapsed);
+        context.remaining.set(context.remaining.get().saturating_sub(elapsed));
+        core.timer_changed.set(true);
+        if context.remaining.get() == 0 && !context.timer.is_armed() {
+            self.exhaust(core, context, now);
+        }
+    }
+
+    /// A context's budget is used up.
+    fn exhaust(&self, core: &Core<A>, context: &SchedContext<A>, now: u64) {
+        core.rotate.set(true);
+        if context.is_unlimited() || now >= context.refill_at.get() {
+            context.remaining.set(context.budget.get());
+            context.refill_at.set(now.saturating_add(context.period.get()));
+            return;
+        }
+        let Some(runner) = context.runner.get(self) else { return };
+        core.trace.record::<A>(TraceKind::Exhausted, 0, runner.number.get(), 0);
+        self.arm(&context.timer, context.refill_at.get(), runner.core.get().into());
+        if context.tell.get() && context.thread.names(runner) && runner.state.get() == ThreadState::Ready {
+            self.raise(runner, Fault { kind: FaultKind::BudgetExhausted, address: 0, code: 0 });
+        } else {
+            self.refresh(runner);
+        }
+    }
+
+    /// Arms a deadline on a core, in place of an earlier one.
+    pub(crate) fn arm(&self, node: &TimerNode, deadline: u64, core: usize) {
+        self.disarm(node);
+        let core_state = &self.cores[core % crate::MAX_CORES];
+        core_state.timers.insert(self, node, deadline, core);
+        core_state.timer_changed.set(true);
+    }
+
+    /// Disarms a deadline, if it is armed.
+    pub(crate) fn disarm(&self, node: &TimerNode) {
+        if node.is_armed() {
+            let core = &self.cores[node.core()];
+            core.timers.remove(self, node);
+            core.timer_changed.set(true);
+        }
+    }
+
+    /// The core's timer interrupt.
+    pub(crate) fn timer_interrupt(&self, index: usize) {
+        let core = &self.cores[index];
+        let now = A::now();
+        core.programmed.set(u64::MAX);
+        core.timer_changed.set(true);
+        self.charge(core, now);
+        for _ in 0..MAX_DEADLINES {
+            let Some(node) = core.timers.first(self).filter(|node| node.deadline() <= now) else { break };
+            core.timers.remove(self, node);
+            if node.kind() == ObjectType::SchedContext {
+                self.refill(node.owner(self), now);
+            } else {
+                let notification: &Notification<A> = node.owner(self);
+                self.signal(notification, notification.timer_bits.get());
+            }
+        }
+    }
+
+    /// A new period begins for a context whose budget was used up.
+    fn refill(&self, context: &SchedContext<A>, now: u64) {
+        let next = context.refill_at.get().saturating_add(context.period.get());
+        context.refill_at.set(if next > now { next } else { now.saturating_add(context.period.get()) });
+        context.remaining.set(context.budget.get());
+        if let Some(runner) = context.runner.get(self) {
+            self.refresh(runner);
+        }
+    }
+
+    fn program_timer(&self, core: &Core<A>) {
+        let deadline = core.timers.first(self).map_or(u64::MAX, TimerNode::deadline);
+        let slice = core
+            .context
+            .get(self)
+            .map_or(u64::MAX, |context| core.charged_at.get().saturating_add(context.remaining.get()));
+        let deadline = deadline.min(slice);
+        if core.programmed.replace(deadline) != deadline {
+            A::set_timer(deadline);
+        }
+    }
+
+    /// Sets budget and period of a context; the new budget is there at once.
+    pub(crate) fn configure_context(
+        &self,
+        context: &SchedContext<A>,
+        budget: u64,
+        period: u64,
+        tell: bool,
+    ) -> Result<(), Error> {
+        /// Below this a budget would be used up by entering and leaving the kernel.
+        const MIN_BUDGET: u64 = 10_000;
+        if budget < MIN_BUDGET || budget > period || period > 1 << 50 {
+            return Err(Error::InvalidArgument);
+        }
+        for core in &self.cores {
+            if core.context.names(context) {
+                self.charge(core, A::now());
+                core.timer_changed.set(true);
+            }
+        }
+        self.disarm(&context.timer);
+        context.budget.set(budget);
+        context.period.set(period);
+        context.remaining.set(budget);
+        context.refill_at.set(A::now().saturating_add(period));
+        context.tell.set(tell);
+        if let Some(runner) = context.runner.get(self) {
+            self.refresh(runner);
+        }
+        Ok(())
+    }
+
+    /// Binds a context to a thread, or unbinds the thread's.
+    pub(crate) fn bind_context(
+        &self,
+        thread: &Thread<A>,
+        context: Option<&SchedContext<A>>,
+    ) -> Result<(), Error> {
+        if let Some(context) = context
+            && !context.thread.is_null()
+        {
+            return if context.thread.names(thread) { Ok(()) } else { Err(Error::Busy) };
+        }
+        if let Some(old) = thread.own.get(self) {
+            self.unbind_context(old);
+        }
+        if let Some(context) = context {
+            thread.own.set(Some(context));
+            context.thread.set(Some(thread));
+            context.runner.set(Some(thread));
+        }
+        self.refresh(thread);
+        Ok(())
+    }
+
+    /// Takes a context away from its thread and from everyone that thread lent it to.
+    pub(crate) fn unbind_context(&self, context: &SchedContext<A>) {
+        self.withdraw(context);
+        context.runner.clear();
+        if let Some(thread) = context.thread.take(self) {
+            thread.own.clear();
+            self.refresh(thread);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Queues of threads, and a core's ready queues.
+
+use crate::arch::Arch;
+use crate::memory::{Link, Lock};
+use crate::object::thread::{QueueKind, Thread};
+use core::cell::Cell;
+
+/// A first-in, first-out queue, linked through `Thread::link`. All zeros is empty.
+#[repr(C)]
+pub struct Queue<A: Arch> {
+    head: Link<Thread<A>>,
+    tail: Link<Thread<A>>,
+}
+
+impl<A: Arch> Queue<A> {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self { head: Link::null(), tail: Link::null() }
+    }
+
+    /// Whether nobody is in it.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// The first.
+    #[inline(always)]
+    pub fn first<'k>(&self, held: &'k Lock) -> Option<&'k Thread<A>> {
+        self.head.get(held)
+    }
+
+    /// To the end. The thread is in no queue.
+    pub fn push_back(&self, held: &Lock, thread: &Thread<A>, kind: QueueKind) {
+        debug_assert!(thread.queue.get() == QueueKind::None);
+        thread.queue.set(kind);
+        thread.link.prev.copy(&self.tail);
+        match self.tail.get(held) {
+            Some(last) => last.link.next.set(Some(thread)),
+            None => self.head.set(Some(thread)),
+        }
+        self.tail.set(Some(thread));
+    }
+
+    /// To the front. The thread is in no queue.
+    pub fn push_front(&self, held: &Lock, thread: &Thread<A>, kind: QueueKind) {
+        debug_assert!(thread.queue.get() == QueueKind::None);
+        thread.queue.set(kind);
+        thread.link.next.copy(&self.head);
+        match self.head.get(held) {
+            Some(first) => first.link.prev.set(Some(thread)),
+            None => self.tail.set(Some(thread)),
+        }
+        self.head.set(Some(thread));
+    }
+
+    /// Takes a thread out, which is in this queue.
+    pub fn remove(&self, held: &Lock, thread: &Thread<A>) {
+        match thread.link.prev.get(held) {
+            Some(prev) => prev.link.next.copy(&thread.link.next),
+            None => self.head.copy(&thread.link.next),
+        }
+        match thread.link.next.get(held) {
+            Some(next) => next.link.prev.copy(&thread.link.prev),
+            None => self.tail.copy(&thread.link.prev),
+        }
+        thread.link.prev.clear();
+        thread.link.next.clear();
+        thread.queue.set(QueueKind::None);
+    }
+
+    /// Everyone in it, in order.
+    pub fn iter<'k>(&self, held: &'k Lock) -> impl Iterator<Item = &'k Thread<A>> + use<'k, A> {
+        core::iter::successors(self.first(held), move |thread| thread.link.next.get(held))
+    }
+}
+
+impl<A: Arch> Default for Queue<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The ready threads of one core: a queue per priority, and which are not empty.
+pub struct ReadyQueues<A: Arch> {
+    queues: [Queue<A>; 256],
+    bits: [Cell<u64>; 4],
+    /// One more than the highest priority with a ready thread; 0 if there is none.
+    top: Cell<u16>,
+}
+
+impl<A: Arch> ReadyQueues<A> {
+    pub(crate) const fn new() -> Self {
+        Self { queues: [const { Queue::new() }; 256], bits: [const { Cell::new(0) }; 4], top: Cell::new(0) }
+    }
+
+    /// The highest priority with a ready thread.
+    #[inline(always)]
+    pub fn top(&self) -> Option<u8> {
+        self.top.get().checked_sub(1).map(|top| top as u8)
+    }
+
+    /// The thread to run first.
+    pub fn first<'k>(&self, held: &'k Lock) -> Option<&'k Thread<A>> {
+        self.queues[usize::from(self.top()?)].first(held)
+    }
+
+    /// Queues a thread at its priority.
+    pub fn insert(&self, held: &Lock, thread: &Thread<A>, front: bool) {
+        let priority = thread.priority.get();
+        let queue = &self.queues[usize::from(priority)];
+        if front {
+            queue.push_front(held, thread, QueueKind::Ready);
+        } else {
+            queue.push_back(held, thread, QueueKind::Ready);
+        }
+        let bits = &self.bits[usize::from(priority / 64)];
+        bits.set(bits.get() | 1 << (priority % 64));
+        self.top.set(self.top.get().max(u16::from(priority) + 1));
+    }
+
+    /// Takes a ready thread out.
+    pub fn remove(&self, held: &Lock, thread: &Thread<A>) {
+        let priority = thread.priority.get();
+        let queue = &self.queues[usize::from(priority)];
+        queue.remove(held, thread);
+        if queue.is_empty() {
+            let bits = &self.bits[usize::from(priority / 64)];
+            bits.set(bits.get() & !(1 << (priority % 64)));
+            if self.top.get() == u16::from(priority) + 1 {
+                self.top.set(self.find_top());
+            }
+        }
+    }
+
+    fn find_top(&self) -> u16 {
+        for (index, bits) in self.bits.iter().enumerate().rev() {
+            if bits.get() != 0 {
+                return index as u16 * 64 + 64 - bits.get().leading_zeros() as u16;
+            }
+        }
+        0
+    }
+
+    /// All ready threads, by priority from 0 up, with the priority of the queue each is in.
+    pub fn iter<'k>(&'k self, held: &'k Lock) -> impl Iterator<Item = (u8, &'k Thread<A>)> + use<'k, A> {
+        self.queues.iter().enumerate().flat_map(move |(p, queue)| queue.iter(held).map(move |t| (p as u8, t)))
+    }
+}

@@ -1,0 +1,84 @@
+//! Untyped memory, frames and page tables.
+
+use super::{Arguments, Done, Outcome};
+use crate::Kernel;
+use crate::arch::Arch;
+use crate::cap::slot;
+use crate::mem::untyped::Retype;
+use crate::object::space::AddressSpace;
+use crate::object::thread::Thread;
+use motte_abi::{Error, ObjectType, Rights};
+
+impl<A: Arch> Kernel<A> {
+    /// Retype.
+    pub(super) fn call_retype(
+        &self,
+        thread: &Thread<A>,
+        [untyped, what, size, table, first, offset]: Arguments,
+    ) -> Outcome {
+        let untyped = self.capability(thread, untyped, ObjectType::Untyped, Rights::MANAGE)?;
+        let kind = ObjectType::from_raw(what & 0xff).ok_or(Error::InvalidArgument)?;
+        let table = self.table_argument(thread, table, Rights::MANAGE)?;
+        let what = Retype { kind, count: what >> 8, size, table, first, offset };
+        self.retype(thread.number.get(), untyped, &what)?;
+        Ok(Done::Plain)
+    }
+
+    /// UntypedInfo.
+    pub(super) fn call_untyped_info(&self, thread: &Thread<A>, [untyped, ..]: Arguments) -> Outcome {
+        let untyped = self.capability(thread, untyped, ObjectType::Untyped, Rights::NONE)?;
+        let base = if untyped.has(slot::DEVICE) { untyped.object.get() } else { 0 };
+        // What no capability is derived from any more counts as free, though it is taken back only when needed.
+        let used = if untyped.has_children() { untyped.extra.get() } else { 0 };
+        Ok(Done::Three(base, untyped.badge.get(), used))
+    }
+
+    /// FrameMap.
+    pub(super) fn call_frame_map(
+        &self,
+        thread: &Thread<A>,
+        [frame, space, address, rights, cache, _]: Arguments,
+    ) -> Outcome {
+        let frame = self.capability(thread, frame, ObjectType::Frame, Rights::NONE)?;
+        let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
+        if cache > 1 || rights > 0xff {
+            return Err(Error::InvalidArgument.into());
+        }
+        self.map_frame(frame, space, address, Rights(rights as u8), cache == 1)?;
+        Ok(Done::Plain)
+    }
+
+    /// FrameUnmap.
+    pub(super) fn call_frame_unmap(&self, thread: &Thread<A>, [frame, ..]: Arguments) -> Outcome {
+        let frame = self.capability(thread, frame, ObjectType::Frame, Rights::NONE)?;
+        self.unmap_frame(frame)?;
+        Ok(Done::Plain)
+    }
+
+    /// FrameInfo.
+    pub(super) fn call_frame_info(&self, thread: &Thread<A>, [frame, ..]: Arguments) -> Outcome {
+        let frame = self.capability(thread, frame, ObjectType::Frame, Rights::MANAGE)?;
+        let address = self.frame_mapping(frame).map_or(0, |(_, address)| address);
+        Ok(Done::Three(frame.object.get(), frame.frame_bytes(), address))
+    }
+
+    /// TableMap.
+    pub(super) fn call_table_map(
+        &self,
+        thread: &Thread<A>,
+        [table, space, address, level, ..]: Arguments,
+    ) -> Outcome {
+        let table = self.capability(thread, table, ObjectType::PageTable, Rights::NONE)?;
+        let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
+        let level = u8::try_from(level).map_err(|_| Error::InvalidArgument)?;
+        self.map_table(table, space, address, level)?;
+        Ok(Done::Plain)
+    }
+
+    /// TableUnmap.
+    pub(super) fn call_table_unmap(&self, thread: &Thread<A>, [table, ..]: Arguments) -> Outcome {
+        let table = self.capability(thread, table, ObjectType::PageTable, Rights::NONE)?;
+        self.unmap_table(table)?;
+        Ok(Done::Plain)
+    }
+}
