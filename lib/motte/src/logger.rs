@@ -50,9 +50,7 @@ impl Log for Logger {
                 *state = State::Absent;
                 // The log service does not call itself.
                 let is_log_service = start::capability("endpoint:log").is_some();
-                if !is_log_service
-                    && let Ok(connection) = service::connect("log")
-                {
+                if !is_log_service && let Ok(connection) = service::connect("log") {
                     let client = LogClient::new(connection);
                     let _ = client.introduce(start::name());
                     *state = State::Connected(client);
