@@ -191,6 +191,8 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// The largest Untyped that can be made; a range of device memory may be larger.
+const LARGEST_UNTYPED: u64 = 1 << 40;
 /// Slot of the fault endpoint.
 const FAULT_SLOT: u64 = slot::FIRST_FREE;
 
@@ -486,6 +488,7 @@ impl Loader<'_> {
             Source::Memory(untyped) => {
                 let (_, size, used) = untyped.info()?;
                 let size = if used == 0 { size } else { size.saturating_sub(used.next_multiple_of(PAGE)) };
+                let size = size.min(LARGEST_UNTYPED);
                 untyped.retype(ObjectType::Untyped, size, table, to, 1)
             }
             Source::IrqLine(control, line, flags) => control.line(line, flags, table, to),
