@@ -190,8 +190,7 @@ fn assemble(programs: &[Program], directory: &Path, manifest: &Path) -> Result<S
             image.add("init", loadable.clone())?;
         }
     }
-    let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
-    image.add("manifest", crate::manifest::read(manifest, Some(&names))?.encode())?;
+    image.add("manifest", crate::manifest::read(manifest, None)?.encode())?;
     for (program, loadable, symbols) in built {
         if program.name != "init" {
             image.add(&format!("programs/{}", program.name), loadable.clone())?;

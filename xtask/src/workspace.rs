@@ -88,6 +88,8 @@ struct Package {
 #[derive(Deserialize)]
 struct Target {
     name: String,
+    #[serde(default)]
+    src_path: PathBuf,
     kind: Vec<String>,
     #[serde(default, rename = "required-features")]
     required_features: Vec<String>,
@@ -137,6 +139,10 @@ impl Workspace {
                 }
                 has_kernel |= package.name == KERNEL_PACKAGE && target.name == KERNEL_PACKAGE;
                 if target.required_features.iter().any(|feature| feature == "program") {
+                    if !target.src_path.as_os_str().is_empty() && !target.src_path.exists() {
+                        eprintln!("motte: {} does not exist; the program is left out", target.src_path.display());
+                        continue;
+                    }
                     let links = links.remove(&target.name).unwrap_or_default();
                     programs.push(Program {
                         name: target.name,
