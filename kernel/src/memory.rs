@@ -174,3 +174,9 @@ pub(crate) fn boot_bytes<A: Arch>(_held: &Lock, physical: u64, bytes: u64) -> &[
     // SAFETY: the boot image lies outside the free RAM, so it is written by nobody before init runs, and the borrow ends before.
     unsafe { core::slice::from_raw_parts(pointer::<A>(physical).cast(), bytes as usize) }
 }
+
+/// Write a structure of words into RAM set aside at boot.
+pub(crate) fn write_structure<A: Arch, T: Copy>(physical: u64, value: &T) {
+    // SAFETY: the callers (`boot`) own that memory, it is a page, and `T` is at most a page and made of words.
+    unsafe { pointer::<A>(physical).cast::<T>().write(*value) }
+}

@@ -116,6 +116,11 @@ impl Slot {
         self.mark.set(0);
     }
 
+    /// Take rights away.
+    pub(crate) fn restrict(&self, rights: Rights) {
+        self.rights.set(self.rights().intersection(rights));
+    }
+
     /// Say that it lies inside a thread.
     pub(crate) fn make_internal(&self) {
         self.flags.set(self.flags.get() | INTERNAL);

@@ -26,12 +26,7 @@ pub(crate) struct Sending {
 impl<A: Arch> Kernel<A> {
     /// `sender` sends the message in its registers (or its fault). On return it has been taken, or the sender waits in the
     /// endpoint's queue; the sender of a call then awaits the reply. A finished one-way send has set its status.
-    pub(crate) fn send(
-        &self,
-        sender: &Thread<A>,
-        endpoint: &Endpoint<A>,
-        how: Sending,
-    ) -> Result<(), Error> {
+    pub(crate) fn send(&self, sender: &Thread<A>, endpoint: &Endpoint<A>, how: Sending) -> Result<(), Error> {
         if endpoint.closed.get() {
             return Err(Error::PeerGone);
         }

@@ -3,13 +3,12 @@
 use super::endpoint::Sending;
 use crate::Kernel;
 use crate::arch::{Arch, Context};
-use crate::memory::view;
 use crate::object::endpoint::Endpoint;
 use crate::object::thread::{Fault, Inner, Outgoing, Thread};
+use motte_abi::Error;
 use motte_abi::fault::FaultKind;
 use motte_abi::syscall::ThreadState;
 use motte_abi::trace::TraceKind;
-use motte_abi::{Error, ObjectType};
 
 impl<A: Arch> Kernel<A> {
     /// A thread, which was ready or running, cannot go on: its fault endpoint is told, or it stops.
@@ -17,8 +16,7 @@ impl<A: Arch> Kernel<A> {
         thread.set_fault(fault);
         self.record(thread, TraceKind::Fault, fault.kind as u64, thread.number.get(), fault.address);
         let slot = thread.slot(Inner::FaultEndpoint);
-        if slot.kind() == ObjectType::Endpoint {
-            let endpoint: &Endpoint<A> = view(self, slot.object.get());
+        if let Some(endpoint) = self.object_in::<Endpoint<A>>(slot) {
             let how =
                 Sending { outgoing: Outgoing::Fault, badge: slot.badge.get(), grant: false, wait: true };
             if self.send(thread, endpoint, how).is_ok() {

@@ -52,8 +52,7 @@ impl<A: Arch> Kernel<A> {
                 return Err(Error::SlotOccupied.into());
             }
         }
-        let align =
-            if what.kind != ObjectType::Untyped && bytes.is_power_of_two() { bytes } else { PAGE };
+        let align = if what.kind != ObjectType::Untyped && bytes.is_power_of_two() { bytes } else { PAGE };
         let start = if untyped.has(slot::DEVICE) {
             self.place_in_device(untyped, what, bytes, align)?
         } else {

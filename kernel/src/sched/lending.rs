@@ -14,7 +14,9 @@ impl<A: Arch> Kernel<A> {
     /// `from` calls `to`, which will answer through `reply`: lends the context that `from` runs on.
     pub(crate) fn lend(&self, from: &Thread<A>, to: &Thread<A>, reply: &Reply<A>) {
         let own = || from.own.get(self).filter(|own| own.runner.names(from));
-        let Some(context) = self.usable_context(from).or_else(|| from.lent.get(self)).or_else(own) else { return };
+        let Some(context) = self.usable_context(from).or_else(|| from.lent.get(self)).or_else(own) else {
+            return;
+        };
         if !to.lent.is_null() || context.depth.get() >= MAX_LENDING {
             return;
         }

@@ -76,12 +76,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Wait, Poll.
-    pub(super) fn call_wait(
-        &self,
-        thread: &Thread<A>,
-        [notification, ..]: Arguments,
-        wait: bool,
-    ) -> Outcome {
+    pub(super) fn call_wait(&self, thread: &Thread<A>, [notification, ..]: Arguments, wait: bool) -> Outcome {
         let (notification, _) = self.object::<Notification<A>>(thread, notification, Rights::READ)?;
         self.wait(thread, notification, wait)?;
         Ok(Done::Waits)

@@ -120,11 +120,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// IrqBind.
-    pub(super) fn call_irq_bind(
-        &self,
-        thread: &Thread<A>,
-        [irq, notification, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_irq_bind(&self, thread: &Thread<A>, [irq, notification, ..]: Arguments) -> Outcome {
         let (source, _) = self.object::<IrqSource<A>>(thread, irq, Rights::MANAGE)?;
         let to = self.optional_object::<Notification<A>>(thread, notification, Rights::WRITE)?;
         self.bind_irq(source, to.map(|(notification, slot)| (notification, slot.badge.get().max(1))));
@@ -158,11 +154,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// IoPortIn.
-    pub(super) fn call_port_in(
-        &self,
-        thread: &Thread<A>,
-        [range, number, width, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_port_in(&self, thread: &Thread<A>, [range, number, width, ..]: Arguments) -> Outcome {
         let range = self.capability(thread, range, ObjectType::IoPort, Rights::READ)?;
         let (number, width) = port::check(range, number, width)?;
         Ok(Done::One(A::port_in(number, width).into()))

@@ -25,9 +25,7 @@ impl<A: Arch> Kernel<A> {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::MANAGE)?;
         let buffer = match buffer {
             0 => None,
-            index => {
-                Some(self.capability(thread, index, ObjectType::Frame, Rights::READ | Rights::WRITE)?)
-            }
+            index => Some(self.capability(thread, index, ObjectType::Frame, Rights::READ | Rights::WRITE)?),
         };
         let with = Surroundings {
             table: self.optional_object::<CapTable>(thread, table, Rights::MANAGE)?,
@@ -80,11 +78,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// ThreadReadRegisters.
-    pub(super) fn call_thread_read_registers(
-        &self,
-        thread: &Thread<A>,
-        [target, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_thread_read_registers(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::READ)?;
         let buffer = Buffer::of(thread).ok_or(Error::InvalidArgument)?;
         for (index, word) in target.context().registers().to_words().into_iter().enumerate() {
@@ -94,11 +88,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// ThreadWriteRegisters.
-    pub(super) fn call_thread_write_registers(
-        &self,
-        thread: &Thread<A>,
-        [target, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_thread_write_registers(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::WRITE)?;
         let buffer = Buffer::of(thread).ok_or(Error::InvalidArgument)?;
         if core::ptr::eq(target, thread) {
@@ -126,11 +116,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// ThreadSetTls.
-    pub(super) fn call_thread_set_tls(
-        &self,
-        thread: &Thread<A>,
-        [target, base, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_thread_set_tls(&self, thread: &Thread<A>, [target, base, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::WRITE)?;
         if base >= USER_END {
             return Err(Error::InvalidArgument.into());
