@@ -105,7 +105,7 @@ fn ordinary(options: &Options) -> Result<()> {
 /// Every interleaving of the rings' two sides.
 fn loom() -> Result<()> {
     let mut command = workspace::cargo();
-    command.args(["test", "--quiet", "--release", "--package", "motte-ring", "--test", "loom"]);
+    command.args(["test", "--quiet", "--package", "motte-ring", "--test", "loom"]);
     command.env("RUSTFLAGS", "--cfg loom");
     // Built with another flag, and so kept apart: else each would have the other built anew.
     command.env("CARGO_TARGET_DIR", workspace::target_directory().join("loom"));
@@ -118,11 +118,20 @@ fn miri() -> Result<()> {
         eprintln!("motte: Miri skipped: {error:#}");
         return Ok(());
     }
-    let mut command =
-        nightly(&["cargo", "miri", "test", "--quiet", "--lib", "--package", workspace::KERNEL_PACKAGE]);
+    let mut command = nightly(&[
+        "cargo",
+        "miri",
+        "test",
+        "--quiet",
+        "--lib",
+        "--tests",
+        "--package",
+        workspace::KERNEL_PACKAGE,
+    ]);
     command.env("CARGO_TARGET_DIR", workspace::target_directory().join("miri"));
     // Property tests read a file of known failures; Miri's isolation would refuse that. Few cases: each is a thousand times slower.
     command.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
+    command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
     step("the kernel's logic under Miri", &mut command)
 }
 

@@ -140,7 +140,10 @@ impl Workspace {
                 has_kernel |= package.name == KERNEL_PACKAGE && target.name == KERNEL_PACKAGE;
                 if target.required_features.iter().any(|feature| feature == "program") {
                     if !target.src_path.as_os_str().is_empty() && !target.src_path.exists() {
-                        eprintln!("motte: {} does not exist; the program is left out", target.src_path.display());
+                        eprintln!(
+                            "motte: {} does not exist; the program is left out",
+                            target.src_path.display()
+                        );
                         continue;
                     }
                     let links = links.remove(&target.name).unwrap_or_default();
