@@ -15,7 +15,7 @@ pub const CMP: Tool = Tool {
     about: "compare two files byte by byte",
     help: "Usage: cmp [-s] [-l] [-b] [-n N] [-i N] FILE1 [FILE2]
 Says where two files first differ. Status 0: equal, 1: different, 2: an error.
-  -s  only the status   -l  every byte that differs   -b  with the bytes 
+  -s  only the status   -l  every byte that differs   -b  with the bytes
   -n N  only N bytes   -i N  without the first N
 Example: cmp a.bin b.bin && echo equal",
     run: cmp,

@@ -1,8 +1,6 @@
 //! The tools that show and steer the system, on the fixed sample data of the host.
 
-mod common;
-
-use common::ours;
+use crate::common::ours;
 
 fn prints(family: &str, script: &str, expected: &str) {
     let (out, err, status) = ours(family, script);
@@ -38,7 +36,7 @@ fn every_tool_has_help_with_an_example_and_complains_of_unknown_options() {
 
 #[test]
 fn the_links_of_the_package_are_the_names_of_the_tools() {
-    let manifest = include_str!("../Cargo.toml");
+    let manifest = include_str!("../../Cargo.toml");
     let (_, links) = manifest.split_once("links.tools = [\n").expect("the manifest names the links");
     let (links, _) = links.split_once("\n]\n").expect("the list ends");
     let links: Vec<&str> = links.split('"').skip(1).step_by(2).collect();
@@ -143,12 +141,7 @@ fn mounts_and_space_are_listed() {
     prints(
         "mount",
         "df -h /",
-        "Filesystem Size Used Avail Use% Mounted on\nvirtio-blk 1.0G 256M  768M  25% /\n"
-            .replace("Avail", "Available")
-            .replace(" 768M", "      768M")
-            .replace("  25%", "  25%")
-            .replace("       768M", "      768M")
-            .as_str(),
+        "Filesystem Size Used Available Use% Mounted on\nvirtio-blk 1.0G 256M      768M  25% /\n",
     );
     fails("mount", "mount a b", "mount: cannot mount 'a' at 'b': not supported here\n", 1);
     fails("mount", "umount /x", "umount: cannot unmount '/x': not supported here\n", 1);

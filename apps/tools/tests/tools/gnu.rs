@@ -1,8 +1,6 @@
 //! Each tool does what its model among the GNU tools does, on the same files.
 
-mod common;
-
-use common::compare;
+use crate::common::compare;
 
 #[test]
 fn text_is_printed_as_gnu_prints_it() {

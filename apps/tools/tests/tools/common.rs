@@ -124,7 +124,6 @@ pub fn compare(family: &str, scripts: &[&str]) {
 }
 
 /// Runs one snippet with our tools only: standard output, standard error, status.
-#[allow(dead_code)]
 pub fn ours(family: &str, script: &str) -> (String, String, i32) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{family}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&root);
