@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Deref;
+use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 
 use motte_abi::{Error, PAGE_SIZE, Rights};
@@ -34,6 +35,24 @@ impl Pages {
     /// For the server on `endpoint` that answers through `replies`.
     pub fn new(endpoint: Endpoint, replies: Replies) -> Self {
         Self { endpoint, replies, buffers: BTreeMap::new() }
+    }
+
+    /// Where a client's buffer lies from byte `offset` on: an address in this program, and how many of `length` bytes lie in one piece
+    /// there. The memory is mapped readable and writable until the client's pages are next attached or detached.
+    pub fn range(&self, badge: u64, offset: u64, length: usize) -> Result<(NonNull<u8>, usize), IoError> {
+        let fours = self.buffers.get(&badge).ok_or(IoError::InvalidData)?;
+        let mut four = offset / FOUR_BYTES;
+        let mapping = fours.get(&four).ok_or(IoError::InvalidInput)?;
+        let within = (offset % FOUR_BYTES) as usize;
+        let start = NonNull::new(mapping.as_ptr().wrapping_add(within)).ok_or(IoError::InvalidInput)?;
+        let (mut end, mut count) = (mapping.address() + FOUR_BYTES, mapping.len() - within);
+        // What was attached one after the other mostly lies so.
+        while count < length
+            && let Some(next) = fours.get(&(four + 1)).filter(|next| next.address() == end)
+        {
+            (four, end, count) = (four + 1, end + FOUR_BYTES, count + next.len());
+        }
+        Ok((start, count.min(length)))
     }
 
     /// Calls `work` with every piece of a range of a client's buffer: the mapping, the offset in it, and the range of bytes.

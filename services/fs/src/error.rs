@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use motte_interfaces::error::IoError;
 use rsext4::Ext4ErrorKind;
 
 /// Result of a file operation.
@@ -141,6 +142,31 @@ impl From<rsext4::Ext4Error> for Error {
             | Ext4ErrorKind::Timeout
             | Ext4ErrorKind::BadSuperblock
             | Ext4ErrorKind::InvalidMagic => Error::Io,
+        }
+    }
+}
+
+impl From<Error> for IoError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => IoError::NotFound,
+            Error::NotADirectory => IoError::NotADirectory,
+            Error::IsADirectory => IoError::IsADirectory,
+            Error::DirectoryNotEmpty => IoError::DirectoryNotEmpty,
+            Error::AlreadyExists => IoError::AlreadyExists,
+            Error::NoSpace => IoError::StorageFull,
+            Error::ReadOnlyFilesystem => IoError::ReadOnlyFilesystem,
+            Error::CrossesDevices => IoError::CrossesDevices,
+            Error::NameTooLong => IoError::InvalidFilename,
+            Error::TooManyLinks => IoError::TooManyLinks,
+            Error::InvalidArgument | Error::FileTooLarge => IoError::InvalidInput,
+            Error::Io => IoError::Device,
+            Error::BadHandle => IoError::BadHandle,
+            Error::Busy => IoError::Busy,
+            Error::Loop => IoError::FilesystemLoop,
+            Error::PermissionDenied => IoError::PermissionDenied,
+            Error::Unsupported => IoError::Unsupported,
+            Error::OutOfMemory => IoError::OutOfMemory,
         }
     }
 }

@@ -206,6 +206,14 @@ pub trait FileSystem {
     fn cache_statistics(&self) -> Option<CacheStatistics> {
         None
     }
+    /// Whether its character devices can be opened.
+    fn opens_devices(&self) -> bool {
+        false
+    }
+    /// The most bytes of the server's own memory that it takes.
+    fn memory_limit(&self) -> u64 {
+        0
+    }
     /// Whether any node is retained.
     fn in_use(&self) -> bool;
     /// Writes everything and marks the file system clean. Retained nodes without a name are removed.

@@ -1,9 +1,9 @@
-//! The file system server, without its message loop: ext4 over a page cache, a memory file system, and the mount table that
-//! joins them.
+//! The file system server: ext4 over a page cache, a memory file system, the devices that are no hardware, and the mount table
+//! that joins them. The program (`main.rs`) adds the endpoint, the memory and the connection to the block driver.
 //!
 //! From the disk upwards: [`disk`] is the block device as the page cache sees it; [`cache`] keeps its pages; `block_io` gives
 //! them to rsext4; [`ext4`] and [`memory_fs`] implement [`filesystem::FileSystem`]; [`vfs`] walks paths across mounts and keeps
-//! the clients' open files.
+//! the clients' open files; [`server`] answers their requests. [`ring_disk`] is the disk behind a driver's rings.
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
@@ -12,12 +12,15 @@ extern crate alloc;
 mod block_io;
 pub mod cache;
 pub mod clock;
+pub mod device_fs;
 pub mod disk;
 pub mod error;
 pub mod ext4;
 pub mod filesystem;
 pub mod memory;
 pub mod memory_fs;
+pub mod ring_disk;
+pub mod server;
 pub mod vfs;
 
 pub use error::{Error, Result};

@@ -5,6 +5,8 @@
 
 use core::{marker::PhantomData, ptr::NonNull};
 
+use motte_interfaces::{error::IoError, stream::SharedPages};
+
 /// The page cache's memory: one contiguous, mapped, writable range that lives as long as the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Region {
@@ -179,10 +181,59 @@ impl<'a> Input<'a> {
         source
     }
 
+    /// Leaves the next bytes out.
+    pub fn skip(&mut self, length: usize) {
+        self.advance(length);
+    }
+
     /// Takes the next bytes.
     pub fn take(&mut self, target: &mut [u8]) {
         let source = self.advance(target.len());
         // SAFETY: `advance` checked the range; the target is an exclusive reference.
         unsafe { source.copy_to_nonoverlapping(target.as_mut_ptr(), target.len()) }
+    }
+}
+
+/// The pages that clients lend a server, as memory.
+///
+/// # Safety
+/// What [`LentPages::range`] returns is mapped readable and writable until the pages are next attached or detached, is not part of
+/// a [`Region`], and the program holds no reference into it.
+pub unsafe trait LentPages: SharedPages {
+    /// The memory from byte `offset` of a client's buffer on, up to `length` bytes and at least one if that is more than 0. `InvalidData` if the
+    /// client lent nothing, `InvalidInput` beyond what it lent.
+    fn range(
+        &self,
+        badge: u64,
+        offset: u64,
+        length: usize,
+    ) -> core::result::Result<(NonNull<u8>, usize), IoError>;
+}
+
+impl<'a> Output<'a> {
+    /// Fills the memory that a client lent, as much of it as lies in one piece.
+    pub fn lent(
+        pages: &'a impl LentPages,
+        badge: u64,
+        offset: u64,
+        length: usize,
+    ) -> core::result::Result<Self, IoError> {
+        let (base, got) = pages.range(badge, offset, length)?;
+        // SAFETY: as `LentPages` promises, for as long as `pages` is borrowed.
+        Ok(unsafe { Self::from_raw(base.as_ptr(), got.min(length)) })
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Reads the memory that a client lent, as much of it as lies in one piece.
+    pub fn lent(
+        pages: &'a impl LentPages,
+        badge: u64,
+        offset: u64,
+        length: usize,
+    ) -> core::result::Result<Self, IoError> {
+        let (base, got) = pages.range(badge, offset, length)?;
+        // SAFETY: as `LentPages` promises, for as long as `pages` is borrowed.
+        Ok(unsafe { Self::from_raw(base.as_ptr(), got.min(length)) })
     }
 }

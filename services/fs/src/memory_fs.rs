@@ -492,6 +492,10 @@ impl FileSystem for MemoryFs {
         })
     }
 
+    fn memory_limit(&self) -> u64 {
+        self.limit
+    }
+
     fn in_use(&self) -> bool {
         self.nodes.values().any(|node| node.opens > 0)
     }

@@ -8,9 +8,12 @@ use alloc::vec::Vec;
 use super::{Location, Status, Vfs};
 use crate::{
     error::{Error, Result},
-    filesystem::{AttributeChange, DirectoryEntry, Kind, ReadAhead},
+    filesystem::{AttributeChange, DIRECTORY_END, DirectoryEntry, Kind, ReadAhead},
     memory::{Input, Output},
 };
+
+/// Positions in a listing from here on count what is mounted beside a directory's own names.
+const BESIDE: u64 = u64::MAX - (1 << 16);
 
 /// Open files of one client.
 const MOST_HANDLES: usize = 1024;
@@ -130,11 +133,12 @@ impl Vfs {
             }
         };
         match kind {
-            Kind::File if flags.any(OpenFlags::DIRECTORY) => return Err(Error::NotADirectory),
-            Kind::File => {}
             Kind::Directory if writing => return Err(Error::IsADirectory),
             Kind::Directory => {}
+            _ if flags.any(OpenFlags::DIRECTORY) => return Err(Error::NotADirectory),
+            Kind::File => {}
             Kind::Symlink => return Err(Error::Loop),
+            Kind::CharacterDevice if self.file_system(location.mount)?.opens_devices() => {}
             _ => return Err(Error::Unsupported),
         }
         if writing {
@@ -287,6 +291,11 @@ impl Vfs {
         self.file_system(location.mount)?.truncate(location.node, size)
     }
 
+    /// What an open file is.
+    pub fn kind_of_open(&mut self, client: u64, handle: Handle) -> Result<Kind> {
+        Ok(self.description(client, handle)?.kind)
+    }
+
     /// Attributes of an open file.
     pub fn status_of_open(&mut self, client: u64, handle: Handle) -> Result<Status> {
         let location = self.open_location(client, handle, false)?;
@@ -324,12 +333,38 @@ impl Vfs {
         }
         let location = description.location;
         let at = position.unwrap_or(description.position);
-        let entries = self.file_system(location.mount)?.list(location.node, at, most)?;
+        let entries = self.list_at(location, at, most)?;
         if position.is_none() {
             let next = entries.last().map_or(at, |entry| entry.next);
             self.description(client, handle)?.position = next;
         }
         Ok(entries)
+    }
+
+    /// What a directory holds, then what is mounted beside that.
+    fn list_at(&mut self, location: Location, at: u64, most: usize) -> Result<Vec<DirectoryEntry>> {
+        let behind = at >= BESIDE && at != DIRECTORY_END;
+        if !behind {
+            let mut entries = self.file_system(location.mount)?.list(location.node, at, most)?;
+            let next = entries.last().map(|entry| entry.next);
+            entries.retain(|entry| self.find_beside(location, &entry.name).is_none());
+            match next {
+                // A page of nothing but hidden names must not look like the end.
+                Some(next) if entries.is_empty() => return self.list_at(location, next, most),
+                Some(_) => return Ok(entries),
+                None => {}
+            }
+        }
+        let skip = if behind { (at - BESIDE) as usize } else { 0 };
+        let names = self.beside(location).enumerate().skip(skip).take(most);
+        Ok(names
+            .map(|(index, (name, root))| DirectoryEntry {
+                name: name.to_vec(),
+                node: root.node,
+                kind: Kind::Directory,
+                next: BESIDE + index as u64 + 1,
+            })
+            .collect())
     }
 
     /// Number of open files, over all clients.

@@ -33,10 +33,29 @@ pub(crate) struct Location {
     pub node: u64,
 }
 
+/// Where a file system is mounted.
+enum Place {
+    /// It is the root.
+    Root,
+    /// Over this directory.
+    Over(Location),
+    /// Under a name in this directory which the directory itself has not.
+    Beside(Location, Box<[u8]>),
+}
+
+impl Place {
+    /// The directory that must not go away underneath.
+    fn retained(&self) -> Option<Location> {
+        match self {
+            Place::Root => None,
+            Place::Over(location) | Place::Beside(location, _) => Some(*location),
+        }
+    }
+}
+
 struct Mount {
     file_system: Box<dyn FileSystem>,
-    /// The directory it covers; `None` for the root.
-    covers: Option<Location>,
+    place: Place,
     source: String,
     target: String,
     options: String,
@@ -82,6 +101,8 @@ pub struct Vfs {
     descriptions: Vec<Option<Description>>,
     free_descriptions: Vec<u32>,
     clients: HashMap<u64, Client>,
+    /// What all memory file systems that are mounted on request may hold together.
+    memory_pool: u64,
     /// Kept between walks for its memory.
     walked: Vec<Location>,
 }
@@ -91,7 +112,7 @@ impl Vfs {
     pub fn new(root: Box<dyn FileSystem>, source: &str, clock: WallClock) -> Self {
         let mount = Mount {
             file_system: root,
-            covers: None,
+            place: Place::Root,
             source: source.into(),
             target: "/".into(),
             options: String::new(),
@@ -102,6 +123,7 @@ impl Vfs {
             descriptions: Vec::new(),
             free_descriptions: Vec::new(),
             clients: HashMap::new(),
+            memory_pool: u64::MAX,
             walked: Vec::new(),
         }
     }
@@ -132,7 +154,8 @@ impl Vfs {
         }
         // The newest mount over a place hides the older ones.
         while let Some((index, mount)) = self.mounts.iter().enumerate().find_map(|(index, mount)| {
-            mount.as_ref().filter(|mount| mount.covers == Some(location)).map(|mount| (index, mount))
+            let mount = mount.as_ref()?;
+            matches!(mount.place, Place::Over(covered) if covered == location).then_some((index, mount))
         }) {
             location = Location { mount: index as u32, node: mount.file_system.root() };
         }
@@ -140,7 +163,8 @@ impl Vfs {
     }
 
     fn is_mount_point(&self, location: Location) -> bool {
-        let covered = self.mounts.iter().flatten().any(|mount| mount.covers == Some(location));
+        let covers = |mount: &Mount| matches!(mount.place, Place::Over(covered) if covered == location);
+        let covered = self.mounts.iter().flatten().any(covers);
         covered || self.mount_at(location.mount).is_ok_and(|mount| mount.file_system.root() == location.node)
     }
 
@@ -157,13 +181,44 @@ impl Vfs {
             return Err(Error::NotADirectory);
         }
         let target = self.canonicalize(target)?;
-        // A covered directory must not go away underneath.
-        self.file_system(location.mount)?.retain(location.node)?;
+        self.add_mount(file_system, source, &target, options, Place::Over(location))
+    }
+
+    /// Mounts a file system in the root directory, as `name`: over the directory of that name, or else beside what the
+    /// root directory holds. Nothing is written.
+    pub fn mount_in_root(
+        &mut self,
+        file_system: Box<dyn FileSystem>,
+        source: &str,
+        name: &str,
+        options: &str,
+    ) -> Result<()> {
+        let target = alloc::format!("/{name}");
+        let root = self.root_location();
+        let place = match self.resolve(&target, false).and_then(|resolved| resolved.existing()) {
+            Ok((location, Kind::Directory)) => Place::Over(location),
+            // What is there and is no directory, or cannot be read, is hidden.
+            _ => Place::Beside(root, name.as_bytes().into()),
+        };
+        self.add_mount(file_system, source, &target, options, place)
+    }
+
+    fn add_mount(
+        &mut self,
+        file_system: Box<dyn FileSystem>,
+        source: &str,
+        target: &str,
+        options: &str,
+        place: Place,
+    ) -> Result<()> {
+        if let Some(location) = place.retained() {
+            self.file_system(location.mount)?.retain(location.node)?;
+        }
         let mount = Mount {
             file_system,
-            covers: Some(location),
+            place,
             source: source.into(),
-            target,
+            target: target.into(),
             options: options.into(),
         };
         match self.mounts.iter().position(Option::is_none) {
@@ -173,12 +228,46 @@ impl Vfs {
         Ok(())
     }
 
-    /// Mounts a new memory file system; `options` may give its limit as `size=BYTES`, with `k`, `m` or `g`.
+    /// The mounts under names in `directory` which it has not itself: each name, and the root mounted there.
+    fn beside(&self, directory: Location) -> impl Iterator<Item = (&[u8], Location)> {
+        self.mounts.iter().enumerate().filter_map(move |(index, mount)| match mount.as_ref()? {
+            Mount { place: Place::Beside(at, name), file_system, .. } if *at == directory => {
+                Some((&**name, Location { mount: index as u32, node: file_system.root() }))
+            }
+            _ => None,
+        })
+    }
+
+    /// What is mounted as `name` in `directory` without being there.
+    fn find_beside(&self, directory: Location, name: &[u8]) -> Option<Location> {
+        let found = self.beside(directory).find(|(candidate, _)| *candidate == name)?;
+        Some(self.enter(found.1))
+    }
+
+    /// Sets what the memory file systems that clients mount may hold together with those mounted already, in bytes.
+    pub fn set_memory_pool(&mut self, bytes: u64) {
+        self.memory_pool = bytes;
+    }
+
+    /// Shows `options` for the root in the mount table.
+    pub fn set_root_options(&mut self, options: &str) {
+        if let Some(Some(root)) = self.mounts.first_mut() {
+            root.options = options.into();
+        }
+    }
+
+    /// Mounts a new memory file system; `options` may give its limit as `size=BYTES`, with `k`, `m` or `g`. `NoSpace` when
+    /// the pool for such file systems does not allow it.
     pub fn mount_memory(&mut self, target: &str, options: &str, default_limit: u64) -> Result<()> {
-        let mut limit = default_limit;
+        let taken: u64 = self.mounts.iter().flatten().map(|mount| mount.file_system.memory_limit()).sum();
+        let left = self.memory_pool.saturating_sub(taken);
+        let mut limit = default_limit.min(left);
         for option in options.split(',').filter(|option| !option.is_empty() && *option != "rw") {
             let size = option.strip_prefix("size=").ok_or(Error::InvalidArgument)?;
             limit = parse_size(size).ok_or(Error::InvalidArgument)?;
+        }
+        if limit == 0 || limit > left {
+            return Err(Error::NoSpace);
         }
         let file_system = MemoryFs::new(limit, self.clock.clone());
         self.mount(Box::new(file_system), "memory", target, options)
@@ -191,9 +280,9 @@ impl Vfs {
         if mount.file_system.root() != location.node {
             return Err(Error::InvalidArgument);
         }
-        let Some(covers) = mount.covers else { return Err(Error::Busy) };
-        let nested =
-            self.mounts.iter().flatten().any(|other| other.covers.is_some_and(|c| c.mount == location.mount));
+        let Some(retained) = mount.place.retained() else { return Err(Error::Busy) };
+        let mut others = self.mounts.iter().flatten();
+        let nested = others.any(|other| other.place.retained().is_some_and(|at| at.mount == location.mount));
         if nested || mount.file_system.in_use() {
             return Err(Error::Busy);
         }
@@ -202,7 +291,7 @@ impl Vfs {
         while self.mounts.last().is_some_and(Option::is_none) {
             self.mounts.pop();
         }
-        self.file_system(covers.mount)?.release(covers.node);
+        self.file_system(retained.mount)?.release(retained.node);
         Ok(())
     }
 

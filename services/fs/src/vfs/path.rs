@@ -123,6 +123,16 @@ impl Vfs {
                 _ if component.len() > NAME_MAX => return Err(Error::NameTooLong),
                 _ => {}
             }
+            if let Some(location) = self.find_beside(directory, component) {
+                if let Some(trail) = trail.as_deref_mut() {
+                    trail.push(b'/');
+                    trail.extend_from_slice(component);
+                }
+                stack.push(location);
+                name = (start, at);
+                last = (location, Kind::Directory);
+                continue;
+            }
             let child = match self.file_system(directory.mount)?.lookup(directory.node, component) {
                 Ok(child) => child,
                 Err(Error::NotFound) if ends => {

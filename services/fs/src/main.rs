@@ -1,0 +1,169 @@
+//! The file system server as a component: finds the disk, mounts what there is, and serves.
+//!
+//! The system comes up whatever the disk looks like: without one that can be mounted the root is in memory, and log and mount table
+//! say why.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod block;
+mod client_pages;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use core::cell::RefCell;
+use core::time::Duration;
+
+use motte::abi::Error;
+use motte::interfaces::block::BlockClient;
+use motte::interfaces::clock::ClockClient;
+use motte::interfaces::error::IoError;
+use motte::interfaces::fs::dispatch_files;
+use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
+use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::log;
+use motte::pages::Pages;
+use motte::server::{Handler, Replies, Server};
+use motte::service;
+use motte::time::monotonic_ns;
+use motte::{memory, start};
+use motte_fs::clock::WallClock;
+use motte_fs::device_fs::DeviceFs;
+use motte_fs::disk::Geometry;
+use motte_fs::ext4::{Ext4, MountProblem};
+use motte_fs::filesystem::FileSystem;
+use motte_fs::memory_fs::MemoryFs;
+use motte_fs::ring_disk::RingDisk;
+use motte_fs::server::FilesServer;
+use motte_fs::vfs::Vfs;
+
+use block::BlockDriver;
+use client_pages::{ClientPages, region};
+
+motte::entry!(main);
+
+/// What is kept from the page cache: for the heap, with names, nodes, the journal and `/tmp` in it.
+const RESERVE: u64 = 6 << 20;
+/// The most frames of 2 MiB that the page cache takes.
+const MOST_CACHE_FRAMES: usize = 64;
+/// How long changes wait in memory before they are written without anybody asking.
+const WRITE_BACK: Duration = Duration::from_secs(5);
+
+type Shared = Rc<RefCell<FilesServer<Replies, ClientPages>>>;
+
+struct Service(Shared);
+
+impl Handler for Service {
+    fn request(
+        &mut self,
+        sender: &Sender,
+        label: u64,
+        request: &mut Reader<'_>,
+        reply: &mut Writer<'_>,
+        defer: &mut dyn FnMut() -> ReplyToken,
+    ) -> Outcome {
+        let mut server = self.0.borrow_mut();
+        if label >= STREAM_BASE {
+            dispatch_stream(&mut *server, sender, label, request, reply, defer)
+        } else {
+            dispatch_files(&mut *server, sender, label, request, reply, defer)
+        }
+    }
+}
+
+/// The wall clock; it counts from 1970 when no clock service tells the time.
+fn wall_clock() -> WallClock {
+    let service = service::connect("clock").map(ClockClient::new);
+    let offset = match service.as_ref().map(ClockClient::offset) {
+        Ok(Ok(offset)) => offset,
+        _ => {
+            log::warn!("the time is not known: files get dates of 1970");
+            0
+        }
+    };
+    WallClock::new(move || offset.saturating_add(monotonic_ns()))
+}
+
+/// Mounts the disk. Returns the file system and a remark for the mount table, or why there is none.
+fn mount_disk(clock: &WallClock) -> Result<(Ext4, Option<String>), String> {
+    let missing = || MountProblem::Missing.to_string();
+    let service = BlockClient::new(service::connect("block").map_err(|_| missing())?);
+    let info = service.info().map_err(|error| match error {
+        IoError::NotFound => missing(),
+        error => format!("the disk driver does not answer ({error})"),
+    })?;
+    let no_memory = |_| MountProblem::OutOfMemory.to_string();
+    let cache = block::cache_memory(RESERVE, MOST_CACHE_FRAMES).map_err(no_memory)?;
+    let cache = &*Box::leak(Box::new(cache));
+    let driver = BlockDriver::new(service, cache).map_err(no_memory)?;
+    let geometry = Geometry { sectors: info.sectors, read_only: info.read_only };
+    let disk = RingDisk::new(driver, geometry, info.write_cache)
+        .map_err(|_| String::from("the disk driver does not take requests"))?;
+    let mounted = Ext4::mount(Box::new(disk), region(cache), clock.clone(), false);
+    let (file_system, notice) = mounted.map_err(|problem| problem.to_string())?;
+    let mode = if file_system.is_read_only() { "read-only" } else { "for reading and writing" };
+    log::info!("the disk's ext4 file system is mounted {mode}");
+    let remark = notice.map(|notice| notice.to_string());
+    if let Some(remark) = &remark {
+        log::warn!("{remark}");
+    }
+    Ok((file_system, remark))
+}
+
+/// Memory that heap and file systems in memory can still take.
+fn memory_left() -> u64 {
+    let usage = memory::usage();
+    usage.budget.saturating_sub(usage.used)
+}
+
+/// Mounts everything.
+fn mount_all(clock: &WallClock) -> Vfs {
+    let mut root_limit = 0;
+    let mut vfs = match mount_disk(clock) {
+        Ok((file_system, remark)) => {
+            let mut vfs = Vfs::new(Box::new(file_system), "disk", clock.clone());
+            if let Some(remark) = remark {
+                vfs.set_root_options(&remark);
+            }
+            vfs
+        }
+        Err(problem) => {
+            log::error!("{problem}: files are kept in memory, and lost when the machine stops");
+            root_limit = memory_left() / 2;
+            let root = MemoryFs::new(root_limit, clock.clone());
+            let mut vfs = Vfs::new(Box::new(root), "memory", clock.clone());
+            vfs.set_root_options(&problem);
+            vfs
+        }
+    };
+    // Of what is left a sixth is for /tmp, and as much for file systems that are mounted later; the rest is for the server itself.
+    let share = (memory_left() - root_limit) / 6;
+    let temporary = MemoryFs::new(share, clock.clone());
+    let mounted = vfs
+        .mount_in_root(Box::new(temporary), "memory", "tmp", "")
+        .and_then(|()| vfs.mount_in_root(Box::new(DeviceFs::new(clock)), "device", "dev", ""));
+    if let Err(error) = mounted {
+        log::error!("/tmp and /dev cannot be mounted: {error}");
+    }
+    vfs.set_memory_pool(root_limit + 2 * share);
+    vfs
+}
+
+fn main() -> Result<(), Error> {
+    let mut server = Server::for_service("fs")?;
+    let vfs = mount_all(&wall_clock());
+    let pages = ClientPages(Pages::new(server.endpoint(), server.replies()));
+    let generation = start::header().generation;
+    let files = Rc::new(RefCell::new(FilesServer::new(server.replies(), pages, vfs, generation)));
+    let (tasks, written) = (server.tasks(), files.clone());
+    server.tasks().spawn(async move {
+        loop {
+            tasks.sleep(WRITE_BACK).await;
+            written.borrow_mut().write_back();
+        }
+    });
+    Err(server.run(&mut Service(files)))
+}

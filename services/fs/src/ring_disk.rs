@@ -1,0 +1,290 @@
+//! The disk behind a driver's rings: requests out, completions in, in any order, and the driver restarted in between.
+//!
+//! A transfer stays in `unfinished` from [`Disk::submit`] until its completion was taken. A driver that comes back after a crash knows
+//! nothing of it, so everything unfinished is sent again: reading or writing the same place twice is harmless, and the
+//! memory is the device's until [`Disk::wait`] returns.
+//!
+//! Nothing that the driver writes is trusted: a completion with an unknown tag is ignored, and a ring that makes no sense counts
+//! as a driver that is gone.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::ops::Deref;
+
+use motte_interfaces::block::{BlockOperation, RING_ENTRIES};
+use motte_ring::{AtomicU64, Consumer, Producer, RingError};
+
+use crate::{
+    disk::{Direction, Disk, DiskError, Geometry, Ticket, Transfer},
+    memory::Region,
+};
+
+/// Words of a request.
+pub const REQUEST_WORDS: usize = 8;
+/// Words of a completion.
+pub const COMPLETION_WORDS: usize = 2;
+
+/// How often a driver is attached anew without a single completion in between, before its requests fail.
+const MOST_FRUITLESS: u32 = 8;
+/// Sleeps without a completion after which it is said that the disk is slow.
+const SLOW: u32 = 50;
+
+const STATUS_DONE: u64 = 0;
+const STATUS_DEVICE_ERROR: u64 = 1;
+
+/// Both rings of one attachment.
+pub struct Rings<M> {
+    /// Where requests go.
+    pub requests: Producer<M, REQUEST_WORDS>,
+    /// Where completions come from.
+    pub completions: Consumer<M, COMPLETION_WORDS>,
+}
+
+/// Why [`Driver::sleep`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The driver signalled.
+    Signalled,
+    /// It was time to see whether the driver still lives.
+    TimedOut,
+}
+
+/// The way to a block driver.
+pub trait Driver {
+    /// Memory of a ring.
+    type Memory: Deref<Target = [AtomicU64]>;
+    /// Lends the cache's memory and two new rings to the driver, the one that runs now.
+    fn attach(&mut self) -> Result<Rings<Self::Memory>, DiskError>;
+    /// Wakes the driver to look for requests; false if the driver that was attached is gone.
+    fn ring(&mut self) -> bool;
+    /// Sleeps until the driver signals, for a tenth of a second or so at most.
+    fn sleep(&mut self) -> Woken;
+}
+
+struct Unfinished {
+    ticket: u64,
+    words: [u64; REQUEST_WORDS],
+}
+
+#[derive(Default)]
+struct Progress {
+    left: usize,
+    failed: bool,
+}
+
+/// A [`Disk`] over a [`Driver`].
+pub struct RingDisk<D: Driver> {
+    driver: D,
+    geometry: Geometry,
+    /// Whether the device must be told to make writes durable.
+    write_cache: bool,
+    rings: Option<Rings<D::Memory>>,
+    /// By tag.
+    unfinished: BTreeMap<u64, Unfinished>,
+    /// Tags of those not in the ring yet.
+    unsent: VecDeque<u64>,
+    in_flight: u64,
+    tickets: BTreeMap<u64, Progress>,
+    next: u64,
+    /// Attachments since the last completion.
+    fruitless: u32,
+}
+
+impl<D: Driver> RingDisk<D> {
+    /// Attaches to the driver.
+    pub fn new(mut driver: D, geometry: Geometry, write_cache: bool) -> Result<Self, DiskError> {
+        let rings = driver.attach()?;
+        Ok(Self {
+            driver,
+            geometry,
+            write_cache,
+            rings: Some(rings),
+            unfinished: BTreeMap::new(),
+            unsent: VecDeque::new(),
+            in_flight: 0,
+            tickets: BTreeMap::new(),
+            next: 0,
+            fruitless: 0,
+        })
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn enqueue(&mut self, ticket: u64, operation: BlockOperation, sector: u64, offset: u64, length: u64) {
+        let tag = self.number();
+        let words = [operation as u64, tag, sector, offset, length, 0, 0, 0];
+        self.unfinished.insert(tag, Unfinished { ticket, words });
+        self.unsent.push_back(tag);
+        self.tickets.entry(ticket).or_default().left += 1;
+    }
+
+    /// Takes completions.
+    fn collect(&mut self) -> Result<(), RingError> {
+        let Some(rings) = &mut self.rings else { return Ok(()) };
+        while let Some([tag, status]) = rings.completions.pop()? {
+            if status != STATUS_DONE && status != STATUS_DEVICE_ERROR {
+                // The driver knows nothing of our memory: it is another than the one that we lent it to.
+                return Err(RingError::Corrupt);
+            }
+            let Some(finished) = self.unfinished.remove(&tag) else { continue };
+            self.in_flight = self.in_flight.saturating_sub(1);
+            self.fruitless = 0;
+            if let Some(progress) = self.tickets.get_mut(&finished.ticket) {
+                progress.left = progress.left.saturating_sub(1);
+                progress.failed |= status != STATUS_DONE;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts requests into the ring as far as there is room, and wakes the driver.
+    fn send(&mut self) -> Result<(), RingError> {
+        let Some(rings) = &mut self.rings else { return Ok(()) };
+        // The ring of completions holds as many at least.
+        let most = rings.requests.capacity().min(RING_ENTRIES as u64);
+        let mut sent = false;
+        while self.in_flight < most
+            && let Some(tag) = self.unsent.front()
+        {
+            let Some(request) = self.unfinished.get(tag) else {
+                self.unsent.pop_front();
+                continue;
+            };
+            match rings.requests.push(request.words) {
+                Ok(()) => {}
+                Err(RingError::Full) => break,
+                Err(error) => return Err(error),
+            }
+            self.unsent.pop_front();
+            self.in_flight += 1;
+            sent = true;
+        }
+        if sent && rings.requests.must_wake() && !self.driver.ring() {
+            return Err(RingError::Corrupt);
+        }
+        Ok(())
+    }
+
+    /// Collects and sends; attaches anew when the rings are of no use any more.
+    fn advance(&mut self) {
+        if self.collect().and_then(|()| self.send()).is_err() {
+            self.attach_anew();
+        }
+    }
+
+    /// The driver is another, or broke its rings: everything unfinished is sent again.
+    fn attach_anew(&mut self) {
+        loop {
+            self.rings = None;
+            self.in_flight = 0;
+            self.fruitless += 1;
+            if self.fruitless > MOST_FRUITLESS {
+                return self.fail_all();
+            }
+            match self.driver.attach() {
+                Ok(rings) => self.rings = Some(rings),
+                Err(DiskError) => return self.fail_all(),
+            }
+            self.unsent = self.unfinished.keys().copied().collect();
+            log::info!("the disk driver was restarted; {} requests are sent again", self.unsent.len());
+            if self.send().is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn fail_all(&mut self) {
+        self.rings = None;
+        self.unsent.clear();
+        for request in core::mem::take(&mut self.unfinished).into_values() {
+            if let Some(progress) = self.tickets.get_mut(&request.ticket) {
+                *progress = Progress { left: 0, failed: true };
+            }
+        }
+        log::error!("the disk driver does not answer any more");
+    }
+
+    /// Makes sure that there is a driver to ask.
+    fn connected(&mut self) -> Result<(), DiskError> {
+        if self.rings.is_none() {
+            self.rings = Some(self.driver.attach()?);
+            (self.in_flight, self.fruitless) = (0, 0);
+        }
+        Ok(())
+    }
+}
+
+impl<D: Driver> Disk for RingDisk<D> {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn submit(
+        &mut self,
+        _memory: Region,
+        direction: Direction,
+        transfers: &[Transfer],
+    ) -> Result<Ticket, DiskError> {
+        self.connected()?;
+        let ticket = self.number();
+        self.tickets.insert(ticket, Progress::default());
+        let operation = match direction {
+            Direction::Read => BlockOperation::Read,
+            Direction::Write => BlockOperation::Write,
+        };
+        for transfer in transfers {
+            let (offset, length) = (transfer.offset as u64, transfer.length as u64);
+            self.enqueue(ticket, operation, transfer.sector, offset, length);
+        }
+        self.advance();
+        Ok(Ticket(ticket))
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> Result<(), DiskError> {
+        let mut sleeps = 0;
+        loop {
+            self.advance();
+            match self.tickets.get(&ticket.0) {
+                None => return Err(DiskError),
+                Some(progress) if progress.left == 0 => {
+                    let failed = progress.failed;
+                    self.tickets.remove(&ticket.0);
+                    return if failed { Err(DiskError) } else { Ok(()) };
+                }
+                Some(_) => {}
+            }
+            let Some(rings) = &mut self.rings else { continue };
+            match rings.completions.prepare_to_sleep() {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => {
+                    self.attach_anew();
+                    continue;
+                }
+            }
+            let woken = self.driver.sleep();
+            rings.completions.awake();
+            if woken == Woken::TimedOut {
+                sleeps += 1;
+                if sleeps == SLOW {
+                    log::warn!("the disk has not answered for some seconds");
+                }
+                if !self.driver.ring() {
+                    self.attach_anew();
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        if !self.write_cache {
+            return Ok(());
+        }
+        self.connected()?;
+        let ticket = self.number();
+        self.enqueue(ticket, BlockOperation::Flush, 0, 0, 0);
+        self.wait(Ticket(ticket))
+    }
+}
