@@ -17,6 +17,8 @@ pub enum SupervisorError {
     NotRunning,
     /// The component is one that the system cannot do without.
     Protected,
+    /// The caller may not do this.
+    NotAllowed,
     /// The component could not be started; the log says why.
     StartFailed,
     /// The supervisor does not answer, or not what was asked.
@@ -30,6 +32,7 @@ impl fmt::Display for SupervisorError {
             Self::Running => "it runs already",
             Self::NotRunning => "it does not run",
             Self::Protected => "the system cannot do without it",
+            Self::NotAllowed => "not allowed",
             Self::StartFailed => "it could not be started; the log says why",
             Self::Unreachable => "the supervisor does not answer",
         })
@@ -135,6 +138,10 @@ pub trait Supervisor {
     /// A piece of a fault record's text, from byte `offset`.
     #[idempotent]
     fn fault_text(&self, number: u64, offset: u64) -> Result<Bytes, SupervisorError>;
+    /// Begins the fault record of a program, for whoever runs programs ([`crate::badge::LIFECYCLE`]); returns its number.
+    fn report(&self, program: &str, number: u64, cause: &str) -> Result<u64, SupervisorError>;
+    /// Appends to the text of the record that the same sender began last.
+    fn report_text(&self, number: u64, text: &[u8]) -> Result<(), SupervisorError>;
     /// Memory of the machine.
     #[idempotent]
     fn memory(&self) -> Result<MemoryInfo, SupervisorError>;

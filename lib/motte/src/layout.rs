@@ -27,7 +27,7 @@ pub const LAST_WORDS_OFFSET: u64 = 1024;
 pub const START_INFO_ADDRESS: u64 = CLOCK_ADDRESS + 0x1_0000;
 
 /// The most bytes of start information.
-pub const START_INFO_MAX: u64 = 0x1_0000;
+pub const START_INFO_MAX: u64 = 0x8_0000;
 
 /// The first thread's stack begins (lowest address) here; the page below is left unmapped as its guard.
 pub const STACK_ADDRESS: u64 = START_INFO_ADDRESS + START_INFO_MAX + 0x1000;

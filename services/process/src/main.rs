@@ -1,3 +1,156 @@
 //! The process server as a component.
 #![no_std]
 #![no_main]
+
+extern crate alloc;
+
+mod programs;
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage};
+use motte::abi::symbols::Symbols;
+use motte::abi::{Error, PAGE_SIZE, Rights};
+use motte::interfaces::process::{ExitStatus, dispatch_process};
+use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
+use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
+use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::kernel::Frame;
+use motte::last_words::{self, Kind, LastWords};
+use motte::pages::Pages;
+use motte::server::{Handler, Replies, Server};
+use motte::time::monotonic_ns;
+use motte::{memory, service};
+use motte_loader::system::FAULT_BADGE;
+use motte_loader::{Places, Window};
+use motte_process::{Ending, Machine, ProcessServer};
+use motte_supervisor::record::{Cause, Findings, backtrace};
+
+use programs::Programs;
+
+motte::entry!(main);
+
+struct Service {
+    server: ProcessServer<Replies, Pages, Programs>,
+    replies: Replies,
+    window: Window,
+}
+
+impl Handler for Service {
+    fn request(
+        &mut self,
+        sender: &Sender,
+        label: u64,
+        request: &mut Reader<'_>,
+        reply: &mut Writer<'_>,
+        defer: &mut dyn FnMut() -> ReplyToken,
+    ) -> Outcome {
+        if sender.badge & FAULT_BADGE != 0 && label >= FAULT_LABEL {
+            let token = defer();
+            self.fault((sender.badge & !FAULT_BADGE) as u32, label, request);
+            // The thread is gone; so is its wait for an answer.
+            self.replies.abandon(token);
+            Outcome::Deferred
+        } else if label >= STREAM_BASE {
+            dispatch_stream(&mut self.server, sender, label, request, reply, defer)
+        } else {
+            dispatch_process(&mut self.server, sender, label, request, reply, defer)
+        }
+    }
+}
+
+impl Service {
+    /// Writes the fault record of a program; returns its number, 0 if nobody keeps it.
+    fn record(&mut self, id: u32, label: u64, request: &mut Reader<'_>, words: Option<LastWords>) -> u64 {
+        let mut fault = [0; 6];
+        for word in &mut fault {
+            *word = request.word().unwrap_or(0);
+        }
+        let fault = FaultMessage::from_words(fault);
+        let cause = match words {
+            Some(words) => Cause::Panic(words.text, fault),
+            None => Cause::Fault(FaultKind::from_label(label).unwrap_or(FaultKind::Other), fault),
+        };
+        let name = self.server.name(id).unwrap_or_default().to_string();
+        let program = self.server.program(id).unwrap_or_default().to_string();
+        let machine = self.server.machine();
+        let (stack, ran_ns) = (machine.stack(), machine.usage(id).1);
+        let Some(places) = machine.places(id).copied() else { return 0 };
+        let trace = stack_trace(&places, stack, &self.window, &fault);
+        let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
+        let symbols = machine.symbols(&program).and_then(Symbols::parse);
+        let findings = |number| Findings {
+            number,
+            time_ns: monotonic_ns(),
+            component: &name,
+            generation: u64::from(id),
+            ran_ns,
+            cause: &cause,
+            registers,
+            backtrace: &trace,
+            symbols,
+        };
+        self.report(findings).unwrap_or(0)
+    }
+
+    /// Has the supervisor keep a record.
+    fn report<'a>(&self, findings: impl Fn(u64) -> Findings<'a>) -> Option<u64> {
+        let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
+        let draft = findings(0).record();
+        let number = supervisor.report(&draft.component, draft.generation, &draft.cause).ok()?;
+        let record = findings(number).record();
+        for piece in record.text.as_bytes().chunks(TEXT_PIECE) {
+            supervisor.report_text(number, piece).ok()?;
+        }
+        supervisor.transport().close();
+        Some(number)
+    }
+
+    /// A program ended by itself, or could not go on.
+    fn fault(&mut self, id: u32, label: u64, request: &mut Reader<'_>) {
+        let mut page = [0; PAGE_SIZE];
+        let words = self.server.machine().places(id).and_then(|places| {
+            self.window.read(places.message_buffer, 0, &mut page).ok()?;
+            last_words::read(&page)
+        });
+        let status = match words {
+            Some(words) if words.kind == Kind::Exit => ExitStatus::Exited(words.status),
+            words => ExitStatus::Faulted(self.record(id, label, request, words)),
+        };
+        self.server.ended(id, status, Ending::Ended);
+    }
+}
+
+/// Follows the frame pointers on a program's first stack.
+fn stack_trace(places: &Places, stack: u64, window: &Window, fault: &FaultMessage) -> Vec<u64> {
+    let mut page = [0; PAGE_SIZE];
+    let mut word = |address: u64| -> Option<u64> {
+        let base = address & !(PAGE_SIZE as u64 - 1);
+        places.read_stack(stack, base, window, &mut page).ok()?;
+        let at = (address - base) as usize;
+        page.get(at..at + 8).and_then(|bytes| bytes.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
+    };
+    backtrace(fault.instruction, fault.frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
+}
+
+/// The boot image, whose programs stand in for those that the disk does not have; mapped for good.
+fn boot_image() -> Option<&'static [u8]> {
+    let mut frames: Vec<(u64, Frame)> = motte::start::capabilities("boot-image:")
+        .filter_map(|(name, slot)| Some((name.parse().ok()?, Frame(slot))))
+        .collect();
+    frames.sort_unstable_by_key(|(number, _)| *number);
+    let frames: Vec<Frame> = frames.into_iter().map(|(_, frame)| frame).collect();
+    let address = memory::map_new(&frames, Rights::READ).ok()?;
+    // SAFETY: all of it was just mapped, read-only, and is never unmapped; nobody writes to the boot image.
+    Some(unsafe { core::slice::from_raw_parts(address as *const u8, frames.len() * PAGE_SIZE) })
+}
+
+fn main() -> Result<(), Error> {
+    let mut server = Server::for_service("process")?;
+    let (endpoint, replies) = (server.endpoint(), server.replies());
+    let pages = Pages::new(endpoint, replies.clone());
+    let programs = Programs::new(endpoint, boot_image())?;
+    let process = ProcessServer::new(replies.clone(), pages, programs);
+    Err(server.run(&mut Service { server: process, replies, window: Window::new()? }))
+}

@@ -55,6 +55,8 @@ pub trait Machine {
 }
 
 struct Running {
+    /// The name of its file.
+    program: String,
     parent: u64,
     name: String,
     command: String,
@@ -110,6 +112,11 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         self.running.get(&id).map(|running| running.name.as_str())
     }
 
+    /// The name of a running program's file.
+    pub fn program(&self, id: u32) -> Option<&str> {
+        self.running.get(&id).map(|running| running.program.as_str())
+    }
+
     /// A program has ended: everything is taken back from it, and those who wait are told.
     pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
         let Some(running) = self.running.remove(&id) else { return };
@@ -140,7 +147,7 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
     }
 
     /// The program that a badge names, if it names one.
-    fn program(sender: &Sender) -> u32 {
+    fn number(sender: &Sender) -> u32 {
         let client = badge::client(sender.badge);
         u32::try_from(client.saturating_sub(badge::FIRST_PROGRAM)).unwrap_or(0)
     }
@@ -165,8 +172,9 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         command.truncate(cut);
         // A multi-call program is known by the name it was called by.
         let called = request.arguments[0].rsplit('/').next().unwrap_or_default();
-        let name = if called.is_empty() { name } else { called.to_string() };
-        self.running.insert(id, Running { parent: sender.badge, name, command, started });
+        let program = name;
+        let name = if called.is_empty() { program.clone() } else { called.to_string() };
+        self.running.insert(id, Running { program, parent: sender.badge, name, command, started });
         Ok(id)
     }
 
@@ -250,7 +258,7 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
             }
             room -= words;
             let (memory, cpu_ns) = self.machine.usage(id);
-            let parent = Self::program(&Sender { badge: running.parent });
+            let parent = Self::number(&Sender { badge: running.parent });
             page.push(ProcessInfo {
                 id,
                 parent,
@@ -267,7 +275,7 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
     }
 
     fn own_id(&mut self, sender: &Sender) -> Result<u32, IoError> {
-        Ok(Self::program(sender))
+        Ok(Self::number(sender))
     }
 }
 

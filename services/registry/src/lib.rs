@@ -1,7 +1,7 @@
 //! What the registry knows: services, and who may use which.
 //!
 //! It learns this as it starts: a capability named `service:NAME` for every service, and in its environment, for every component,
-//! `USES_BADGE=name,name`, and `GRANTER=BADGE` for the component that may allow programs what they use. Badges are those of
+//! `USES_BADGE=name,name` and `PROVIDES_BADGE=name,name`, and `GRANTER=BADGE` for the component that may allow programs what they use. Badges are those of
 //! `motte_interfaces::badge`, without flag bits.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -19,6 +19,8 @@ use motte_interfaces::registry::RegistryError;
 
 /// Prefix of the environment's names that say what a component uses.
 pub const USES: &str = "USES_";
+/// Prefix of the environment's names that say what a component provides.
+pub const PROVIDES: &str = "PROVIDES_";
 /// The environment's name that says who may grant.
 pub const GRANTER: &str = "GRANTER";
 
@@ -31,6 +33,8 @@ pub struct Directory {
     allowed: BTreeMap<u64, BTreeSet<String>>,
     /// What each client has looked up.
     connected: BTreeMap<u64, BTreeSet<String>>,
+    /// Which client provides a service.
+    providers: BTreeMap<String, u64>,
     granter: Option<u64>,
 }
 
@@ -48,6 +52,9 @@ impl Directory {
             if let Some(client) = name.strip_prefix(USES).and_then(|client| client.parse().ok()) {
                 let names = value.split(',').filter(|name| !name.is_empty()).map(ToString::to_string);
                 directory.allowed.insert(client, names.collect());
+            } else if let Some(client) = name.strip_prefix(PROVIDES).and_then(|client| client.parse().ok()) {
+                let names = value.split(',').filter(|name| !name.is_empty());
+                directory.providers.extend(names.map(|name| (name.to_string(), client)));
             } else if name == GRANTER {
                 directory.granter = value.parse().ok();
             }
@@ -98,6 +105,8 @@ impl Directory {
         Ok(names
             .iter()
             .filter(|name| *name != "registry")
+            // Whoever reports knows already, and does not listen while it waits.
+            .filter(|name| self.providers.get(*name) != Some(&badge::client(sender)))
             .filter_map(|name| self.services.get(name).copied())
             .collect())
     }
@@ -114,7 +123,13 @@ mod tests {
 
     fn directory() -> Directory {
         let services = [("fs", 20), ("console", 21), ("registry", 22)];
-        let environment = [("USES_3", "fs"), ("USES_4", "fs,console"), ("GRANTER", "4"), ("PATH", "/bin")];
+        let environment = [
+            ("USES_3", "fs"),
+            ("USES_4", "fs,console"),
+            ("PROVIDES_5", "console"),
+            ("GRANTER", "4"),
+            ("PATH", "/bin"),
+        ];
         Directory::new(services.into_iter(), environment.into_iter())
     }
 
@@ -151,5 +166,12 @@ mod tests {
         assert_eq!(directory.lookup(program, "fs"), Err(RegistryError::NotAllowed));
         assert_eq!(directory.client_gone(SUPERVISOR, SHELL), Ok(vec![20]));
         assert_eq!(directory.lookup(SHELL, "fs"), Ok(20));
+    }
+
+    #[test]
+    fn whoever_reports_a_death_is_not_told_of_it() {
+        let mut directory = directory();
+        directory.grant(PROCESS, badge::FIRST_PROGRAM, &["fs".to_string(), "console".to_string()]).unwrap();
+        assert_eq!(directory.client_gone(badge::LIFECYCLE | 5, badge::FIRST_PROGRAM), Ok(vec![20]));
     }
 }

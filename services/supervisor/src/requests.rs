@@ -10,14 +10,14 @@ use motte::interfaces::supervisor::{
     ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE,
     TraceEvent, dispatch_supervisor,
 };
-use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Sender, Writer, badge};
 use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
 use motte::memory::Mapping;
 use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::system;
-use motte_supervisor::record::Cause;
+use motte_supervisor::record::{Cause, Record};
 use motte_supervisor::state::Status;
 
 use crate::boot_files::numbers;
@@ -26,6 +26,9 @@ use crate::power::Finish;
 
 /// Events of the trace in one answer.
 const EVENTS: usize = 20;
+
+/// Bytes of a record's text that somebody else reports, at the most.
+const LONGEST_TEXT: usize = 16384;
 
 impl Handler for Supervisor {
     fn request(
@@ -140,6 +143,43 @@ impl Interface for Supervisor {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(record.text.len());
         let rest = &record.text.as_bytes()[offset..];
         Ok(Bytes(rest[..rest.len().min(TEXT_PIECE)].to_vec()))
+    }
+
+    fn report(
+        &mut self,
+        sender: &Sender,
+        program: String,
+        number: u64,
+        cause: String,
+    ) -> Result<u64, SupervisorError> {
+        if sender.badge & badge::LIFECYCLE == 0 {
+            return Err(SupervisorError::NotAllowed);
+        }
+        let mut state = self.0.borrow_mut();
+        let record = Record {
+            number: state.new_record_number(),
+            time_ns: monotonic_ns(),
+            component: program,
+            generation: number,
+            cause,
+            text: String::new(),
+        };
+        let number = record.number;
+        state.keep_record(record);
+        Ok(number)
+    }
+
+    fn report_text(&mut self, sender: &Sender, number: u64, text: Vec<u8>) -> Result<(), SupervisorError> {
+        if sender.badge & badge::LIFECYCLE == 0 {
+            return Err(SupervisorError::NotAllowed);
+        }
+        let mut state = self.0.borrow_mut();
+        let record = state.records.back_mut().filter(|record| record.number == number);
+        let record = record.ok_or(SupervisorError::NotFound)?;
+        if record.text.len() < LONGEST_TEXT {
+            record.text.push_str(&String::from_utf8_lossy(&text));
+        }
+        Ok(())
     }
 
     fn memory(&mut self, _: &Sender) -> Result<MemoryInfo, SupervisorError> {

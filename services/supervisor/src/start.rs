@@ -119,6 +119,7 @@ impl State {
                 .map(|used| used.service.as_str());
             let names: Vec<&str> = uses.chain(component.provides.iter().map(String::as_str)).collect();
             variables.push(format!("USES_{}={}", index + 1, names.join(",")));
+            variables.push(format!("PROVIDES_{}={}", index + 1, component.provides.join(",")));
         }
         if let Some(service) = self.manifest.service("process") {
             variables.push(format!("GRANTER={}", service.provider + 1));

@@ -1,0 +1,391 @@
+//! Loading programs and taking them apart: the machine's side of the process server.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use motte::abi::boot_image::BootImage;
+use motte::abi::boot_info::slot;
+use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
+use motte::interfaces::badge::FIRST_PROGRAM;
+use motte::interfaces::error::IoError;
+use motte::interfaces::stream::StreamClient;
+use motte::interfaces::{Cap, badge};
+use motte::kernel::{CapSlot, Endpoint, Frame, Notification, SchedControl, Untyped};
+use motte::service::Connection;
+use motte::start_info::Header;
+use motte::{fs, io, log, service, slots};
+use motte_loader::system::FAULT_BADGE;
+use motte_loader::{Grant, Image, Places, Program, Source, load};
+use motte_process::pool::{BlockId, Cutter, Pool};
+use motte_process::request::Request;
+use motte_process::{Ending, Machine, Started};
+
+/// The memory limit of a program that asks for none, where there is plenty.
+const DEFAULT_LIMIT: u64 = 32 << 20;
+/// The least memory that a program can be given.
+const LEAST_LIMIT: u64 = 256 << 10;
+/// Stack of a program's first thread.
+const STACK: u64 = 256 << 10;
+/// Slots of a program's capability table.
+const SLOTS: u64 = 512;
+/// Priority of programs: below every service.
+const PRIORITY: u64 = 90;
+/// Round-robin slice of programs.
+const SLICE_NS: u64 = 10_000_000;
+/// Scheduling contexts for a program's further threads.
+const FURTHER_CONTEXTS: u32 = 3;
+/// Bytes of cached program images, at the most.
+const CACHE: usize = 8 << 20;
+/// What every program may use whose parent does not say otherwise.
+const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", "supervisor", "pci"];
+
+/// What is kept of a program that runs.
+struct Running {
+    places: Places,
+    block: BlockId,
+    untyped: Untyped,
+    streams: [Cap; 3],
+    services: Vec<String>,
+    /// Held so that its shared pages stay.
+    _image: Rc<Image>,
+}
+
+/// An image in the cache, and the file that it was made from.
+struct Cached {
+    path: String,
+    file: (u64, u64, i64, u64),
+    image: Rc<Image>,
+    used: u64,
+}
+
+/// Cuts untyped memory by retyping it.
+struct Kernel;
+
+impl Cutter for Kernel {
+    type Handle = Untyped;
+
+    fn cut(&mut self, whole: Untyped, bytes: u64) -> Option<Untyped> {
+        let slot = slots::allocate().ok()?;
+        match whole.retype(ObjectType::Untyped, bytes, CapSlot::OWN_TABLE, slot.0, 1) {
+            Ok(()) => Some(Untyped(slot)),
+            Err(_) => {
+                slots::free(slot);
+                None
+            }
+        }
+    }
+
+    fn join(&mut self, piece: Untyped) {
+        slots::delete(piece.0);
+    }
+}
+
+/// All programs that run, and what they are made of.
+pub struct Programs {
+    endpoint: Endpoint,
+    time_control: SchedControl,
+    clock: Frame,
+    pool: Pool<Untyped>,
+    running: BTreeMap<u32, Running>,
+    services: BTreeMap<u64, Vec<String>>,
+    cache: Vec<Cached>,
+    uses: u64,
+    boot_image: Option<&'static [u8]>,
+}
+
+impl Programs {
+    /// The machine of the server on `endpoint`.
+    pub fn new(endpoint: Endpoint, boot_image: Option<&'static [u8]>) -> Result<Self, Error> {
+        let mut pool = Pool::default();
+        for (_, slot) in motte::start::capabilities("memory:") {
+            let (_, size, used) = Untyped(slot).info()?;
+            pool.add(
+                &mut Kernel,
+                Untyped(slot),
+                size.saturating_sub(used.next_multiple_of(PAGE_SIZE as u64)),
+            );
+        }
+        let capability = |name| motte::start::capability(name).ok_or(Error::InvalidCapability);
+        Ok(Self {
+            endpoint,
+            time_control: SchedControl(capability("time-control")?),
+            clock: Frame(capability("clock")?),
+            pool,
+            running: BTreeMap::new(),
+            services: BTreeMap::new(),
+            cache: Vec::new(),
+            uses: 0,
+            boot_image,
+        })
+    }
+
+    /// The slots that are kept of a program.
+    pub fn places(&self, id: u32) -> Option<&Places> {
+        self.running.get(&id).map(|running| &running.places)
+    }
+
+    /// Bytes of its stack.
+    pub const fn stack(&self) -> u64 {
+        STACK
+    }
+
+    /// The symbol table of a program, from the boot image.
+    pub fn symbols(&self, name: &str) -> Option<&'static [u8]> {
+        let image = BootImage::parse(self.boot_image?).ok()?;
+        Some(image.file(&alloc::format!("symbols/{name}"))?.data)
+    }
+
+    /// The file of a program from the boot image, for a path in `/bin` where the disk has nothing.
+    fn from_boot_image(&self, path: &str) -> Option<&'static [u8]> {
+        let image = BootImage::parse(self.boot_image?).ok()?;
+        Some(image.file(path.strip_prefix('/')?).filter(|file| file.name.starts_with("bin/"))?.data)
+    }
+
+    /// The image of a program: cached, or read from its file.
+    fn image(&mut self, path: &str) -> Result<Rc<Image>, IoError> {
+        self.uses += 1;
+        let file = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => return Err(IoError::IsADirectory),
+            Ok(metadata) if metadata.mode() & 0o111 == 0 => return Err(IoError::PermissionDenied),
+            Ok(metadata) => Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.len())),
+            Err(error) => {
+                if self.from_boot_image(path).is_none() {
+                    return Err(io_error(&error));
+                }
+                None
+            }
+        };
+        let identity = file.unwrap_or((0, 0, 0, 0));
+        let uses = self.uses;
+        let hit = |cached: &&mut Cached| cached.file == identity && (file.is_some() || cached.path == path);
+        if let Some(cached) = self.cache.iter_mut().find(hit) {
+            cached.used = uses;
+            return Ok(cached.image.clone());
+        }
+        let made = match (file, self.from_boot_image(path)) {
+            (None, Some(bytes)) => Image::from_bytes(bytes),
+            _ => Image::from_bytes(&fs::read(path).map_err(|error| io_error(&error))?),
+        };
+        let image = match made {
+            Ok(Ok(image)) => Rc::new(image),
+            Ok(Err(_)) => return Err(IoError::OutOfMemory),
+            Err(error) => {
+                log::info!("{path}: {error}");
+                return Err(IoError::NotExecutable);
+            }
+        };
+        self.make_room(image.own_pages() * PAGE_SIZE);
+        self.cache.push(Cached { path: path.to_string(), file: identity, image: image.clone(), used: uses });
+        Ok(image)
+    }
+
+    /// Takes images out of the cache that nobody runs, the least recently used first, until another of `bytes` fits.
+    fn make_room(&mut self, bytes: usize) {
+        let size =
+            |cache: &[Cached]| cache.iter().map(|cached| cached.image.own_pages() * PAGE_SIZE).sum::<usize>();
+        while size(&self.cache) + bytes > CACHE {
+            let idle =
+                self.cache.iter().enumerate().filter(|(_, cached)| Rc::strong_count(&cached.image) == 1);
+            let Some((index, _)) = idle.min_by_key(|(_, cached)| cached.used) else { return };
+            if let Some(image) = Rc::into_inner(self.cache.swap_remove(index).image) {
+                image.free();
+            }
+        }
+    }
+
+    /// The limit for a program that asks for `wanted`.
+    fn limit(&self, wanted: u64) -> u64 {
+        match wanted {
+            0 => {
+                let (free, _) = self.pool.free_bytes();
+                DEFAULT_LIMIT.min((free / 8).max(LEAST_LIMIT))
+            }
+            wanted => wanted.max(LEAST_LIMIT),
+        }
+    }
+
+    fn load(
+        &mut self,
+        id: u32,
+        parent: u64,
+        request: &Request,
+        streams: [Cap; 3],
+    ) -> Result<Started, IoError> {
+        let image = self.image(&request.path)?;
+        let client = FIRST_PROGRAM + u64::from(id);
+        let allowed = self.services.get(&parent);
+        let mut services: Vec<String> = match &request.services {
+            Some(wanted) => wanted.clone(),
+            None => allowed.cloned().unwrap_or_else(|| SERVICES.iter().map(ToString::to_string).collect()),
+        };
+        // A program passes on what it has, and no more.
+        if let Some(allowed) = allowed {
+            services.retain(|service| allowed.contains(service));
+        }
+        let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
+        let registry = registry.grant(client, &services).map_err(|_| IoError::PermissionDenied)?;
+        let limit = self.limit(request.memory_limit);
+        let taken = self.pool.take(&mut Kernel, limit);
+        let Some((block, untyped, size)) = taken else {
+            slots::delete(CapSlot(registry.0));
+            return Err(IoError::OutOfMemory);
+        };
+        let result = self.start_in(untyped, id, request, streams, registry, &image);
+        slots::delete(CapSlot(registry.0));
+        match result {
+            Ok(places) => {
+                self.services.insert(client, services.clone());
+                self.running.insert(id, Running { places, block, untyped, streams, services, _image: image });
+                Ok(Started { memory_limit: size, started_ns: motte::time::monotonic_ns() })
+            }
+            Err(error) => {
+                let _ = untyped.0.revoke();
+                self.pool.give_back(&mut Kernel, block);
+                Err(error)
+            }
+        }
+    }
+
+    fn start_in(
+        &self,
+        untyped: Untyped,
+        id: u32,
+        request: &Request,
+        streams: [Cap; 3],
+        registry: Cap,
+        image: &Image,
+    ) -> Result<Places, IoError> {
+        let first = slots::allocate_range(Places::COUNT as usize).map_err(|_| IoError::OutOfMemory)?;
+        let places = Places::at(first.0);
+        let send = Rights::SEND | Rights::GRANT;
+        let mut grants = alloc::vec![Grant::new("registry", Source::Copy(CapSlot(registry.0), send))];
+        for (name, stream) in ["stdin", "stdout", "stderr"].into_iter().zip(streams) {
+            grants.push(Grant::new(name, Source::Copy(CapSlot(stream.0), send)));
+        }
+        let name = request.arguments[0].rsplit('/').next().unwrap_or_default();
+        let program = Program {
+            image,
+            untyped,
+            places,
+            keep_table: false,
+            header: Header {
+                badge: FIRST_PROGRAM + u64::from(id),
+                generation: 1,
+                slots: SLOTS,
+                stack: STACK,
+                priority: PRIORITY,
+                ..Header::default()
+            },
+            name,
+            directory: &request.directory,
+            arguments: request.arguments.clone(),
+            environment: request.environment.clone(),
+            grants,
+            time_control: self.time_control,
+            budget: (SLICE_NS, SLICE_NS),
+            further_contexts: FURTHER_CONTEXTS,
+            fault_endpoint: (self.endpoint, FAULT_BADGE | u64::from(id)),
+            clock: self.clock,
+        };
+        load(&program).map(|()| places).map_err(|error| {
+            log::warn!("{}: {error}", request.path);
+            // Revoking the block empties the slots; they are given back here.
+            let _ = untyped.0.revoke();
+            (0..Places::COUNT).for_each(|index| slots::free(CapSlot(first.0 + index)));
+            IoError::OutOfMemory
+        })
+    }
+}
+
+/// Bytes of the untyped memory that the loader left to a program, and how many of them it has used.
+///
+/// An Untyped cannot be copied, so it is borrowed from the program's table for a moment. The program cannot run meanwhile: this server
+/// is more urgent and does not wait.
+fn own_memory(places: &Places) -> Option<(u64, u64)> {
+    let borrowed = slots::allocate().ok()?;
+    let moved = places.table.move_to(slot::UNTYPED, CapSlot::OWN_TABLE, borrowed.0);
+    let info = moved.ok().and_then(|()| {
+        let info = Untyped(borrowed).info();
+        let _ = CapSlot::OWN_TABLE.move_to(borrowed.0, places.table, slot::UNTYPED);
+        info.ok()
+    });
+    slots::free(borrowed);
+    info.map(|(_, size, used)| (size, used))
+}
+
+/// Closes an object that a capability stands for, and gives the capability up.
+fn close(stream: Cap) {
+    let _ = StreamClient::new(Connection::from(stream)).close(0);
+    slots::delete(CapSlot(stream.0));
+}
+
+fn io_error(error: &io::Error) -> IoError {
+    match error.kind() {
+        io::ErrorKind::NotFound => IoError::NotFound,
+        io::ErrorKind::NotADirectory => IoError::NotADirectory,
+        io::ErrorKind::PermissionDenied => IoError::PermissionDenied,
+        io::ErrorKind::FilesystemLoop => IoError::FilesystemLoop,
+        io::ErrorKind::OutOfMemory => IoError::OutOfMemory,
+        _ => IoError::Device,
+    }
+}
+
+impl Machine for Programs {
+    fn start(
+        &mut self,
+        id: u32,
+        parent: u64,
+        request: &Request,
+        streams: [Cap; 3],
+    ) -> Result<Started, IoError> {
+        let parent = badge::client(parent);
+        self.load(id, parent, request, streams).inspect_err(|_| {
+            // The client closes the objects; only the capabilities that came with the request go.
+            streams.iter().for_each(|stream| slots::delete(CapSlot(stream.0)));
+        })
+    }
+
+    fn end(&mut self, id: u32, how: Ending) {
+        let Some(running) = self.running.remove(&id) else { return };
+        if how == Ending::Stop {
+            let _ = running.places.thread.suspend();
+        }
+        running.streams.into_iter().for_each(close);
+        let client = FIRST_PROGRAM + u64::from(id);
+        self.services.remove(&client);
+        // Services forget what it had open and the pages it lent before those go.
+        if !running.services.is_empty()
+            && let Ok(registry) = service::registry()
+        {
+            let _ = registry.client_gone(client);
+        }
+        if let Err(error) = running.untyped.0.revoke() {
+            log::error!("the memory of program {id} could not be taken back: {error}");
+            return;
+        }
+        let first = running.places.table.0.0;
+        (0..Places::COUNT).for_each(|index| slots::free(CapSlot(first + index)));
+        self.pool.give_back(&mut Kernel, running.block);
+    }
+
+    fn usage(&self, id: u32) -> (u64, u64) {
+        let Some(running) = self.running.get(&id) else { return (0, 0) };
+        let (_, size, _) = running.untyped.info().unwrap_or((0, 0, 0));
+        let (left, used) = own_memory(&running.places).unwrap_or((0, 0));
+        let ran = running.places.context.info().map_or(0, |(ran, ..)| ran);
+        (size.saturating_sub(left) + used, ran)
+    }
+
+    fn is_waiting(&self, id: u32) -> bool {
+        use motte::abi::syscall::ThreadState;
+        let state = self.running.get(&id).and_then(|running| running.places.thread.info().ok());
+        state.is_some_and(|info| info.state != ThreadState::Ready as u64)
+    }
+
+    fn signal(&mut self, notification: Cap) {
+        let _ = Notification(CapSlot(notification.0)).signal();
+        slots::delete(CapSlot(notification.0));
+    }
+}
