@@ -20,7 +20,9 @@ use motte::pages::SharedWords;
 use motte::server::{Event, Handler, Server};
 use motte::service::{Connection, connect};
 use motte::slots;
-use motte_virtio_blk::{BlockServer, Disk, Machine, PAGES, Place, Registers, find};
+use motte_virtio_blk::{
+    BlockServer, CLIENT_GONE, Disk, Machine, PAGES, Place, Registers, dispatch_lifecycle, find,
+};
 
 use crate::mmio::Mapped;
 
@@ -100,7 +102,11 @@ impl Handler for Service {
         reply: &mut Writer<'_>,
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
-        dispatch_block(&mut self.server, sender, label, request, reply, defer)
+        if label == CLIENT_GONE {
+            dispatch_lifecycle(&mut self.server, sender, label, request, reply, defer)
+        } else {
+            dispatch_block(&mut self.server, sender, label, request, reply, defer)
+        }
     }
 
     fn notified(&mut self, bits: u64) {

@@ -10,7 +10,7 @@
 //! waits for it to be under way.
 //!
 //! # Memory that goes away
-//! A client's frames vanish when the client does. Before that, whoever ends it may report it ([`BlockServer::client_gone`]), and when the
+//! A client's frames vanish when the client does. Before that, whoever ends it may report it (`client_gone`), and when the
 //! answer is given the device uses none of them any more.
 
 use alloc::collections::BTreeMap;
@@ -19,10 +19,11 @@ use core::ops::Deref;
 
 use motte_interfaces::block::{Block, BlockOperation, DiskInfo};
 use motte_interfaces::error::IoError;
-use motte_interfaces::{Cap, Sender};
+use motte_interfaces::{Cap, Sender, badge};
 use motte_ring::{AtomicU64, Consumer, Producer, RingError};
 
 use crate::disk::Disk;
+use crate::lifecycle::Lifecycle;
 use crate::memory::Memory;
 use crate::queue::{Broken, Data, SLOTS};
 
@@ -408,16 +409,6 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
         self.client.get_or_insert_with(|| Client { badge, frames: BTreeMap::new(), rings: None })
     }
 
-    /// A client is about to vanish, and its memory with it. Afterwards the device does not use it any more.
-    pub fn client_gone(&mut self, badge: u64) {
-        if self.client.as_ref().is_some_and(|client| client.badge == badge) {
-            self.forget();
-            if self.pending() > 0 {
-                self.restart(true);
-            }
-        }
-    }
-
     fn try_attach(&mut self, badge: u64, caps: [Cap; 3]) -> Result<Cap, IoError> {
         let [requests, completions, wake] = caps;
         let requests_words = self.machine.map(requests)?;
@@ -494,5 +485,20 @@ impl<M: Memory, P: Machine> Block for BlockServer<M, P> {
                 Err(error)
             }
         }
+    }
+}
+
+impl<M: Memory, P: Machine> Lifecycle for BlockServer<M, P> {
+    fn client_gone(&mut self, sender: &Sender, client: u64) -> Result<(), IoError> {
+        if sender.badge & badge::LIFECYCLE == 0 {
+            return Err(IoError::PermissionDenied);
+        }
+        if self.client.as_ref().is_some_and(|known| known.badge == client) {
+            self.forget();
+            if self.pending() > 0 {
+                self.restart(true);
+            }
+        }
+        Ok(())
     }
 }
