@@ -20,7 +20,9 @@ use motte::kernel::{CacheMode, CapSlot, Frame, IoPort, Irq, IrqControl, Untyped}
 use motte::memory::Mapping;
 use motte::server::{Handler, Server};
 use motte::slots;
-use motte_pci::{Claims, Config, InterruptMessage, PciServer, Platform, Window, selector};
+use motte_pci::{
+    CLIENT_GONE, Claims, Config, InterruptMessage, PciServer, Platform, Window, dispatch_lifecycle, selector,
+};
 
 motte::entry!(main);
 
@@ -155,7 +157,11 @@ impl Handler for Service {
         reply: &mut Writer<'_>,
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
-        dispatch_pci(&mut self.0, sender, label, request, reply, defer)
+        if label == CLIENT_GONE {
+            dispatch_lifecycle(&mut self.0, sender, label, request, reply, defer)
+        } else {
+            dispatch_pci(&mut self.0, sender, label, request, reply, defer)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::bar::{self, Window};
 use crate::claims::Claims;
 use crate::config::{self, COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, COMMAND_NO_LINE, Config};
 use crate::function::{self, CAP_MSI, CAP_MSIX, CAP_VENDOR, Function};
+use crate::lifecycle::Lifecycle;
 
 /// What a device writes, and where, to raise an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +162,15 @@ impl<C: Config, P: Platform> PciServer<C, P> {
         Ok(table.map(|bar| Table { control, entries, physical: bar.base + offset }))
     }
 
+    /// Takes memory and interrupts from a function.
+    fn quieten(&mut self, address: u16) {
+        self.command(address, COMMAND_NO_LINE, COMMAND_BUS_MASTER);
+        let function = self.functions.iter().find(|function| function.address == address);
+        if let Some(capability) = function.and_then(|function| function.capability(CAP_MSIX)) {
+            self.control(address, capability.offset + 2, 0, MSIX_ENABLE);
+        }
+    }
+
     /// Sets or clears bits of the MSI-X control word.
     fn control(&mut self, address: u16, register: u8, set: u16, clear: u16) {
         let old = self.config.read_u16(address, register);
@@ -288,11 +298,7 @@ impl<C: Config, P: Platform> Pci for PciServer<C, P> {
         } else {
             self.own(sender, address)?.address
         };
-        self.command(address, COMMAND_NO_LINE, COMMAND_BUS_MASTER);
-        let function = self.functions.iter().find(|function| function.address == address);
-        if let Some(capability) = function.and_then(|function| function.capability(CAP_MSIX)) {
-            self.control(address, capability.offset + 2, 0, MSIX_ENABLE);
-        }
+        self.quieten(address);
         Ok(())
     }
 
@@ -325,5 +331,17 @@ impl<C: Config, P: Platform> Pci for PciServer<C, P> {
             self.platform.write(at + offset, word)?;
         }
         Ok(cap)
+    }
+}
+
+impl<C: Config, P: Platform> Lifecycle for PciServer<C, P> {
+    fn client_gone(&mut self, sender: &Sender, client: u64) -> Result<(), IoError> {
+        if sender.badge & badge::LIFECYCLE == 0 || client == 0 {
+            return Err(IoError::PermissionDenied);
+        }
+        let own = self.functions.iter().filter(|function| self.driver(function) == client);
+        let addresses: Vec<u16> = own.map(|function| function.address).collect();
+        addresses.into_iter().for_each(|address| self.quieten(address));
+        Ok(())
     }
 }

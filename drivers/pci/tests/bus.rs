@@ -7,7 +7,7 @@ use std::rc::Rc;
 use motte_interfaces::error::IoError;
 use motte_interfaces::pci::Pci;
 use motte_interfaces::{Cap, Sender, badge};
-use motte_pci::{Claims, Config, InterruptMessage, PciServer, Platform, scan, selector};
+use motte_pci::{Claims, Config, InterruptMessage, Lifecycle, PciServer, Platform, scan, selector};
 use proptest::prelude::*;
 
 /// A function: its registers, and the masks of its address registers' writable bits.
@@ -234,6 +234,23 @@ fn enabling_and_disabling_act_on_bus_master_and_interrupts() {
     pci.enable(&DRIVER, DISK.into()).unwrap();
     pci.disable(&DRIVER, DISK.into()).unwrap();
     assert_eq!(state(), (0x403, 0x0001));
+}
+
+#[test]
+fn the_devices_of_a_driver_that_is_gone_are_silenced() {
+    let (bus, machine) = machine();
+    let mut pci = server(&bus, &machine);
+    pci.enable(&DRIVER, DISK.into()).unwrap();
+    let silent = || {
+        bus.functions.borrow()[&DISK].get(4) & 4 == 0 && bus.functions.borrow()[&DISK].get(0x84) >> 31 == 0
+    };
+    let registry = Sender { badge: badge::LIFECYCLE };
+    assert_eq!(pci.client_gone(&DRIVER, 8), Err(IoError::PermissionDenied));
+    assert_eq!(pci.client_gone(&registry, 0), Err(IoError::PermissionDenied));
+    assert_eq!(pci.client_gone(&registry, 9), Ok(()));
+    assert!(!silent());
+    assert_eq!(pci.client_gone(&registry, 8), Ok(()));
+    assert!(silent());
 }
 
 #[test]
