@@ -24,6 +24,21 @@ impl<A: Arch> Kernel<A> {
                 return;
             }
         }
+        self.stop_faulted(thread);
+    }
+
+    /// Stops a thread whose fault nobody hears of, and says so in the log.
+    fn stop_faulted(&self, thread: &Thread<A>) {
+        let (fault, registers) = (thread.fault(), thread.context().registers());
+        self.log(format_args!(
+            "thread {} stopped: {} at {:#x}, address {:#x}, code {:#x}, stack {:#x}",
+            thread.number.get(),
+            fault.kind,
+            registers.rip,
+            fault.address,
+            fault.code,
+            registers.rsp,
+        ));
         thread.state.set(ThreadState::Faulted);
         self.refresh(thread);
     }
@@ -37,8 +52,7 @@ impl<A: Arch> Kernel<A> {
             }
             self.make_ready(thread);
         } else {
-            thread.state.set(ThreadState::Faulted);
-            self.refresh(thread);
+            self.stop_faulted(thread);
         }
     }
 }
