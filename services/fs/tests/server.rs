@@ -16,9 +16,11 @@ use motte_interfaces::{
 };
 use support::{MemoryDisk, Random, assert_clean, clock, have_tools, make_image, mount};
 
+type Answer = (u64, Vec<u64>);
+
 /// The last answer, as label and words.
 #[derive(Clone, Default)]
-struct Answers(Rc<RefCell<Option<(u64, Vec<u64>)>>>);
+struct Answers(Rc<RefCell<Option<Answer>>>);
 
 impl Replier for Answers {
     fn reply(&mut self, _: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
@@ -370,7 +372,7 @@ fn a_full_file_system_says_so_and_keeps_what_fitted() {
     let handle = machine.create("/tmp/big");
     machine.attach(5);
     let first = machine.write_shared(handle, 0, 5 * FOUR as u64).unwrap();
-    assert!(first >= 48 << 10 && first < 64 << 10, "{first}");
+    assert!((48 << 10..64 << 10).contains(&first), "{first}");
     assert_eq!(machine.write_shared(handle, 0, 5 * FOUR as u64), Err(IoError::StorageFull));
     assert_eq!(machine.server.handle_metadata(&CLIENT, handle).unwrap().size, first);
     machine.server.set_length(&CLIENT, handle, 0).unwrap();
