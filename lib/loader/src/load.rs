@@ -7,7 +7,7 @@
 //! | from 17 | the granted capabilities in order, then `sched:1` …; the rest is free |
 //!
 //! The frames that are mapped for it are kept in a second table of just the size that takes (*holding table*), so that neither the
-//! program nor the loader spends slots on them. Its first slots are the pages of the stack, from the lowest address on.
+//! program nor the loader spends slots on them. From slot 1 on it holds the pages of the stack, from the lowest address on, then all else.
 
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -110,7 +110,7 @@ impl Places {
             return Err(Error::InvalidArgument);
         }
         let slot = motte::slots::allocate()?;
-        let copied = self.holding.copy(index, CapSlot::OWN_TABLE, slot.0, Rights::READ);
+        let copied = self.holding.copy(FIRST_HELD + index, CapSlot::OWN_TABLE, slot.0, Rights::READ);
         let result = copied.and_then(|()| window.read(Frame(slot), 0, page));
         motte::slots::delete(slot);
         result
@@ -191,6 +191,8 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// First slot of the holding table: slot 0 of any table is never valid.
+const FIRST_HELD: u64 = 1;
 /// The largest Untyped that can be made; a range of device memory may be larger.
 const LARGEST_UNTYPED: u64 = 1 << 40;
 /// Slot of the fault endpoint.
@@ -198,7 +200,7 @@ const FAULT_SLOT: u64 = slot::FIRST_FREE;
 
 /// Starts a program. On failure whoever asked revokes the Untyped, and everything is as before.
 pub fn load(program: &Program<'_>) -> Result<(), LoadError> {
-    let mut loader = Loader { program, scratch: Scratch::default(), held: 0, reserve: Vec::new() };
+    let mut loader = Loader { program, scratch: Scratch::default(), held: FIRST_HELD, reserve: Vec::new() };
     loader.run()
 }
 
@@ -311,7 +313,7 @@ impl Loader<'_> {
         let stack_pages = program.header.stack.div_ceil(PAGE) as usize;
         // Page tables: three levels for the program, three for the fixed addresses, one more for each 2 MiB.
         let tables = 6 + program.image.pages() / 512 + stack_pages / 512 + program.image.parts.len() * 2;
-        let frames = program.image.pages() + stack_pages + start_info_pages + tables + 4;
+        let frames = program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
         let slots = (frames as u64).next_power_of_two().max(16);
         self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
     }
