@@ -26,6 +26,9 @@ pub mod sched;
 pub mod syscall;
 pub mod trace;
 
+#[cfg(test)]
+mod tests;
+
 use arch::{Arch, Interrupt};
 use core::cell::Cell;
 use core::fmt::{self, Write};

@@ -12,6 +12,8 @@ pub const DEVICE: u8 = 1;
 pub const LARGE: u8 = 2;
 /// Flag: this slot lies inside a thread ([`crate::object::thread::Thread`]).
 pub const INTERNAL: u8 = 4;
+/// Flag: objects were made from this untyped range since its watermark was last 0.
+pub const USED: u8 = 8;
 
 /// One capability. All zeros is an empty slot.
 ///
@@ -37,10 +39,10 @@ pub struct Slot {
     pub badge: Cell<u64>,
     /// See the table above.
     pub extra: Cell<u64>,
-    pub(super) parent: Link<Slot>,
-    pub(super) child: Link<Slot>,
-    pub(super) prev: Link<Slot>,
-    pub(super) next: Link<Slot>,
+    pub(crate) parent: Link<Slot>,
+    pub(crate) child: Link<Slot>,
+    pub(crate) prev: Link<Slot>,
+    pub(crate) next: Link<Slot>,
 }
 
 const _: () = assert!(size_of::<Slot>() as u64 == motte_abi::object::SLOT_BYTES);
@@ -121,9 +123,9 @@ impl Slot {
         self.rights.set(self.rights().intersection(rights));
     }
 
-    /// Say that it lies inside a thread.
-    pub(crate) fn make_internal(&self) {
-        self.flags.set(self.flags.get() | INTERNAL);
+    /// Set or clear a flag.
+    pub(crate) fn set_flag(&self, flag: u8, set: bool) {
+        self.flags.set(self.flags.get() & !flag | if set { flag } else { 0 });
     }
 
     /// The size of the frame that it names.

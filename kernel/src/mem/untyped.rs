@@ -81,7 +81,8 @@ impl<A: Arch> Kernel<A> {
     fn place_in_ram(&self, untyped: &Slot, what: &Retype, bytes: u64, align: u64) -> Result<u64, Failure> {
         // What once lay in this memory may still be linked from elsewhere.
         self.destroy_all()?;
-        if !untyped.has_children() && untyped.extra.get() != 0 {
+        if !untyped.has_children() && untyped.has(slot::USED) {
+            untyped.set_flag(slot::USED, false);
             untyped.extra.set(0);
             untyped.mark.set(0);
         }
@@ -100,6 +101,7 @@ impl<A: Arch> Kernel<A> {
             self.zero_up_to(untyped, end)?;
         }
         untyped.extra.set(end);
+        untyped.set_flag(slot::USED, true);
         Ok(base + start)
     }
 

@@ -13,7 +13,7 @@ use super::reply::Reply;
 use super::sched_context::SchedContext;
 use super::{Header, Object};
 use crate::arch::{Arch, CONTEXT_BYTES, Context};
-use crate::cap::slot::Slot;
+use crate::cap::slot::{INTERNAL, Slot};
 use crate::memory::Link;
 use core::cell::Cell;
 use motte_abi::ObjectType;
@@ -158,7 +158,7 @@ impl<A: Arch> Thread<A> {
         self.header.begin(ObjectType::Thread);
         self.number.set(number);
         self.context().reset();
-        self.slots.iter().for_each(Slot::make_internal);
+        self.slots.iter().for_each(|slot| slot.set_flag(INTERNAL, true));
     }
 
     /// Its saved registers.
