@@ -3,7 +3,7 @@
 use alloc::format;
 use core::fmt::Write;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use motte_interfaces::log::LogClient;
 
 use crate::last_words::DebugConsole;
@@ -61,7 +61,8 @@ impl Log for Logger {
                 _ => false,
             }
         });
-        if !sent {
+        // Errors and warnings also stand in the kernel's log, where they are found when the log service is not.
+        if !sent || record.level() <= Level::Warn {
             let _ = DebugConsole.write_str(&format!("{}: {text}\n", start::name()));
         }
     }

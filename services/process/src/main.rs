@@ -141,7 +141,9 @@ fn boot_image() -> Option<&'static [u8]> {
         .collect();
     frames.sort_unstable_by_key(|(number, _)| *number);
     let frames: Vec<Frame> = frames.into_iter().map(|(_, frame)| frame).collect();
-    let address = memory::map_new(&frames, Rights::READ).ok()?;
+    let address = memory::map_new(&frames, Rights::READ)
+        .inspect_err(|error| motte::log::warn!("the boot image cannot be mapped: {error}"))
+        .ok()?;
     // SAFETY: all of it was just mapped, read-only, and is never unmapped; nobody writes to the boot image.
     Some(unsafe { core::slice::from_raw_parts(address as *const u8, frames.len() * PAGE_SIZE) })
 }

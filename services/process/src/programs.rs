@@ -172,7 +172,7 @@ impl Programs {
             Ok(Ok(image)) => Rc::new(image),
             Ok(Err(_)) => return Err(IoError::OutOfMemory),
             Err(error) => {
-                log::info!("{path}: {error}");
+                log::warn!("{path}: {error}");
                 return Err(IoError::NotExecutable);
             }
         };

@@ -52,6 +52,12 @@ impl State {
         if component.provides.iter().any(|service| service == "registry") {
             environment.extend(self.registry_environment());
         }
+        if component.provides.iter().any(|service| service == "pci") {
+            environment.push(self.claims());
+        }
+        if component.has(Authority::PciConfig) {
+            environment.push(self.pci_environment());
+        }
         let program = Program {
             image,
             untyped: system::untyped(index),
@@ -108,6 +114,17 @@ impl State {
         (arguments, environment)
     }
 
+    /// Which component drives which kind of device, for the PCI service: `BADGE=VENDOR:DEVICE,…` joined by `;`.
+    fn claims(&self) -> String {
+        let drivers =
+            self.manifest.components.iter().enumerate().filter(|(_, component)| !component.pci.is_empty());
+        let claims = drivers.map(|(index, component)| {
+            let ids = component.pci.iter().map(|id| format!("{:04x}:{:04x}", id.vendor, id.device));
+            format!("{}={}", badge_of(&self.manifest, index), ids.collect::<Vec<_>>().join(","))
+        });
+        format!("PCI_CLAIMS={}", claims.collect::<Vec<_>>().join(";"))
+    }
+
     /// What the registry must know of the manifest: for each component what it may use.
     fn registry_environment(&self) -> Vec<String> {
         let mut variables = Vec::new();
@@ -125,6 +142,17 @@ impl State {
             variables.push(format!("GRANTER={}", service.provider + 1));
         }
         variables
+    }
+
+    /// What the PCI bus must know of the manifest: who drives which devices.
+    fn pci_environment(&self) -> String {
+        let mut claims = String::from("PCI_CLAIMS=");
+        for (index, component) in self.manifest.components.iter().enumerate().filter(|(_, c)| !c.pci.is_empty()) {
+            let ids = component.pci.iter().map(|id| format!("{:04x}:{:04x}", id.vendor, id.device));
+            let ids: Vec<String> = ids.collect();
+            claims += &format!("{}={};", index + 1, ids.join(","));
+        }
+        claims
     }
 
     /// The component's capabilities.
