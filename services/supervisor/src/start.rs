@@ -55,9 +55,6 @@ impl State {
         if component.provides.iter().any(|service| service == "pci") {
             environment.push(self.claims());
         }
-        if component.has(Authority::PciConfig) {
-            environment.push(self.pci_environment());
-        }
         let program = Program {
             image,
             untyped: system::untyped(index),
@@ -142,17 +139,6 @@ impl State {
             variables.push(format!("GRANTER={}", service.provider + 1));
         }
         variables
-    }
-
-    /// What the PCI bus must know of the manifest: who drives which devices.
-    fn pci_environment(&self) -> String {
-        let mut claims = String::from("PCI_CLAIMS=");
-        for (index, component) in self.manifest.components.iter().enumerate().filter(|(_, c)| !c.pci.is_empty()) {
-            let ids = component.pci.iter().map(|id| format!("{:04x}:{:04x}", id.vendor, id.device));
-            let ids: Vec<String> = ids.collect();
-            claims += &format!("{}={};", index + 1, ids.join(","));
-        }
-        claims
     }
 
     /// The component's capabilities.
