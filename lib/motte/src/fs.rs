@@ -28,7 +28,7 @@ fn files() -> Result<Arc<Files>> {
     }
     let connection = crate::service::connect("fs").map_err(Error::other)?;
     let new =
-        Arc::new(Files { client: FilesClient::new(connection.clone()), session: Session::new(connection) });
+        Arc::new(Files { client: FilesClient::new(connection), session: Session::new(connection) });
     *files = Some(new.clone());
     Ok(new)
 }
@@ -198,7 +198,7 @@ impl File {
 
     fn client(&self) -> FilesClient<Connection> {
         if self.shared {
-            FilesClient::new(self.handle.session.client.transport().clone())
+            FilesClient::new(*self.handle.session.client.transport())
         } else {
             self.files.client.clone()
         }
@@ -273,7 +273,7 @@ impl OpenOptions {
     }
     /// Every write goes to the end.
     pub fn append(&mut self, on: bool) -> &mut Self {
-        self.set(open::APPEND | open::WRITE, on)
+        self.set(open::APPEND, on)
     }
     /// Emptied first.
     pub fn truncate(&mut self, on: bool) -> &mut Self {
@@ -294,11 +294,13 @@ impl OpenOptions {
     }
     /// Opens.
     pub fn open(&self, path: &str) -> Result<File> {
-        if self.flags & (open::READ | open::WRITE) == 0 {
+        // Who appends writes, whether that was said or not.
+        let flags = if self.flags & open::APPEND == 0 { self.flags } else { self.flags | open::WRITE };
+        if flags & (open::READ | open::WRITE) == 0 {
             return Err(ErrorKind::InvalidInput.into());
         }
         let files = files()?;
-        let number = files.client.open(&absolute(path)?, self.flags, self.mode)?;
+        let number = files.client.open(&absolute(path)?, flags, self.mode)?;
         let handle = Handle { session: files.session.clone(), number, end: End::Close };
         Ok(File { handle, files, shared: false })
     }
@@ -597,4 +599,16 @@ pub fn cache() -> Result<(u64, u64, u64)> {
 pub(crate) fn directory(path: &str) -> Result<String> {
     let path = canonicalize(path)?;
     if metadata(&path)?.is_dir() { Ok(path) } else { Err(IoError::NotADirectory.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_appending_leaves_writing_as_it_was() {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).append(false).truncate(true);
+        assert_eq!(options.flags, open::WRITE | open::CREATE | open::TRUNCATE);
+    }
 }

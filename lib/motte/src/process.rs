@@ -33,7 +33,7 @@ fn server() -> Result<Arc<Server>> {
     }
     let connection = crate::service::connect("process").map_err(Error::other)?;
     let new = Arc::new(Server {
-        client: ProcessClient::new(connection.clone()),
+        client: ProcessClient::new(connection),
         session: Session::new(connection),
     });
     *server = Some(new.clone());
@@ -130,7 +130,7 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
             }
         }
     };
-    let (reading, writing) = PipesClient::new(session.client.transport().clone()).create()?;
+    let (reading, writing) = PipesClient::new(*session.client.transport()).create()?;
     let end = |number| Handle { session: session.clone(), number, end: End::Close };
     Ok((PipeReader(end(reading)), PipeWriter(end(writing))))
 }
