@@ -176,7 +176,7 @@ const MARK: &str = "--- answered ---";
 fn play(copy: &Copy, sessions: &[Exchange]) -> Result<()> {
     let script: String =
         sessions.iter().map(|exchange| format!("{}\necho '{MARK}'\n", exchange.command)).collect();
-    let printed = copy.cargo(&["xtask", "run", "--no-disk", "--timeout", "300", "-c", &script])?;
+    let printed = copy.cargo(&["xtask", "run", "--timeout", "300", "-c", &script])?;
     let mark = format!("{MARK}\n");
     let mut answers = printed.split(&mark);
     for exchange in sessions {
