@@ -19,7 +19,7 @@ pub struct Mock;
 pub struct State {
     /// The clock.
     pub now: u64,
-    /// The timer's deadline; 0 before the first.
+    /// The timer's deadline.
     pub deadline: u64,
     /// How often the kernel may ask for a pending interrupt before there is one; `None`: never one.
     pub interrupt_after: Option<u64>,

@@ -76,7 +76,7 @@ fn image() -> Vec<u8> {
 impl World {
     /// A machine that has just booted; the root thread is about to run, at priority 255.
     pub fn new() -> Self {
-        mock::with(|state| *state = mock::State { now: 1000, ..Default::default() });
+        mock::with(|state| *state = mock::State { now: 1000, deadline: u64::MAX, ..Default::default() });
         let arena = Arena::new(RAM, 2 << 20, 0xa5);
         let kernel = Box::new(Kernel::new());
         let image = image();
@@ -278,6 +278,10 @@ impl World {
             let due = mock::with(|state| {
                 let due = state.deadline <= end;
                 state.now = if due { state.deadline.max(state.now) } else { end };
+                if due {
+                    // It fires once.
+                    state.deadline = u64::MAX;
+                }
                 due
             });
             if !due {
@@ -318,4 +322,10 @@ impl World {
     pub fn context(&self, slot: u64) -> &SchedContext<Mock> {
         self.object(slot)
     }
+}
+
+/// Cases of a property test: few under Miri, else as many as `PROPTEST_CASES` says, or `usual`.
+pub fn cases(usual: u32) -> u32 {
+    let asked = || std::env::var("PROPTEST_CASES").ok()?.parse().ok();
+    if cfg!(miri) { 2 } else { asked().unwrap_or(usual) }
 }
