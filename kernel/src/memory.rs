@@ -125,7 +125,7 @@ pub fn address_of<T>(object: &T) -> u64 {
 /// The object of type `T` at a kernel address: the address of a slot's object, or of freshly retyped memory. Callers are `cap`
 /// (after a check of the slot's type) and `object::create`.
 #[inline(always)]
-pub(crate) fn view<'k, T: Plain>(_held: &'k Lock, address: u64) -> &'k T {
+pub(crate) fn view<T: Plain>(_held: &Lock, address: u64) -> &T {
     debug_assert!(address != 0 && (address as usize).is_multiple_of(align_of::<T>()));
     // SAFETY: by the module's invariants the address holds a `T` (or zeroed memory set aside for one, and zeroes are a valid `T`).
     unsafe { &*core::ptr::with_exposed_provenance::<T>(address as usize) }
@@ -133,7 +133,7 @@ pub(crate) fn view<'k, T: Plain>(_held: &'k Lock, address: u64) -> &'k T {
 
 /// The `index`th of the `T`s that lie in a row from `address` on.
 #[inline(always)]
-pub(crate) fn view_in_row<'k, T: Plain>(held: &'k Lock, address: u64, index: usize) -> &'k T {
+pub(crate) fn view_in_row<T: Plain>(held: &Lock, address: u64, index: usize) -> &T {
     view(held, address + (index * size_of::<T>()) as u64)
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct TableArgument {
 
 impl TableArgument {
     /// The slot with this index, empty or not.
-    pub(crate) fn slot<'k, A: Arch>(self, kernel: &'k Kernel<A>, index: u64) -> Result<&'k Slot, Error> {
+    pub(crate) fn slot<A: Arch>(self, kernel: &Kernel<A>, index: u64) -> Result<&Slot, Error> {
         slot_at(kernel, self.base, self.slots, index).ok_or(Error::InvalidCapability)
     }
 }

@@ -7,7 +7,7 @@
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::cap::{self, lookup::TableArgument, slot};
-use crate::memory::{view, zero};
+use crate::memory::{Plain, view, zero};
 use crate::object::endpoint::Endpoint;
 use crate::object::notification::Notification;
 use crate::object::reply::Reply;
@@ -186,7 +186,7 @@ impl<A: Arch> Kernel<A> {
         address
     }
 
-    fn begin<'k, T: Object + crate::memory::Plain>(&'k self, address: u64) -> &'k T {
+    fn begin<T: Object + Plain>(&self, address: u64) -> &T {
         let header: &Header = view(self, address);
         header.begin(T::KIND);
         view(self, address)
