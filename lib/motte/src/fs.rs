@@ -27,8 +27,7 @@ fn files() -> Result<Arc<Files>> {
         return Ok(files.clone());
     }
     let connection = crate::service::connect("fs").map_err(Error::other)?;
-    let new =
-        Arc::new(Files { client: FilesClient::new(connection), session: Session::new(connection) });
+    let new = Arc::new(Files { client: FilesClient::new(connection), session: Session::new(connection) });
     *files = Some(new.clone());
     Ok(new)
 }

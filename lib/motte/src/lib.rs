@@ -10,6 +10,7 @@
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
 //! | [`io`], [`fs`], [`process`], [`terminal`] | streams, files, programs, the terminal, in the shape of `std` |
 //! | [`system`] | components, faults, log, trace, memory: the system itself |
+//! | [`boot_files`] | the boot image, for whom the manifest grants it |
 //! | [`env`] | arguments and environment |
 //! | [`last_words`] | how a panic or an exit reaches the supervisor |
 //!
@@ -21,6 +22,7 @@ extern crate alloc;
 extern crate std;
 
 mod arch;
+pub mod boot_files;
 mod entry;
 pub mod env;
 pub mod fs;

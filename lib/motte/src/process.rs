@@ -32,10 +32,7 @@ fn server() -> Result<Arc<Server>> {
         return Ok(server.clone());
     }
     let connection = crate::service::connect("process").map_err(Error::other)?;
-    let new = Arc::new(Server {
-        client: ProcessClient::new(connection),
-        session: Session::new(connection),
-    });
+    let new = Arc::new(Server { client: ProcessClient::new(connection), session: Session::new(connection) });
     *server = Some(new.clone());
     Ok(new)
 }

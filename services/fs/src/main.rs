@@ -11,6 +11,7 @@ mod block;
 mod client_pages;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -21,7 +22,7 @@ use motte::abi::Error;
 use motte::interfaces::block::BlockClient;
 use motte::interfaces::clock::ClockClient;
 use motte::interfaces::error::IoError;
-use motte::interfaces::fs::dispatch_files;
+use motte::interfaces::fs::{dispatch_files, open};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::log;
@@ -35,10 +36,11 @@ use motte_fs::device_fs::DeviceFs;
 use motte_fs::disk::Geometry;
 use motte_fs::ext4::{Ext4, MountProblem};
 use motte_fs::filesystem::FileSystem;
+use motte_fs::memory::Input;
 use motte_fs::memory_fs::MemoryFs;
 use motte_fs::ring_disk::RingDisk;
 use motte_fs::server::FilesServer;
-use motte_fs::vfs::Vfs;
+use motte_fs::vfs::{OpenFlags, Vfs};
 
 use block::BlockDriver;
 use client_pages::{ClientPages, region};
@@ -46,7 +48,7 @@ use client_pages::{ClientPages, region};
 motte::entry!(main);
 
 /// What is kept from the page cache: for the heap, with names, nodes, the journal and `/tmp` in it.
-const RESERVE: u64 = 6 << 20;
+const RESERVE: u64 = 14 << 20;
 /// The most frames of 2 MiB that the page cache takes.
 const MOST_CACHE_FRAMES: usize = 64;
 /// How long changes wait in memory before they are written without anybody asking.
@@ -139,8 +141,8 @@ fn mount_all(clock: &WallClock) -> Vfs {
             vfs
         }
     };
-    // Of what is left a sixth is for /tmp, and as much for file systems that are mounted later; the rest is for the server itself.
-    let share = (memory_left() - root_limit) / 6;
+    // Of what is left a third is for /tmp, and as much for file systems that are mounted later; the rest is for the server itself.
+    let share = (memory_left() - root_limit) / 3;
     let temporary = MemoryFs::new(share, clock.clone());
     let mounted = vfs
         .mount_in_root(Box::new(temporary), "memory", "tmp", "")
@@ -149,7 +151,35 @@ fn mount_all(clock: &WallClock) -> Vfs {
         log::error!("/tmp and /dev cannot be mounted: {error}");
     }
     vfs.set_memory_pool(root_limit + 2 * share);
+    if vfs.status("/bin", true).is_err()
+        && let Err(error) = provide_programs(&mut vfs, clock, share)
+    {
+        log::error!("the system's programs cannot be provided in /bin: {error}");
+    }
     vfs
+}
+
+/// Provides the system's programs in `/bin`, out of the boot image, where the disk has no such directory: in memory, so that a disk
+/// that was made for something else is left as it is.
+fn provide_programs(vfs: &mut Vfs, clock: &WallClock, limit: u64) -> motte_fs::error::Result<()> {
+    let Some(image) = motte::boot_files::boot_image() else { return Ok(()) };
+    vfs.mount_in_root(Box::new(MemoryFs::new(limit, clock.clone())), "boot", "bin", "")?;
+    // Several names for one program share its place in the image: the first is the file, the others link to it.
+    let mut first: BTreeMap<usize, String> = BTreeMap::new();
+    for file in image.files().filter(|file| file.name.starts_with("bin/")) {
+        let path = format!("/{}", file.name);
+        if let Some(target) = first.get(&file.offset) {
+            vfs.make_symlink(target, &path)?;
+            continue;
+        }
+        let flags = OpenFlags(open::WRITE as u32 | open::CREATE as u32);
+        let handle = vfs.open(0, &path, flags, 0o755)?;
+        let written = vfs.write(0, handle, None, &mut Input::new(file.data));
+        vfs.close(0, handle)?;
+        written?;
+        first.insert(file.offset, file.name.trim_start_matches("bin/").to_string());
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Error> {

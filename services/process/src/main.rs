@@ -11,17 +11,16 @@ use alloc::vec::Vec;
 
 use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage};
 use motte::abi::symbols::Symbols;
-use motte::abi::{Error, PAGE_SIZE, Rights};
+use motte::abi::{Error, PAGE_SIZE};
 use motte::interfaces::process::{ExitStatus, dispatch_process};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
-use motte::kernel::Frame;
 use motte::last_words::{self, Kind, LastWords};
 use motte::pages::Pages;
 use motte::server::{Handler, Replies, Server};
+use motte::service;
 use motte::time::monotonic_ns;
-use motte::{memory, service};
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Places, Window};
 use motte_process::{Ending, Machine, ProcessServer};
@@ -79,7 +78,7 @@ impl Service {
         let Some(places) = machine.places(id).copied() else { return 0 };
         let trace = stack_trace(&places, stack, &self.window, &fault);
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
-        let symbols = machine.symbols(&program).and_then(Symbols::parse);
+        let symbols = Programs::symbols(&program).and_then(Symbols::parse);
         let findings = |number| Findings {
             number,
             time_ns: monotonic_ns(),
@@ -134,25 +133,11 @@ fn stack_trace(places: &Places, stack: u64, window: &Window, fault: &FaultMessag
     backtrace(fault.instruction, fault.frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
 }
 
-/// The boot image, whose programs stand in for those that the disk does not have; mapped for good.
-fn boot_image() -> Option<&'static [u8]> {
-    let mut frames: Vec<(u64, Frame)> = motte::start::capabilities("boot-image:")
-        .filter_map(|(name, slot)| Some((name.parse().ok()?, Frame(slot))))
-        .collect();
-    frames.sort_unstable_by_key(|(number, _)| *number);
-    let frames: Vec<Frame> = frames.into_iter().map(|(_, frame)| frame).collect();
-    let address = memory::map_new(&frames, Rights::READ)
-        .inspect_err(|error| motte::log::warn!("the boot image cannot be mapped: {error}"))
-        .ok()?;
-    // SAFETY: all of it was just mapped, read-only, and is never unmapped; nobody writes to the boot image.
-    Some(unsafe { core::slice::from_raw_parts(address as *const u8, frames.len() * PAGE_SIZE) })
-}
-
 fn main() -> Result<(), Error> {
     let mut server = Server::for_service("process")?;
     let (endpoint, replies) = (server.endpoint(), server.replies());
     let pages = Pages::new(endpoint, replies.clone());
-    let programs = Programs::new(endpoint, boot_image())?;
+    let programs = Programs::new(endpoint)?;
     let process = ProcessServer::new(replies.clone(), pages, programs);
     Err(server.run(&mut Service { server: process, replies, window: Window::new()? }))
 }

@@ -5,9 +5,9 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use motte::abi::boot_image::BootImage;
 use motte::abi::boot_info::slot;
 use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
+use motte::boot_files::boot_image;
 use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
 use motte::interfaces::stream::StreamClient;
@@ -92,12 +92,11 @@ pub struct Programs {
     services: BTreeMap<u64, Vec<String>>,
     cache: Vec<Cached>,
     uses: u64,
-    boot_image: Option<&'static [u8]>,
 }
 
 impl Programs {
     /// The machine of the server on `endpoint`.
-    pub fn new(endpoint: Endpoint, boot_image: Option<&'static [u8]>) -> Result<Self, Error> {
+    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let mut pool = Pool::default();
         for (_, slot) in motte::start::capabilities("memory:") {
             let (_, size, used) = Untyped(slot).info()?;
@@ -117,7 +116,6 @@ impl Programs {
             services: BTreeMap::new(),
             cache: Vec::new(),
             uses: 0,
-            boot_image,
         })
     }
 
@@ -132,14 +130,14 @@ impl Programs {
     }
 
     /// The symbol table of a program, from the boot image.
-    pub fn symbols(&self, name: &str) -> Option<&'static [u8]> {
-        let image = BootImage::parse(self.boot_image?).ok()?;
+    pub fn symbols(name: &str) -> Option<&'static [u8]> {
+        let image = boot_image()?;
         Some(image.file(&alloc::format!("symbols/{name}"))?.data)
     }
 
     /// The file of a program from the boot image, for a path in `/bin` where the disk has nothing.
-    fn from_boot_image(&self, path: &str) -> Option<&'static [u8]> {
-        let image = BootImage::parse(self.boot_image?).ok()?;
+    fn from_boot_image(path: &str) -> Option<&'static [u8]> {
+        let image = boot_image()?;
         Some(image.file(path.strip_prefix('/')?).filter(|file| file.name.starts_with("bin/"))?.data)
     }
 
@@ -151,7 +149,7 @@ impl Programs {
             Ok(metadata) if metadata.mode() & 0o111 == 0 => return Err(IoError::PermissionDenied),
             Ok(metadata) => Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.len())),
             Err(error) => {
-                if self.from_boot_image(path).is_none() {
+                if Self::from_boot_image(path).is_none() {
                     return Err(io_error(&error));
                 }
                 None
@@ -164,7 +162,7 @@ impl Programs {
             cached.used = uses;
             return Ok(cached.image.clone());
         }
-        let made = match (file, self.from_boot_image(path)) {
+        let made = match (file, Self::from_boot_image(path)) {
             (None, Some(bytes)) => Image::from_bytes(bytes),
             _ => Image::from_bytes(&fs::read(path).map_err(|error| io_error(&error))?),
         };
