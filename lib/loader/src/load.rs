@@ -313,7 +313,8 @@ impl Loader<'_> {
         let stack_pages = program.header.stack.div_ceil(PAGE) as usize;
         // Page tables: three levels for the program, three for the fixed addresses, one more for each 2 MiB.
         let tables = 6 + program.image.pages() / 512 + stack_pages / 512 + program.image.parts.len() * 2;
-        let frames = program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
+        let frames =
+            program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
         let slots = (frames as u64).next_power_of_two().max(16);
         self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
     }
