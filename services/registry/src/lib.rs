@@ -105,8 +105,12 @@ impl Directory {
         Ok(names
             .iter()
             .filter(|name| *name != "registry")
-            // Whoever reports knows already, and does not listen while it waits.
-            .filter(|name| self.providers.get(*name) != Some(&badge::client(sender)))
+            // Whoever reports knows already, and does not listen while it waits; what is gone cannot be told of its own end, because the
+            // call would wait for its successor.
+            .filter(|name| {
+                let provider = self.providers.get(*name);
+                provider != Some(&badge::client(sender)) && provider != Some(&client)
+            })
             .filter_map(|name| self.services.get(name).copied())
             .collect())
     }
@@ -173,5 +177,13 @@ mod tests {
         let mut directory = directory();
         directory.grant(PROCESS, badge::FIRST_PROGRAM, &["fs".to_string(), "console".to_string()]).unwrap();
         assert_eq!(directory.client_gone(badge::LIFECYCLE | 5, badge::FIRST_PROGRAM), Ok(vec![20]));
+    }
+
+    #[test]
+    fn a_provider_is_not_told_of_its_own_end() {
+        let services = [("fs", 20), ("clock", 21)];
+        let environment = [("USES_5", "clock,fs"), ("PROVIDES_5", "fs")];
+        let mut directory = Directory::new(services.into_iter(), environment.into_iter());
+        assert_eq!(directory.client_gone(SUPERVISOR, 5), Ok(vec![21]));
     }
 }

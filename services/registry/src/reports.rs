@@ -15,6 +15,7 @@ use motte::kernel::{CapSlot, Notification};
 use motte::server::{Replies, Tasks};
 use motte::service::Connection;
 use motte::sync::{Condvar, Mutex};
+use motte::time::Instant;
 use motte::{slots, thread};
 
 /// How long whoever reports a death waits for services that do not listen.
@@ -24,6 +25,8 @@ struct Report {
     number: u64,
     client: u64,
     services: Vec<u64>,
+    /// Until when services are told. Later the client may be back, and a service that heard of its end then would end what is new.
+    deadline: Instant,
 }
 
 #[derive(Default)]
@@ -85,7 +88,12 @@ impl Reports {
         let number = self.next;
         self.next += 1;
         self.waiting.borrow_mut().insert(number, responder);
-        self.shared.queue.lock().reports.push_back(Report { number, client, services });
+        self.shared.queue.lock().reports.push_back(Report {
+            number,
+            client,
+            services,
+            deadline: Instant::now() + PATIENCE,
+        });
         self.shared.more.notify_one();
         let (tasks, waiting, mut replies) = (self.tasks.clone(), self.waiting.clone(), self.replies.clone());
         self.tasks.spawn(async move {
@@ -111,6 +119,10 @@ fn work(shared: &Shared) {
             }
         };
         for service in report.services {
+            if Instant::now() >= report.deadline {
+                log::warn!("client {} is gone, and not every service could be told in time", report.client);
+                break;
+            }
             tell(CapSlot(service), report.client);
         }
         shared.queue.lock().done.push(report.number);

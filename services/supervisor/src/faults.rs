@@ -61,15 +61,15 @@ impl State {
         let component = &self.manifest.components[index];
         let kept = self.components[index].kept;
         let registers = system::places(index).thread.read_registers().ok();
-        let (instruction, frame) = match (cause.place(), &registers) {
-            (Some(place), _) => (place.instruction, place.frame),
-            (None, Some(registers)) => (registers.rip, registers.rbp),
-            (None, None) => (0, 0),
+        let (instruction, frame, top) = match (cause.place(), &registers) {
+            (Some(place), _) => (place.instruction, place.frame, place.stack),
+            (None, Some(registers)) => (registers.rip, registers.rbp, registers.rsp),
+            (None, None) => (0, 0, 0),
         };
         let trace = if matches!(cause, Cause::Exit(_)) {
             vec![]
         } else {
-            stack_trace(index, component.stack, instruction, frame)
+            stack_trace(index, component.stack, instruction, frame, top)
         };
         // Registers are the first thread's; they belong to the record only if that is the thread that faulted.
         let same = |r: &Registers| cause.place().is_none_or(|place| place.stack == r.rsp);
@@ -101,7 +101,10 @@ fn last_words_of(index: usize) -> Option<LastWords> {
 }
 
 /// Follows the frame pointers on the first thread's stack.
-fn stack_trace(index: usize, stack: u64, instruction: u64, frame: u64) -> alloc::vec::Vec<u64> {
+///
+/// In a message call the frame pointer's register holds a message word; the runtime's stub has pushed the frame pointer last, so that the
+/// stack pointer shows where it is.
+fn stack_trace(index: usize, stack: u64, instruction: u64, frame: u64, top: u64) -> alloc::vec::Vec<u64> {
     let Ok(window) = Window::new() else { return vec![instruction] };
     let places = system::places(index);
     let mut page = [0; PAGE_SIZE];
@@ -115,5 +118,12 @@ fn stack_trace(index: usize, stack: u64, instruction: u64, frame: u64) -> alloc:
         let at = (address - base) as usize;
         page.get(at..at + 8).and_then(|bytes| bytes.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
     };
+    let on_stack = |address: u64| address >= top && stack_range(stack).contains(&address);
+    let frame = if on_stack(frame) { frame } else { word(top).filter(|&saved| on_stack(saved)).unwrap_or(0) };
     backtrace(instruction, frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
+}
+
+/// Addresses of the first thread's stack.
+const fn stack_range(stack: u64) -> core::ops::Range<u64> {
+    motte::layout::STACK_ADDRESS..motte::layout::STACK_ADDRESS + stack
 }
