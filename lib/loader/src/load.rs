@@ -200,15 +200,23 @@ const FAULT_SLOT: u64 = slot::FIRST_FREE;
 
 /// Starts a program. On failure whoever asked revokes the Untyped, and everything is as before.
 pub fn load(program: &Program<'_>) -> Result<(), LoadError> {
-    let mut loader = Loader { program, scratch: Scratch::default(), held: FIRST_HELD, reserve: Vec::new() };
+    let mut loader = Loader {
+        program,
+        scratch: Scratch::default(),
+        held: FIRST_HELD,
+        held_tables: 0,
+        reserve: Vec::new(),
+    };
     loader.run()
 }
 
 struct Loader<'a> {
     program: &'a Program<'a>,
     scratch: Scratch,
-    /// Slots of the holding table in use.
+    /// The next slot of the holding table for a frame; they fill it upwards.
     held: u64,
+    /// The slot behind the next one for a page table; they fill it downwards.
+    held_tables: u64,
     /// Slots for capabilities on their way into the holding table; each is empty.
     reserve: Vec<CapSlot>,
 }
@@ -316,6 +324,7 @@ impl Loader<'_> {
         let frames =
             program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
         let slots = (frames as u64).next_power_of_two().max(16);
+        self.held_tables = slots;
         self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
     }
 
@@ -346,13 +355,23 @@ impl Loader<'_> {
         }
     }
 
-    /// Moves a capability into the holding table; its slot is free again.
+    /// Moves a frame into the holding table; its slot is free again.
     fn hold(&mut self, slot: CapSlot) -> Result<(), LoadError> {
-        let holding = self.program.places.holding;
-        let moved = CapSlot::OWN_TABLE.move_to(slot.0, holding, self.held);
-        moved.map_err(refused("the table of its frames"))?;
+        self.hold_at(slot, self.held)?;
         self.held += 1;
         Ok(())
+    }
+
+    /// Moves a page table into the holding table, away from the frames: those of the stack lie where [`Places::read_stack`] looks for them.
+    fn hold_table(&mut self, slot: CapSlot) -> Result<(), LoadError> {
+        self.held_tables -= 1;
+        self.hold_at(slot, self.held_tables)
+    }
+
+    fn hold_at(&self, slot: CapSlot, to: u64) -> Result<(), LoadError> {
+        let holding = self.program.places.holding;
+        let moved = CapSlot::OWN_TABLE.move_to(slot.0, holding, to);
+        moved.map_err(refused("the table of its frames"))
     }
 
     /// Maps a frame for the program, with page tables of its own memory.
@@ -365,7 +384,7 @@ impl Loader<'_> {
                     let slot = self.passing_slot()?;
                     self.make("page tables", ObjectType::PageTable, 0, slot)?;
                     PageTable(slot).map(space, address, level).map_err(refused("a page table"))?;
-                    self.hold(slot)?;
+                    self.hold_table(slot)?;
                     self.reserve.push(slot);
                 }
                 Err(MapError::Kernel(error)) => return Err(LoadError::Kernel("a mapping", error)),
