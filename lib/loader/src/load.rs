@@ -7,7 +7,8 @@
 //! | from 17 | the granted capabilities in order, then `sched:1` …; the rest is free |
 //!
 //! The frames that are mapped for it are kept in a second table of just the size that takes (*holding table*), so that neither the
-//! program nor the loader spends slots on them. From slot 1 on it holds the pages of the stack, from the lowest address on, then all else.
+//! program nor the loader spends slots on them. From slot 1 on it holds the pages of the stack, from the lowest address on, then
+//! all other frames; page tables lie at its end.
 
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -325,6 +326,7 @@ impl Loader<'_> {
             program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
         let slots = (frames as u64).next_power_of_two().max(16);
         self.held_tables = slots;
+        self.tables = slots;
         self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
     }
 
