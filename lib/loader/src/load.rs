@@ -326,7 +326,6 @@ impl Loader<'_> {
             program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
         let slots = (frames as u64).next_power_of_two().max(16);
         self.held_tables = slots;
-        self.tables = slots;
         self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
     }
 
