@@ -73,4 +73,8 @@ pub trait Block {
     /// the notification that the driver signals after completions. Returns the notification that the client signals after requests.
     #[idempotent]
     fn attach_rings(&self, requests: Cap, completions: Cap, wake_client: Cap) -> Result<Cap, IoError>;
+    /// Returns when the ring holds completions that the client has not taken, instead of a signal to `wake_client`. A driver that dies ends the
+    /// wait with an error, so a client that waits here needs no timer to see whether it still lives.
+    #[deferred]
+    fn wait(&self) -> Result<(), IoError>;
 }

@@ -1,5 +1,7 @@
 //! A client stub and a server dispatch face to face, and hostile messages.
 
+#![allow(missing_docs, reason = "made up for the test")]
+
 use std::cell::{Cell, RefCell};
 
 use motte_interfaces::{
@@ -64,7 +66,7 @@ impl Test for Server {
         Ok((all, Bytes(data), name))
     }
     fn even(&mut self, _: &Sender, value: u64) -> Result<u64, Refusal> {
-        if value % 2 == 0 { Ok(value / 2) } else { Err(Refusal::Odd { value }) }
+        if value.is_multiple_of(2) { Ok(value / 2) } else { Err(Refusal::Odd { value }) }
     }
     fn pass(&mut self, sender: &Sender, cap: Cap) -> Result<Cap, Refusal> {
         assert_eq!(sender.badge, 5);
