@@ -24,7 +24,14 @@ use motte_supervisor::record::Record;
 use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, Kept, MAGIC, Status};
 
 use crate::boot_files::BootFiles;
+use crate::power::Finish;
 use crate::worker::Worker;
+
+/// The component that talks to a person, or runs the commands that the system was booted for.
+pub const SHELL: &str = "shell";
+
+/// Exit status of the machine when those commands could not be run to their end.
+const COMMANDS_FAILED: u8 = 125;
 
 /// Fault records that are kept.
 const MAX_RECORDS: usize = 64;
@@ -163,6 +170,15 @@ impl Supervisor {
 
     /// What follows the end of a component whose memory was taken back already.
     pub fn ended(&self, index: usize, end: End) {
+        // The commands that the system was booted for are not run twice.
+        let ran_commands = {
+            let state = self.0.borrow();
+            state.manifest.components[index].name == SHELL && state.files.command().is_some() && !state.ending
+        };
+        if ran_commands {
+            say("the shell ended before its commands did");
+            self.finish(Finish::PowerOff(COMMANDS_FAILED));
+        }
         let decision = {
             let mut state = self.0.borrow_mut();
             let restart = state.manifest.components[index].restart;

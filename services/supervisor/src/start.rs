@@ -31,7 +31,7 @@ use motte_manifest::{Component, Grant as Authority};
 use motte_supervisor::state::{Kept, Status};
 
 use crate::boot_files::numbers;
-use crate::components::{State, badge_of};
+use crate::components::{SHELL, State, badge_of};
 
 /// Scheduling contexts for a component's further threads.
 const FURTHER_CONTEXTS: u32 = 3;
@@ -99,7 +99,7 @@ impl State {
     fn arguments(&self, component: &Component) -> (Vec<String>, Vec<String>) {
         let mut arguments = alloc::vec![component.name.clone()];
         arguments.extend(component.args.iter().cloned());
-        if component.name == "shell" {
+        if component.name == SHELL {
             match self.files.command() {
                 Some(command) => {
                     arguments = alloc::vec!["sh".into(), "-c".into(), command, "--then-shutdown".into()];
