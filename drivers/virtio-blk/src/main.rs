@@ -13,11 +13,11 @@ use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
 use motte::interfaces::block::dispatch_block;
 use motte::interfaces::error::IoError;
 use motte::interfaces::pci::{PciClient, PciDevice};
-use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Responder, Sender, Writer};
 use motte::kernel::{CacheMode, CapSlot, Frame, Irq, Notification};
 use motte::memory::Mapping;
 use motte::pages::SharedWords;
-use motte::server::{Event, Handler, Server};
+use motte::server::{Event, Handler, Replies, Server};
 use motte::service::{Connection, connect};
 use motte::slots;
 use motte_virtio_blk::{
@@ -38,6 +38,7 @@ struct Kernel {
     doorbell: Cap,
     /// The same signal, for the driver itself.
     again: Notification,
+    replies: Replies,
 }
 
 impl Machine for Kernel {
@@ -62,6 +63,10 @@ impl Machine for Kernel {
 
     fn wake(&self, notification: Cap) {
         let _ = Notification::at(notification.0).signal();
+    }
+
+    fn answer(&mut self, waiting: Responder<(), IoError>, result: Result<(), IoError>) {
+        waiting.answer(&mut self.replies, result);
     }
 
     fn doorbell(&self) -> Cap {
@@ -217,7 +222,8 @@ fn main() -> Result<(), Error> {
     let doorbell = server.tasks().event()?;
     let to_client = slots::allocate()?;
     doorbell.notification().0.copy(to_client, Rights::WRITE)?;
-    let kernel = Kernel { doorbell: Cap(to_client.0), again: doorbell.notification() };
+    let kernel =
+        Kernel { doorbell: Cap(to_client.0), again: doorbell.notification(), replies: server.replies() };
     let (disk, interrupt) = first_disk(&server)?.unzip();
     if disk.is_none() {
         motte::log::info!("there is no disk to serve");

@@ -19,7 +19,7 @@ use core::ops::Deref;
 
 use motte_interfaces::block::{Block, BlockOperation, DiskInfo};
 use motte_interfaces::error::IoError;
-use motte_interfaces::{Cap, Sender, badge};
+use motte_interfaces::{Cap, Responder, Sender, badge};
 use motte_ring::{AtomicU64, Consumer, Producer, RingError};
 
 use crate::disk::Disk;
@@ -41,6 +41,8 @@ pub trait Machine {
     fn release(&mut self, cap: Cap);
     /// Signals the client.
     fn wake(&self, notification: Cap);
+    /// Answers a client that waits.
+    fn answer(&mut self, waiting: Responder<(), IoError>, result: Result<(), IoError>);
     /// The notification with which the client signals this driver.
     fn doorbell(&self) -> Cap;
     /// Has [`BlockServer::work`] be called again soon, after others had their turn.
@@ -114,6 +116,8 @@ pub struct BlockServer<M, P: Machine> {
     /// None: the machine has no disk that this driver can drive.
     disk: Option<Disk<M>>,
     client: Option<Client<P::Words>>,
+    /// The client's call that ends with the next completion.
+    waiting: Option<Responder<(), IoError>>,
     generation: u64,
     in_flight: [Option<InFlight>; SLOTS as usize],
     writes: u32,
@@ -130,6 +134,7 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
             machine,
             disk,
             client: None,
+            waiting: None,
             generation: 0,
             in_flight: [None; SLOTS as usize],
             writes: 0,
@@ -221,14 +226,34 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
         self.client.as_mut()?.rings.as_mut()
     }
 
-    /// Tells the client of completions, if it sleeps.
+    /// Tells the client of completions, if it waits or sleeps.
     fn signal(&mut self) {
         if let Some(rings) = self.client.as_mut().and_then(|client| client.rings.as_mut())
             && core::mem::take(&mut rings.fresh)
-            && rings.completions.must_wake()
         {
-            self.machine.wake(rings.wake);
+            if let Some(waiting) = self.waiting.take() {
+                self.machine.answer(waiting, Ok(()));
+            } else if rings.completions.must_wake() {
+                self.machine.wake(rings.wake);
+            }
         }
+    }
+
+    /// Ends a wait that no completion will end.
+    fn end_wait(&mut self, error: IoError) {
+        if let Some(waiting) = self.waiting.take() {
+            self.machine.answer(waiting, Err(error));
+        }
+    }
+
+    /// Whether the client has not taken all completions; an error if nothing can come.
+    fn untaken(&mut self, badge: u64) -> Result<bool, IoError> {
+        if self.client.as_ref().is_none_or(|client| client.badge != badge) {
+            return Err(IoError::InvalidInput);
+        }
+        let rings = self.rings().ok_or(IoError::InvalidInput)?;
+        let room = rings.completions.room().map_err(|_| IoError::InvalidData)?;
+        Ok(room < rings.completions.capacity())
     }
 
     /// Takes everything that came back.
@@ -386,6 +411,7 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
     fn detach(&mut self) {
         self.generation += 1;
         self.waiting_flush = None;
+        self.end_wait(IoError::InvalidInput);
         if let Some(rings) = self.client.as_mut().and_then(|client| client.rings.take()) {
             let (pages, wake) = (rings.pages, rings.wake);
             drop(rings);
@@ -484,6 +510,16 @@ impl<M: Memory, P: Machine> Block for BlockServer<M, P> {
                 caps.into_iter().for_each(|cap| self.machine.release(cap));
                 Err(error)
             }
+        }
+    }
+
+    fn wait(&mut self, sender: &Sender, responder: Responder<(), IoError>) {
+        // One call waits at a time; an older one is of a client that is gone.
+        self.end_wait(IoError::Interrupted);
+        match self.untaken(sender.badge) {
+            Ok(false) => self.waiting = Some(responder),
+            Ok(true) => self.machine.answer(responder, Ok(())),
+            Err(error) => self.machine.answer(responder, Err(error)),
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use motte_interfaces::block::Block;
 use motte_interfaces::error::IoError;
 use motte_interfaces::stream::StreamClient;
-use motte_interfaces::{CallError, Cap, Method, Reader, Sender, Transport, Writer, badge};
+use motte_interfaces::{
+    CallError, Cap, Method, Reader, ReplyToken, Responder, Sender, Transport, Writer, badge,
+};
 use motte_ring::{Consumer, Producer};
 use motte_virtio_blk::{BlockServer, CLIENT_GONE, Lifecycle};
 use proptest::prelude::*;
@@ -477,4 +479,31 @@ fn the_label_of_a_report_is_that_of_the_stream_interface() {
     let client = StreamClient::new(Label(RefCell::new(0)));
     let _ = client.client_gone(1);
     assert_eq!(*client.transport().0.borrow(), CLIENT_GONE);
+}
+
+#[test]
+fn a_client_that_waits_is_answered_instead_of_signalled() {
+    let mut world = World::new(FLUSH | EVENT_IDX);
+    world.completions.awake();
+    let wait = |world: &mut World, sender: &Sender, token| {
+        world.server.wait(sender, Responder::new(ReplyToken(token)));
+        world.mock.0.answered.take()
+    };
+    world.push(READ, 1, 0, 0, 512);
+    world.ring();
+    assert_eq!(wait(&mut world, &CLIENT, 1), []);
+    world.run(1);
+    assert_eq!(world.mock.0.answered.take(), [(1, Ok(()))]);
+    assert_eq!(wait(&mut world, &CLIENT, 2), [(2, Ok(()))], "it has not taken the completion");
+    assert_eq!(world.take(), [(1, 0)]);
+    assert_eq!(world.mock.0.woken.get(), 0);
+
+    assert_eq!(wait(&mut world, &CLIENT, 3), []);
+    assert_eq!(
+        wait(&mut world, &Sender { badge: 12 }, 4),
+        [(3, Err(IoError::Interrupted)), (4, Err(IoError::InvalidInput))]
+    );
+    assert_eq!(wait(&mut world, &CLIENT, 5), []);
+    world.server.client_gone(&Sender { badge: badge::LIFECYCLE | 2 }, CLIENT.badge).unwrap();
+    assert_eq!(world.mock.0.answered.take(), [(5, Err(IoError::InvalidInput))]);
 }

@@ -1,4 +1,6 @@
-//! The connection to the block driver: the cache's memory, the rings, and the two notifications.
+//! The connection to the block driver: the cache's memory and the rings.
+//!
+//! This program sleeps in a call to the driver, which the kernel ends when the driver dies; so there is no timer to look after it.
 
 use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, Rights};
 use motte::interfaces::Cap;
@@ -8,17 +10,9 @@ use motte::memory::{self, Mapping};
 use motte::pages::SharedWords;
 use motte::service::Connection;
 use motte::slots;
-use motte::time::Instant;
 use motte_fs::disk::DiskError;
-use motte_fs::ring_disk::{Driver, Rings, Woken};
+use motte_fs::ring_disk::{Driver, Rings};
 use motte_ring::{Consumer, Producer};
-
-/// Bit of the notification: the driver has completed something.
-const COMPLETED: u64 = 1;
-/// Bit of the notification: the time is up.
-const TIME: u64 = 2;
-/// How long to sleep before looking whether the driver still lives.
-const PATIENCE_NS: u64 = 100_000_000;
 
 /// As much memory for the page cache as there is, but for `reserve` bytes, in frames of 2 MiB; at most `most` of them.
 pub fn cache_memory(reserve: u64, most: usize) -> Result<Mapping, Error> {
@@ -42,22 +36,16 @@ pub fn cache_memory(reserve: u64, most: usize) -> Result<Mapping, Error> {
 pub struct BlockDriver {
     service: BlockClient<Connection>,
     memory: &'static Mapping,
-    /// What this program sleeps on.
-    wake: Notification,
-    /// The same, as the driver may signal it.
-    wake_for_driver: Cap,
+    /// The driver could signal this one; nobody waits for it.
+    unused: Notification,
     doorbell: Option<Notification>,
-    /// When the timer fires; 0 when it is not armed.
-    armed: u64,
 }
 
 impl BlockDriver {
     /// A way to the driver, which is lent `memory`.
     pub fn new(service: BlockClient<Connection>, memory: &'static Mapping) -> Result<Self, Error> {
-        let wake = Notification(memory::make(ObjectType::Notification, 0)?);
-        let slot = slots::allocate()?;
-        wake.0.mint(slot, Rights::WRITE | Rights::GRANT, COMPLETED)?;
-        Ok(Self { service, memory, wake, wake_for_driver: Cap(slot.0), doorbell: None, armed: 0 })
+        let unused = Notification(memory::make(ObjectType::Notification, 0)?);
+        Ok(Self { service, memory, unused, doorbell: None })
     }
 }
 
@@ -74,8 +62,8 @@ impl Driver for BlockDriver {
         let requests = SharedWords::new().map_err(|_| DiskError)?;
         let completions = SharedWords::new().map_err(|_| DiskError)?;
         let (first, second) = (Cap(requests.frame().0.0), Cap(completions.frame().0.0));
-        let doorbell =
-            self.service.attach_rings(first, second, self.wake_for_driver).map_err(|_| DiskError)?;
+        let unused = Cap(self.unused.0.0);
+        let doorbell = self.service.attach_rings(first, second, unused).map_err(|_| DiskError)?;
         self.doorbell = Some(Notification::at(doorbell.0));
         Ok(Rings {
             requests: Producer::new(requests).map_err(|_| DiskError)?,
@@ -88,15 +76,8 @@ impl Driver for BlockDriver {
         self.doorbell.is_some_and(|doorbell| doorbell.signal().is_ok())
     }
 
-    fn sleep(&mut self) -> Woken {
-        if self.armed == 0 {
-            self.armed = Instant::now().as_ns() + PATIENCE_NS;
-            let _ = self.wake.set_timer(self.armed, TIME);
-        }
-        let bits = self.wake.wait().unwrap_or(TIME);
-        if bits & TIME != 0 {
-            self.armed = 0;
-        }
-        if bits & COMPLETED != 0 { Woken::Signalled } else { Woken::TimedOut }
+    fn wait(&mut self) -> bool {
+        // It ends with an error when the driver does.
+        self.service.wait().is_ok()
     }
 }

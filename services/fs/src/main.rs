@@ -15,7 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use motte::abi::Error;
@@ -27,7 +27,7 @@ use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::log;
 use motte::pages::Pages;
-use motte::server::{Handler, Replies, Server};
+use motte::server::{Handler, Replies, Server, Tasks};
 use motte::service;
 use motte::time::monotonic_ns;
 use motte::{memory, start};
@@ -56,7 +56,25 @@ const WRITE_BACK: Duration = Duration::from_secs(5);
 
 type Shared = Rc<RefCell<FilesServer<Replies, ClientPages>>>;
 
-struct Service(Shared);
+struct Service {
+    server: Shared,
+    tasks: Tasks,
+    /// Whether a task waits to write back.
+    due: Rc<Cell<bool>>,
+}
+
+impl Service {
+    /// After a change: has it written back in a while. Nothing is set up when there is nothing to do, so that an idle system is idle.
+    fn plan_write_back(&self) {
+        self.due.set(true);
+        let (server, tasks, due) = (self.server.clone(), self.tasks.clone(), self.due.clone());
+        self.tasks.spawn(async move {
+            tasks.sleep(WRITE_BACK).await;
+            due.set(false);
+            server.borrow_mut().write_back();
+        });
+    }
+}
 
 impl Handler for Service {
     fn request(
@@ -67,12 +85,16 @@ impl Handler for Service {
         reply: &mut Writer<'_>,
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
-        let mut server = self.0.borrow_mut();
-        if label >= STREAM_BASE {
+        let mut server = self.server.borrow_mut();
+        let outcome = if label >= STREAM_BASE {
             dispatch_stream(&mut *server, sender, label, request, reply, defer)
         } else {
             dispatch_files(&mut *server, sender, label, request, reply, defer)
+        };
+        if !self.due.get() && server.take_changed() {
+            self.plan_write_back();
         }
+        outcome
     }
 }
 
@@ -188,12 +210,6 @@ fn main() -> Result<(), Error> {
     let pages = ClientPages(Pages::new(server.endpoint(), server.replies()));
     let generation = start::header().generation;
     let files = Rc::new(RefCell::new(FilesServer::new(server.replies(), pages, vfs, generation)));
-    let (tasks, written) = (server.tasks(), files.clone());
-    server.tasks().spawn(async move {
-        loop {
-            tasks.sleep(WRITE_BACK).await;
-            written.borrow_mut().write_back();
-        }
-    });
-    Err(server.run(&mut Service(files)))
+    let mut service = Service { server: files, tasks: server.tasks(), due: Rc::new(Cell::new(false)) };
+    Err(server.run(&mut service))
 }

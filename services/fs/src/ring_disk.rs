@@ -25,8 +25,8 @@ pub const COMPLETION_WORDS: usize = 2;
 
 /// How often a driver is attached anew without a single completion in between, before its requests fail.
 const MOST_FRUITLESS: u32 = 8;
-/// Sleeps without a completion after which it is said that the disk is slow.
-const SLOW: u32 = 50;
+/// Waits without a completion after which the driver is taken for one that lies.
+const MOST_EMPTY_WAITS: u32 = 64;
 
 const STATUS_DONE: u64 = 0;
 const STATUS_DEVICE_ERROR: u64 = 1;
@@ -39,15 +39,6 @@ pub struct Rings<M> {
     pub completions: Consumer<M, COMPLETION_WORDS>,
 }
 
-/// Why [`Driver::sleep`] returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// The driver signalled.
-    Signalled,
-    /// It was time to see whether the driver still lives.
-    TimedOut,
-}
-
 /// The way to a block driver.
 pub trait Driver {
     /// Memory of a ring.
@@ -56,8 +47,8 @@ pub trait Driver {
     fn attach(&mut self) -> Result<Rings<Self::Memory>, DiskError>;
     /// Wakes the driver to look for requests; false if the driver that was attached is gone.
     fn ring(&mut self) -> bool;
-    /// Sleeps until the driver signals, for a tenth of a second or so at most.
-    fn sleep(&mut self) -> Woken;
+    /// Sleeps until completions lie in the ring; false if the driver that was attached is gone.
+    fn wait(&mut self) -> bool;
 }
 
 struct Unfinished {
@@ -243,8 +234,9 @@ impl<D: Driver> Disk for RingDisk<D> {
     }
 
     fn wait(&mut self, ticket: Ticket) -> Result<(), DiskError> {
-        let mut sleeps = 0;
+        let mut empty_waits = 0;
         loop {
+            let before = self.unfinished.len();
             self.advance();
             match self.tickets.get(&ticket.0) {
                 None => return Err(DiskError),
@@ -255,25 +247,10 @@ impl<D: Driver> Disk for RingDisk<D> {
                 }
                 Some(_) => {}
             }
-            let Some(rings) = &mut self.rings else { continue };
-            match rings.completions.prepare_to_sleep() {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(_) => {
-                    self.attach_anew();
-                    continue;
-                }
-            }
-            let woken = self.driver.sleep();
-            rings.completions.awake();
-            if woken == Woken::TimedOut {
-                sleeps += 1;
-                if sleeps == SLOW {
-                    log::warn!("the disk has not answered for some seconds");
-                }
-                if !self.driver.ring() {
-                    self.attach_anew();
-                }
+            empty_waits = if self.unfinished.len() < before { 0 } else { empty_waits + 1 };
+            if empty_waits > MOST_EMPTY_WAITS || !self.driver.wait() {
+                empty_waits = 0;
+                self.attach_anew();
             }
         }
     }

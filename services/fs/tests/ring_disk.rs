@@ -12,7 +12,7 @@ use std::{
 use motte_fs::{
     disk::{Direction, Disk, DiskError, Geometry, Transfer},
     memory::Region,
-    ring_disk::{Driver, RingDisk, Rings, Woken},
+    ring_disk::{Driver, RingDisk, Rings},
 };
 use motte_ring::{AtomicU64, Consumer, PAGE_WORDS, Producer};
 use support::Random;
@@ -43,6 +43,8 @@ enum Mood {
     Gone,
     /// Writes nonsense into the ring.
     Lies,
+    /// Says that something is done and does nothing.
+    Idles,
     Fails,
 }
 
@@ -91,6 +93,9 @@ impl Peer {
         self.most_asked = self.most_asked.max(self.asked.len());
         if self.mood == Mood::Lies {
             page[0].store(u64::MAX / 2, core::sync::atomic::Ordering::Release);
+            return;
+        }
+        if self.mood == Mood::Idles {
             return;
         }
         for _ in 0..1 + self.random.below(5) {
@@ -143,13 +148,10 @@ impl Driver for Mock {
         self.0.borrow().rings.is_some()
     }
 
-    fn sleep(&mut self) -> Woken {
+    fn wait(&mut self) -> bool {
         let mut peer = self.0.borrow_mut();
-        if peer.rings.is_none() {
-            return Woken::TimedOut;
-        }
         peer.work();
-        Woken::Signalled
+        peer.rings.is_some()
     }
 }
 
@@ -209,11 +211,13 @@ fn a_driver_that_does_not_come_back_is_an_error_until_it_does() {
 
 #[test]
 fn a_driver_that_lies_is_given_up() {
-    let mock = Mock::new(Mood::Lies);
-    let mut disk = mock.disk();
-    let ticket = disk.submit(memory(), Direction::Read, &batch(0, 4)).unwrap();
-    assert_eq!(disk.wait(ticket), Err(DiskError));
-    assert!(mock.0.borrow().attached < 20);
+    for mood in [Mood::Lies, Mood::Idles] {
+        let mock = Mock::new(mood);
+        let mut disk = mock.disk();
+        let ticket = disk.submit(memory(), Direction::Read, &batch(0, 4)).unwrap();
+        assert_eq!(disk.wait(ticket), Err(DiskError));
+        assert!(mock.0.borrow().attached < 20);
+    }
 }
 
 #[test]

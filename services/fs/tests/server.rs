@@ -473,11 +473,15 @@ fn changes_reach_the_disk_without_anybody_asking() {
     let mut machine = Machine::over(support::mount_vfs(&disk), 1);
     let handle = machine.create("/file");
     machine.write(handle, b"kept").unwrap();
+    assert!(machine.server.take_changed() && !machine.server.take_changed());
     let info = machine.server.cache(&CLIENT).unwrap();
     assert_eq!(info.capacity, 3 << 20);
     assert!(info.dirty > 0 && info.used >= info.dirty);
     machine.server.write_back();
     assert_eq!(machine.server.cache(&CLIENT).unwrap().dirty, 0);
+    machine.read(handle, 10).unwrap();
+    assert!(machine.open("/file", open::WRITE | open::CREATE).is_ok());
+    assert!(!machine.server.take_changed(), "nothing was changed");
     // The machine stops here.
     let mut after = Machine::over(support::mount_vfs(&MemoryDisk::new(disk.image())), 1);
     let handle = after.open("/file", open::READ).unwrap();

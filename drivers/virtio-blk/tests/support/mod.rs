@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
+use motte_interfaces::{Cap, Responder};
 use motte_virtio_blk::{Disk, Machine, Memory, PAGES, Registers};
 
 /// Where the queue's pages lie, in no order.
@@ -371,6 +371,7 @@ pub struct Notes {
     pub pages: [Page; 2],
     pub woken: Cell<usize>,
     pub again: Cell<usize>,
+    pub answered: RefCell<Vec<(u64, Result<(), IoError>)>>,
     pub gone: RefCell<Vec<u64>>,
     pub released: RefCell<Vec<u64>>,
     pub reports: RefCell<Vec<String>>,
@@ -399,6 +400,9 @@ impl Machine for Mock {
     fn wake(&self, notification: Cap) {
         assert_eq!(notification, Cap(3));
         self.0.woken.set(self.0.woken.get() + 1);
+    }
+    fn answer(&mut self, waiting: Responder<(), IoError>, result: Result<(), IoError>) {
+        self.0.answered.borrow_mut().push((waiting.token().0, result));
     }
     fn doorbell(&self) -> Cap {
         Cap(99)

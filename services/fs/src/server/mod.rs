@@ -46,6 +46,8 @@ pub struct FilesServer<R, P> {
     vfs: Option<Vfs>,
     generation: u64,
     next_object: u64,
+    /// Whether something was changed since this was last asked.
+    changed: bool,
     /// Whether the last sync on our own account failed.
     sync_failed: bool,
 }
@@ -54,11 +56,31 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
     /// Serves `vfs`; `generation` counts the starts of this service, from 1.
     pub fn new(replier: R, pages: P, vfs: Vfs, generation: u64) -> Self {
         let generation = (generation & GENERATION_MASK).max(1);
-        Self { replier, pages, vfs: Some(vfs), generation, next_object: 1, sync_failed: false }
+        Self {
+            replier,
+            pages,
+            vfs: Some(vfs),
+            generation,
+            next_object: 1,
+            changed: false,
+            sync_failed: false,
+        }
     }
 
     fn vfs(&mut self) -> Result<&mut Vfs, IoError> {
         self.vfs.as_mut().ok_or(IoError::ServiceGone)
+    }
+
+    /// The tree, for a change of it.
+    fn change(&mut self) -> Result<&mut Vfs, IoError> {
+        self.changed = true;
+        self.vfs()
+    }
+
+    /// Whether requests since this was last asked have left something that is not on the disk: then [`FilesServer::write_back`] is due in
+    /// a while.
+    pub fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed) && self.vfs.as_ref().is_some_and(Vfs::needs_sync)
     }
 
     /// The client that sent a request.
@@ -166,7 +188,9 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
     fn open(&mut self, sender: &Sender, path: String, flags: u64, mode: u32) -> Result<u64, IoError> {
         let client = self.client(sender)?;
         let flags = OpenFlags(u32::try_from(flags).map_err(|_| IoError::InvalidInput)?);
-        let handle = self.vfs()?.open(client, &path, flags, mode & 0o7777)?;
+        let changes = flags.any(OpenFlags::CREATE | OpenFlags::CREATE_NEW | OpenFlags::TRUNCATE);
+        let vfs = if changes { self.change()? } else { self.vfs()? };
+        let handle = vfs.open(client, &path, flags, mode & 0o7777)?;
         Ok(self.number(handle))
     }
 
@@ -194,7 +218,7 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
 
     fn set_length(&mut self, sender: &Sender, handle: u64, length: u64) -> Result<(), IoError> {
         let (client, handle) = self.file(sender, handle)?;
-        Ok(self.vfs()?.set_length(client, handle, length)?)
+        Ok(self.change()?.set_length(client, handle, length)?)
     }
 
     fn sync(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
@@ -207,27 +231,27 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
     }
 
     fn create_directory(&mut self, _: &Sender, path: String, mode: u32) -> Result<(), IoError> {
-        Ok(self.vfs()?.make_directory(&path, mode & 0o7777)?)
+        Ok(self.change()?.make_directory(&path, mode & 0o7777)?)
     }
 
     fn remove_directory(&mut self, _: &Sender, path: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.remove_directory(&path)?)
+        Ok(self.change()?.remove_directory(&path)?)
     }
 
     fn remove_file(&mut self, _: &Sender, path: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.unlink(&path)?)
+        Ok(self.change()?.unlink(&path)?)
     }
 
     fn rename(&mut self, _: &Sender, from: String, to: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.rename(&from, &to)?)
+        Ok(self.change()?.rename(&from, &to)?)
     }
 
     fn hard_link(&mut self, _: &Sender, original: String, link: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.link(&original, &link)?)
+        Ok(self.change()?.link(&original, &link)?)
     }
 
     fn symbolic_link(&mut self, _: &Sender, target: String, link: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.make_symlink(&target, &link)?)
+        Ok(self.change()?.make_symlink(&target, &link)?)
     }
 
     fn read_link(&mut self, _: &Sender, path: String) -> Result<String, IoError> {
@@ -240,7 +264,7 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
 
     fn set_mode(&mut self, _: &Sender, path: String, mode: u32) -> Result<(), IoError> {
         let change = AttributeChange { permissions: Some(mode & 0o7777), ..AttributeChange::default() };
-        Ok(self.vfs()?.set_attributes(&path, true, change)?)
+        Ok(self.change()?.set_attributes(&path, true, change)?)
     }
 
     fn set_times(
@@ -251,7 +275,7 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         modified: Option<i64>,
     ) -> Result<(), IoError> {
         let change = AttributeChange { accessed, modified, ..AttributeChange::default() };
-        Ok(self.vfs()?.set_attributes(&path, true, change)?)
+        Ok(self.change()?.set_attributes(&path, true, change)?)
     }
 
     fn file_system(&mut self, _: &Sender, path: String) -> Result<FileSystemInfo, IoError> {

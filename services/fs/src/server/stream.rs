@@ -31,7 +31,7 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
 
     fn write_inline(&mut self, sender: &Sender, handle: u64, data: &[u8]) -> Result<u64, IoError> {
         let (client, handle) = self.file(sender, handle)?;
-        Ok(self.vfs()?.write(client, handle, None, &mut Input::new(data))? as u64)
+        Ok(self.change()?.write(client, handle, None, &mut Input::new(data))? as u64)
     }
 
     /// Calls `step` with one piece of a client's pages after the other: it moves bytes and says how many, and whether it moved all.
@@ -73,6 +73,7 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
 
     fn write_lent(&mut self, sender: &Sender, handle: u64, offset: u64, length: u64) -> Result<u64, IoError> {
         let (client, handle) = self.file(sender, handle)?;
+        self.changed = true;
         let (pages, vfs) = (&self.pages, self.vfs.as_mut().ok_or(IoError::ServiceGone)?);
         Self::in_pieces(offset, length, |at, length| {
             let mut input = Input::lent(pages, client, at, length)?;
@@ -157,7 +158,7 @@ impl<R: Replier, P: LentPages> Stream for FilesServer<R, P> {
 
     fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
         let (client, handle) = self.file(sender, handle)?;
-        let vfs = self.vfs()?;
+        let vfs = self.change()?;
         vfs.close(client, handle)?;
         if client & badge::OBJECT != 0 && handle == 0 {
             // Nobody reaches what this object's holder may have opened beside it.
@@ -173,7 +174,7 @@ impl<R: Replier, P: LentPages> Stream for FilesServer<R, P> {
         }
         let client = client & !badge::LIFECYCLE;
         self.pages.detach(client);
-        match self.vfs() {
+        match self.change() {
             Ok(vfs) => vfs.client_gone(client),
             Err(_) => return Ok(()),
         }
