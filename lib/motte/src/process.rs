@@ -307,10 +307,18 @@ impl Command {
                 }
             };
         }
-        let sent = server.session.with_buffer(request.len(), |memory| {
-            memory.write(0, &request);
-            server.client.spawn(request.len() as u64, caps[0], caps[1], caps[2])
-        });
+        let send = || {
+            server.session.with_buffer(request.len(), |memory| {
+                memory.write(0, &request);
+                server.client.spawn(request.len() as u64, caps[0], caps[1], caps[2])
+            })
+        };
+        let mut sent = send();
+        if let Some(Err(IoError::InvalidData)) = sent {
+            // The process server was restarted: it started nothing, because it knows nothing of the lent pages.
+            server.session.forget_buffer();
+            sent = send();
+        }
         let result = sent.unwrap_or(Err(IoError::OutOfMemory));
         // The process server has copies of its own; if it refused, the objects must be closed here.
         for cap in caps {

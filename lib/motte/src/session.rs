@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// The pages must be lent anew: the service was restarted and knows nothing of them.
-    fn forget_buffer(&self) {
+    pub fn forget_buffer(&self) {
         let mut buffer = self.buffer.lock();
         if let Buffer::Lent(_) = &*buffer {
             *buffer = Buffer::None;
