@@ -22,7 +22,7 @@ pub type T<'w> = &'w Thread<Mock>;
 /// Where the device range of the machine lies.
 pub const DEVICE: u64 = 0x4000_0000_0000;
 /// Bytes of RAM.
-const RAM: usize = 12 << 20;
+const RAM: usize = 6 << 20;
 /// Time slice of spawned threads.
 pub const SLICE: u64 = 1_000_000;
 
