@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use motte::abi::Error;
-use motte::interfaces::console::dispatch_console;
+use motte::interfaces::console::{dispatch_console, mode};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::kernel::{IoPort, Irq, Notification};
@@ -87,8 +87,11 @@ fn main() -> Result<(), Error> {
         irq.bind(event.notification().0)?;
         *interrupt = Some(Interrupt { irq, event });
     }
-    let console =
+    let mut console =
         ConsoleServer::new(server.replies(), pages, line("port:0x3f8", 0x3f8), line("port:0x2f8", 0x2f8));
+    if motte::env::var("MOTTE_BATCH").is_some() {
+        console.start_in(mode::NO_INPUT | mode::SPLIT_ERROR);
+    }
     if !console.is_present() {
         motte::log::warn!("there is no serial line at port 0x3f8: the system has no console");
     }

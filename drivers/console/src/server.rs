@@ -1,9 +1,9 @@
 //! Requests to the console, those that must wait among them.
 //!
-//! What survives a restart of this driver: nothing of what was typed ahead or queued for output; its clients read and write on. The mode
-//! returns to the one at start, so whoever needs another sets it before each use (the shell does, at each prompt).
+//! What survives a restart of this driver: nothing of what was typed ahead or queued for output; its clients read and write on, those with
+//! duplicates too. The mode returns to the one at start, so whoever needs another sets it before each use (the shell does, at each prompt).
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -14,6 +14,9 @@ use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::discipline::{Discipline, Typed};
 use crate::uart::{Ports, Uart};
+
+/// Where a duplicate's badge says which handle it stands for: a driver that was restarted needs no memory of it.
+const HANDLE_SHIFT: u32 = 48;
 
 /// The most that one write takes.
 const CHUNK: usize = 8192;
@@ -48,8 +51,6 @@ pub struct ConsoleServer<R, S, P> {
     readers: VecDeque<Reader>,
     writers: VecDeque<Writer>,
     draining: Vec<Responder<(), IoError>>,
-    /// Capabilities handed out: which handle each stands for.
-    duplicates: BTreeMap<u64, u64>,
     next: u64,
     size: (u64, u64),
     interrupt: Option<Cap>,
@@ -66,11 +67,15 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             readers: VecDeque::new(),
             writers: VecDeque::new(),
             draining: Vec::new(),
-            duplicates: BTreeMap::new(),
             next: 1,
             size: (80, 24),
             interrupt: None,
         }
+    }
+
+    /// Sets the mode that the driver starts with.
+    pub fn start_in(&mut self, mode: u64) {
+        self.discipline.set_mode(mode);
     }
 
     /// Whether there is a console at all.
@@ -97,7 +102,7 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
     /// Handle 0 through a duplicate, or one of the two that are open in every session.
     fn handle(&self, sender: &Sender, handle: u64) -> Result<u64, IoError> {
         match handle {
-            0 => self.duplicates.get(&sender.badge).copied().ok_or(IoError::BadHandle),
+            0 if sender.badge & badge::OBJECT != 0 => Ok(badge::client(sender.badge) >> HANDLE_SHIFT),
             CONSOLE | CONSOLE_ERROR if sender.badge & badge::OBJECT == 0 => Ok(handle),
             _ => Err(IoError::BadHandle),
         }
@@ -296,16 +301,14 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
 
     fn duplicate(&mut self, sender: &Sender, handle: u64) -> Result<Cap, IoError> {
         let handle = self.handle(sender, handle)?;
-        let badge = badge::OBJECT | self.next;
+        let badge = badge::OBJECT | handle << HANDLE_SHIFT | self.next;
         self.next += 1;
-        let cap = self.shared.mint(badge)?;
-        self.duplicates.insert(badge, handle);
-        Ok(cap)
+        self.shared.mint(badge)
     }
 
     fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
         self.handle(sender, handle)?;
-        if self.duplicates.remove(&sender.badge).is_some() {
+        if sender.badge & badge::OBJECT != 0 {
             self.forget(sender.badge);
         }
         Ok(())

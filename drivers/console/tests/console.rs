@@ -203,7 +203,14 @@ fn a_dead_program_no_longer_eats_what_is_typed() {
     desk.server.interrupt(0);
     let answers = desk.answers.0.borrow();
     assert_eq!((answers[0].0, answers[1]), (1, (2, 14)));
-    assert_eq!(desk.server.close(&program, 0), Err(IoError::BadHandle));
     assert_eq!(desk.server.client_gone(&SHELL, 1), Err(IoError::PermissionDenied));
-    assert_eq!(badge::client(program.badge), 1);
+}
+
+#[test]
+fn a_duplicate_outlives_a_restart_of_the_driver() {
+    let program = Sender { badge: desk().server.duplicate(&SHELL, CONSOLE_ERROR).unwrap().0 };
+    let mut restarted = desk();
+    restarted.server.write(&program, 0, b"still here".to_vec(), Responder::new(ReplyToken(1)));
+    assert_eq!(restarted.shown(0), "still here");
+    assert_eq!(restarted.server.kind(&Sender { badge: badge::OBJECT }, CONSOLE), Err(IoError::BadHandle));
 }

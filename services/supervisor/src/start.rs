@@ -107,7 +107,12 @@ impl State {
                 None => arguments.push("-l".into()),
             }
         }
-        let environment = component.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut environment: Vec<String> =
+            component.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if self.files.command().is_some() {
+            // The console keeps to it when it is restarted.
+            environment.push("MOTTE_BATCH=1".into());
+        }
         (arguments, environment)
     }
 
