@@ -132,6 +132,10 @@ fn main(shell: &mut Shell, parsed: Arguments, first: bool) -> (i32, bool) {
     if first || parsed.then_shutdown {
         prepare_session(shell);
     }
+    if first && shell.interactive {
+        // How long the system takes to get here is measured by this line of its log.
+        sys::log("first prompt");
+    }
     let level: u32 = shell.variable("SHLVL").and_then(|text| text.parse().ok()).unwrap_or(0);
     if parsed.subshell.is_none() {
         export(shell, "SHLVL", &(level + 1).to_string());

