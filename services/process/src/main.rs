@@ -89,6 +89,8 @@ impl Service {
             registers,
             backtrace: &trace,
             symbols,
+            // Only the supervisor sees the trace.
+            last_message: None,
         };
         self.report(findings).unwrap_or(0)
     }

@@ -5,8 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use motte_abi::MessageInfo;
 use motte_abi::fault::{FaultKind, FaultMessage, Registers};
 use motte_abi::symbols::Symbols;
+use motte_abi::trace::TraceKind;
+use motte_interfaces::supervisor::TraceEvent;
 
 /// The most frames of a backtrace.
 pub const MAX_FRAMES: usize = 32;
@@ -97,6 +100,8 @@ pub struct Findings<'a> {
     pub backtrace: &'a [u64],
     /// The program's symbols.
     pub symbols: Option<Symbols<'a>>,
+    /// The last message that it sent or got, in one line.
+    pub last_message: Option<String>,
 }
 
 impl Findings<'_> {
@@ -151,8 +156,33 @@ impl Findings<'_> {
             }
             text.push('\n');
         }
+        if let Some(message) = &self.last_message {
+            let _ = writeln!(text, "  last message: {message}");
+        }
         text
     }
+}
+
+/// The last message of the thread that faulted last, out of a trace ring's events in their order; times in nanoseconds.
+pub fn last_message(events: &[TraceEvent]) -> Option<String> {
+    let kind = |event: &TraceEvent| TraceKind::from_raw(event.kind as u8);
+    let fault = events.iter().rposition(|event| kind(event) == Some(TraceKind::Fault))?;
+    let thread = events[fault].a;
+    let messages = events[..fault].iter().rev();
+    messages.filter(|event| event.a == thread || event.b == thread).find_map(|event| {
+        let act = match kind(event)? {
+            TraceKind::Call => "call",
+            TraceKind::Reply => "reply",
+            TraceKind::Send => "send",
+            _ => return None,
+        };
+        let info = MessageInfo(event.kind >> 8);
+        let direction = if event.a == thread { "to" } else { "from" };
+        let peer = if event.a == thread { event.b } else { event.a };
+        let (ms, us) = (event.time_ns / 1_000_000, event.time_ns / 1000 % 1000);
+        let (label, words) = (info.label(), info.length());
+        Some(format!("{act} {direction} thread {peer}, label {label}, {words} words, at {ms}.{us:03} ms"))
+    })
 }
 
 /// Follows frame pointers: `instruction`, then the return address behind each frame. `read` gives the two words of a frame.
@@ -205,11 +235,36 @@ mod tests {
             registers: Some(Registers { rip: 0x401000, ..Registers::default() }),
             backtrace: &[0x401000, 0x402005],
             symbols: Symbols::parse(&table),
+            last_message: Some("call to thread 7".into()),
         }
         .record();
         assert_eq!(record.cause, "page fault: write of unmapped address 0x10 at 0x401000");
         assert!(record.text.contains("#0 0x401000 crash+0x0"), "{}", record.text);
         assert!(record.text.contains("#1 0x402005 main+0x4"), "{}", record.text);
+        assert!(record.text.ends_with("  last message: call to thread 7\n"), "{}", record.text);
+    }
+
+    #[test]
+    fn the_last_message_is_that_of_the_thread_that_faulted() {
+        let event = |kind: TraceKind, datum: MessageInfo, a, b| TraceEvent {
+            time_ns: 1_234_567,
+            cpu: 0,
+            kind: kind as u64 | datum.0 << 8,
+            a,
+            b,
+        };
+        let none = MessageInfo::default();
+        let events = [
+            event(TraceKind::Call, MessageInfo::new(5, 2, 0), 9, 4),
+            event(TraceKind::Reply, MessageInfo::new(0, 1, 0), 4, 9),
+            event(TraceKind::Call, none, 1, 2),
+            event(TraceKind::Switch, none, 1, 9),
+            event(TraceKind::Fault, none, 9, 0),
+            event(TraceKind::Call, none, 9, 3),
+        ];
+        let text = last_message(&events).unwrap();
+        assert_eq!(text, "reply from thread 4, label 0, 1 words, at 1.234 ms");
+        assert_eq!(last_message(&events[..4]), None);
     }
 
     #[test]
