@@ -156,7 +156,7 @@ fn five_hundred_operations_leave_a_clean_file_system_with_the_right_bytes() {
     let mut session = bench.boot(Some(&disk)).unwrap();
     let output = session.run_within("sh /script", LONG).unwrap();
     assert_eq!((output.text.as_str(), output.status), ("", 0));
-    let listing = session.run("ls /many").unwrap().text;
+    let listing = session.run("ls -1 /many").unwrap().text;
     let names: Vec<&str> = listing.split_whitespace().collect();
     assert_eq!(names, model.keys().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));

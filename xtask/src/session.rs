@@ -45,6 +45,9 @@ pub struct Session {
     frames: u32,
 }
 
+/// How long the shell may take to answer Ctrl-C.
+const INTERRUPT_LIMIT: Duration = Duration::from_secs(30);
+
 impl Session {
     /// Boots and waits until the shell answers.
     pub fn boot(system: &System, hardware: &Hardware, disk: Option<LockedDisk>) -> Result<Self> {
@@ -103,9 +106,14 @@ impl Session {
         self.send(line.as_bytes())
     }
 
-    /// Presses Ctrl-C.
+    /// Presses Ctrl-C, which ends the whole line that [`Session::start`] typed, and has the shell say its status.
     pub fn interrupt(&mut self) -> Result<()> {
-        self.send(INTERRUPT)
+        self.send(INTERRUPT)?;
+        self.expect("^C", INTERRUPT_LIMIT)?;
+        self.expect("# ", INTERRUPT_LIMIT)?;
+        let number = self.frames;
+        let line = format!("s=$?; echo 'be''gin-{number}:'; echo 'e''nd-{number}:'$s:\r");
+        self.send(line.as_bytes())
     }
 
     /// Types as it is, with no frame around it.

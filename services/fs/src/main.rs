@@ -48,7 +48,9 @@ use client_pages::{ClientPages, region};
 motte::entry!(main);
 
 /// What is kept from the page cache: for the heap, with names, nodes, the journal and `/tmp` in it.
-const RESERVE: u64 = 14 << 20;
+const RESERVE: u64 = 16 << 20;
+/// What the system's programs may take in `/bin`, where the disk has none.
+const PROGRAMS: u64 = 6 << 20;
 /// The most frames of 2 MiB that the page cache takes.
 const MOST_CACHE_FRAMES: usize = 64;
 /// How long changes wait in memory before they are written without anybody asking.
@@ -156,7 +158,7 @@ fn mount_all(clock: &WallClock) -> Vfs {
         }
         Err(problem) => {
             log::error!("{problem}: files are kept in memory, and lost when the machine stops");
-            root_limit = memory_left() / 2;
+            root_limit = memory_left() / 4;
             let root = MemoryFs::new(root_limit, clock.clone());
             let mut vfs = Vfs::new(Box::new(root), "memory", clock.clone());
             vfs.set_root_options(&problem);
@@ -174,7 +176,7 @@ fn mount_all(clock: &WallClock) -> Vfs {
     }
     vfs.set_memory_pool(root_limit + 2 * share);
     if vfs.status("/bin", true).is_err()
-        && let Err(error) = provide_programs(&mut vfs, clock, share)
+        && let Err(error) = provide_programs(&mut vfs, clock)
     {
         log::error!("the system's programs cannot be provided in /bin: {error}");
     }
@@ -183,9 +185,9 @@ fn mount_all(clock: &WallClock) -> Vfs {
 
 /// Provides the system's programs in `/bin`, out of the boot image, where the disk has no such directory: in memory, so that a disk
 /// that was made for something else is left as it is.
-fn provide_programs(vfs: &mut Vfs, clock: &WallClock, limit: u64) -> motte_fs::error::Result<()> {
+fn provide_programs(vfs: &mut Vfs, clock: &WallClock) -> motte_fs::error::Result<()> {
     let Some(image) = motte::boot_files::boot_image() else { return Ok(()) };
-    vfs.mount_in_root(Box::new(MemoryFs::new(limit, clock.clone())), "boot", "bin", "")?;
+    vfs.mount_in_root(Box::new(MemoryFs::new(PROGRAMS, clock.clone())), "boot", "bin", "")?;
     // Several names for one program share its place in the image: the first is the file, the others link to it.
     let mut first: BTreeMap<usize, String> = BTreeMap::new();
     for file in image.files().filter(|file| file.name.starts_with("bin/")) {
