@@ -341,3 +341,45 @@ fn sequential_reads_are_large_and_run_ahead() {
     let sizes = disk.state().read_sizes.clone();
     assert!(sizes.len() < 60, "{} reads: {sizes:?}", sizes.len());
 }
+
+/// Writes pieces of `chunk` bytes until the disk is full.
+fn fill(vfs: &mut Vfs, path: &str, chunk: usize) -> u64 {
+    let handle = vfs.open(1, path, OpenFlags::WRITE | OpenFlags::CREATE, 0o644).unwrap();
+    let data: Vec<u8> = (0..chunk).map(|index| index as u8).collect();
+    let mut written = 0;
+    let error = loop {
+        match vfs.write(1, handle, None, &mut Input::new(&data[written as usize % chunk..])) {
+            Ok(count) => written += count as u64,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, Error::NoSpace);
+    vfs.close(1, handle).unwrap();
+    written
+}
+
+#[test]
+fn a_disk_that_ran_full_is_clean_after_unmount() {
+    if !have_tools() {
+        return;
+    }
+    for (mib, block, chunk) in
+        [(16, "1024", 300_000), (16, "1024", 1 << 20), (32, "2048", 10_000), (64, "4096", 1 << 20)]
+    {
+        let context = format!("{mib} MiB, blocks of {block}, {chunk} bytes at once");
+        let disk = MemoryDisk::new(make_image(mib, &["-b", block], None));
+        let mut vfs = mount_vfs(&disk);
+        write_file(&mut vfs, "/small", &vec![3; 100_000]).unwrap();
+        let written = fill(&mut vfs, "/full", chunk);
+        fill(&mut vfs, "/more", chunk);
+        vfs.unlink("/small").unwrap();
+        vfs.sync().unwrap();
+        assert_clean(&disk.image(), &format!("{context}, full"));
+        let data = read_file(&mut vfs, "/full").unwrap();
+        assert_eq!(data.len() as u64, written, "{context}");
+        assert!(data.iter().enumerate().all(|(index, byte)| *byte == (index % chunk) as u8), "{context}");
+        vfs.unlink("/full").unwrap();
+        vfs.shutdown().unwrap();
+        assert_clean(&disk.image(), &context);
+    }
+}

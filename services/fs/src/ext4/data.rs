@@ -282,10 +282,28 @@ impl Ext4 {
         while done < length {
             let piece = (length - done).min(bounce.len());
             input.take(&mut bounce[..piece]);
-            match self.write_through_core(number, position + done as u64, &bounce[..piece]) {
-                Ok(()) => done += piece,
+            match self.write_what_fits(number, position + done as u64, &bounce[..piece]) {
+                Ok(written) if written < piece => return Ok(done + written),
+                Ok(written) => done += written,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes through rsext4 as much of `data` as finds space. A write that found too little has reserved what there
+    /// was; shorter ones put that to use, so that no block stays behind the end of the file.
+    fn write_what_fits(&mut self, number: u32, position: u64, data: &[u8]) -> Result<usize> {
+        let mut done = 0;
+        let mut length = data.len();
+        while done < data.len() {
+            length = length.min(data.len() - done);
+            match self.write_through_core(number, position + done as u64, &data[done..done + length]) {
+                Ok(()) => done += length,
+                Err(Error::NoSpace) if length > 1 => length /= 2,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(done)

@@ -105,9 +105,17 @@ fn inode_owned_blocks<B: BlockIo>(
 ) -> Ext4Result<InodeOwnedBlocks> {
     ensure_inode_free_is_supported(fs, inode)?;
     let mut mapped_blocks: Vec<AbsoluteBN> = if inode.uses_extents() {
-        resolve_inode_blocks(fs, block_dev, inode_num, inode)?
-            .into_values()
-            .collect()
+        // Unwritten extents own their blocks as initialized ones do.
+        let extents =
+            ExtentTree::with_filesystem(inode, fs, inode_num).all_extents(block_dev)?;
+        let mut blocks = Vec::new();
+        for extent in extents {
+            let first = AbsoluteBN::new(extent.start_block());
+            for offset in 0..extent.len() {
+                blocks.push(first.checked_add(offset)?);
+            }
+        }
+        blocks
     } else {
         crate::indirect::collect_legacy_inode_ownership(fs, block_dev, inode_num, inode)?
             .into_data_blocks()
