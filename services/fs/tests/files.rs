@@ -383,3 +383,22 @@ fn a_disk_that_ran_full_is_clean_after_unmount() {
         assert_clean(&disk.image(), &context);
     }
 }
+
+#[test]
+fn a_write_larger_than_the_cache_is_shortened() {
+    if !have_tools() {
+        return;
+    }
+    let disk = MemoryDisk::new(make_image(32, &["-b", "4096"], None));
+    let mut vfs = mount_vfs(&disk);
+    let data = Random(9).bytes(8 << 20);
+    let handle = vfs.open(1, "/big", OpenFlags::WRITE | OpenFlags::CREATE, 0o644).unwrap();
+    let mut written = 0;
+    while written < data.len() {
+        written += vfs.write(1, handle, None, &mut Input::new(&data[written..])).unwrap();
+    }
+    vfs.close(1, handle).unwrap();
+    assert_eq!(read_file(&mut vfs, "/big").unwrap(), data);
+    vfs.shutdown().unwrap();
+    assert_clean(&disk.image(), "after large writes");
+}

@@ -156,6 +156,10 @@ impl Ext4 {
         let mut done = 0;
         let mut result = Ok(());
         while done < length {
+            // A write larger than memory can hold back is shortened; the caller goes on with the rest.
+            if done > 0 && self.delayed > 2 * self.most_delayed() {
+                break;
+            }
             let at = position + done as u64;
             let within = (at % PAGE) as usize;
             let piece = (PAGE_SIZE - within).min(length - done);
