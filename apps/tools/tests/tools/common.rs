@@ -81,9 +81,9 @@ pub fn compare(family: &str, scripts: &[&str]) {
     for script in scripts {
         let mut results = Vec::new();
         for bin in [gnu, &ours] {
-            let work = root.join("work");
+            let work = root.join("folder");
             let _ = fs::remove_dir_all(&work);
-            fs::create_dir_all(&work).expect("make work");
+            fs::create_dir_all(&work).expect("make the folder");
             assert!(run(FIXTURE, &work, gnu).status.success(), "the fixture failed");
             let output = run(script, &work, bin);
             let state =
@@ -127,9 +127,9 @@ pub fn compare(family: &str, scripts: &[&str]) {
 pub fn ours(family: &str, script: &str) -> (String, String, i32) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{family}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&root);
-    fs::create_dir_all(root.join("work")).expect("make a directory to work in");
+    fs::create_dir_all(root.join("folder")).expect("make a directory to work in");
     let bin = links(&root);
-    let output = run(script, &root.join("work"), &bin);
+    let output = run(script, &root.join("folder"), &bin);
     let _ = fs::remove_dir_all(&root);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_string();
     (text(&output.stdout), text(&output.stderr), output.status.code().unwrap_or(-1))
