@@ -295,6 +295,75 @@ fn a_large_directory_lists_every_name_once() {
     assert_eq!(read_file(&mut vfs, &format!("/many/{}", left[3])).unwrap(), left[3].as_bytes());
 }
 
+/// Makes names in every way there is, so many that an index of 1 KiB blocks gets a second level, and takes half of them back.
+fn grows(options: &[&str], rounds: usize) {
+    if !have_tools() {
+        return;
+    }
+    let disk = MemoryDisk::new(make_image(64, options, None));
+    let mut vfs = mount_vfs(&disk);
+    vfs.make_directory("/grown", 0o755).unwrap();
+    vfs.make_directory("/other", 0o755).unwrap();
+    write_file(&mut vfs, "/linked", b"linked").unwrap();
+    let mut expected = Vec::new();
+    for round in 0..rounds {
+        let way = round % 7;
+        let name = format!("{round:05}{}", "-".repeat(round * 37 % 250));
+        let path = format!("/grown/{name}");
+        let result = match way {
+            0 => write_file(&mut vfs, &path, name.as_bytes()),
+            1 => write_file(&mut vfs, "/grown/new", name.as_bytes())
+                .and_then(|()| vfs.rename("/grown/new", &path)),
+            2 => write_file(&mut vfs, "/other/new", name.as_bytes())
+                .and_then(|()| vfs.rename("/other/new", &path)),
+            3 => vfs.link("/linked", &path),
+            4 => vfs.make_symlink("../linked", &path),
+            5 => vfs.make_directory(&path, 0o755),
+            _ => vfs
+                .make_directory("/grown/directory", 0o755)
+                .and_then(|()| vfs.rename("/grown/directory", &path)),
+        };
+        assert_eq!(result, Ok(()), "name {round} of {options:?}, made in way {way}");
+        expected.push(name);
+    }
+    assert_eq!(list(&mut vfs, "/grown").unwrap(), expected);
+    vfs.shutdown().unwrap();
+    assert_clean(&disk.image(), "after a directory grew");
+    let mut vfs = mount_vfs(&disk);
+    for (round, name) in expected.iter().enumerate().skip(1).step_by(2) {
+        let path = format!("/grown/{name}");
+        let result = if matches!(round % 7, 5 | 6) { vfs.remove_directory(&path) } else { vfs.unlink(&path) };
+        assert_eq!(result, Ok(()), "removing {path}");
+    }
+    vfs.shutdown().unwrap();
+    assert_clean(&disk.image(), "after half of its names were removed");
+    let mut vfs = mount_vfs(&disk);
+    let left: Vec<String> = expected.iter().step_by(2).cloned().collect();
+    assert_eq!(list(&mut vfs, "/grown").unwrap(), left);
+    for (index, name) in left.iter().enumerate() {
+        let contents = match 2 * index % 7 {
+            0..=2 => name,
+            3 | 4 => "linked",
+            _ => continue,
+        };
+        assert_eq!(read_file(&mut vfs, &format!("/grown/{name}")).unwrap(), contents.as_bytes());
+    }
+}
+
+#[test]
+fn a_directory_grows_however_a_name_is_made() {
+    for block_size in ["1024", "2048", "4096"] {
+        grows(&["-b", block_size, "-N", "4096"], 1500);
+    }
+}
+
+#[test]
+fn a_directory_without_an_index_grows_however_a_name_is_made() {
+    for block_size in ["1024", "2048", "4096"] {
+        grows(&["-b", block_size, "-N", "4096", "-O", "^dir_index"], 700);
+    }
+}
+
 #[test]
 fn a_full_disk_is_said_and_survived() {
     if !have_tools() {

@@ -190,9 +190,13 @@ impl Ext4FileSystem {
                 .modify(block_dev, cache_key, bitmap_block, |data| {
                     let mut candidate = data.to_vec();
                     // When EXT4_BG_INODE_UNINIT is set the on-disk bitmap is
-                    // stale. Linux synthesizes an all-free bitmap in memory.
+                    // stale. Linux synthesizes one in memory: all inodes are
+                    // free, and the bits beyond them are set.
                     if inode_uninit {
-                        candidate.fill(0);
+                        let inodes = self.superblock.s_inodes_per_group as usize / 8;
+                        let padding = inodes.min(candidate.len());
+                        candidate[..padding].fill(0);
+                        candidate[padding..].fill(0xff);
                     }
                     for _ in 0..count {
                         match self.inode_allocator.alloc_inode_in_group(

@@ -230,6 +230,18 @@ impl<'a> ExtentTree<'a> {
         Ok(())
     }
 
+    /// Where to split the entries of a node that one at `inserted` made too many.
+    ///
+    /// A file that grows leaves full nodes behind, as on Linux; half-full ones
+    /// would never fill up.
+    fn split_index(entries: usize, inserted: usize) -> usize {
+        if inserted + 1 == entries {
+            entries - 1
+        } else {
+            entries / 2
+        }
+    }
+
     /// Recursive insert worker.
     ///
     /// `phy_block == None` means the current node is the inline inode root.
@@ -262,7 +274,7 @@ impl<'a> ExtentTree<'a> {
                 }
 
                 // Split the sorted extents into left and right halves.
-                let split_idx = entries.len() / 2;
+                let split_idx = Self::split_index(entries.len(), pos);
                 let right_entries = entries.split_off(split_idx);
                 header.eh_entries = entries.len() as u16;
 
@@ -376,7 +388,7 @@ impl<'a> ExtentTree<'a> {
                     }
 
                     // Split the sorted child pointers in half.
-                    let split_idx = entries.len() / 2;
+                    let split_idx = Self::split_index(entries.len(), insert_pos);
                     let right_entries = entries.split_off(split_idx);
                     header.eh_entries = entries.len() as u16;
 

@@ -322,6 +322,16 @@ fn rename_replace<B: BlockIo>(
     };
 
     replace_or_add_destination(fs, device, request, source, &new_parent_inode, destination)?;
+    // An entry added to the same directory may have split a block or made the
+    // index, and so have moved the source entry.
+    let old_parent_inode = fs.get_inode_by_num(device, request.old_parent)?;
+    let source = find_named_entry_in_parent(
+        fs,
+        device,
+        request.old_parent,
+        &old_parent_inode,
+        request.old_name.as_bytes(),
+    )?;
     remove_named_entry_at(
         fs,
         device,
