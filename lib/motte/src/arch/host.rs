@@ -36,6 +36,15 @@ pub fn object_call(_number: u64, _arguments: [u64; 6]) -> ObjectResult {
 /// Says nothing.
 pub fn debug_write(_length: u64, _words: [u64; 6]) {}
 
+/// Copies memory.
+///
+/// # Safety
+/// Both ranges are valid, and they do not overlap.
+pub unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: as the caller promises.
+    unsafe { to.copy_from_nonoverlapping(from, length) }
+}
+
 /// The counter of the host's clock.
 pub fn time_stamp() -> u64 {
     0

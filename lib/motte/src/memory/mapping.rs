@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE, Rights};
 
 use super::{free_frame, large_frame, map_at, release_addresses, reserve_addresses};
+use crate::arch;
 use crate::kernel::{CacheMode, Frame, own};
 
 /// Frames mapped one after the other at fresh addresses, until dropped.
@@ -108,14 +109,14 @@ impl Mapping {
     pub fn read(&self, offset: usize, bytes: &mut [u8]) {
         let from = self.pointer(offset, bytes.len(), 1);
         // SAFETY: the range lies in the mapping, which is mapped readable; the destination is this program's own memory.
-        unsafe { copy_volatile(from, bytes.as_mut_ptr(), bytes.len()) };
+        unsafe { arch::copy(from, bytes.as_mut_ptr(), bytes.len()) };
     }
 
     /// Copies bytes in. The mapping must be writable, or the component faults.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         let to = self.pointer(offset, bytes.len(), 1);
         // SAFETY: as in `read`.
-        unsafe { copy_volatile(bytes.as_ptr(), to, bytes.len()) };
+        unsafe { arch::copy(bytes.as_ptr(), to, bytes.len()) };
     }
 
     /// Reads a 32-bit word, once.
@@ -140,34 +141,6 @@ impl Mapping {
     pub fn write_u64(&self, offset: usize, value: u64) {
         // SAFETY: inside the mapping and aligned, as `pointer` checks.
         unsafe { self.pointer(offset, 8, 8).cast::<u64>().write_volatile(value) }
-    }
-}
-
-/// Copies memory of which one side may change meanwhile: whole words where both sides are aligned alike, else bytes.
-///
-/// # Safety
-/// Both ranges are mapped, the destination writable, and they do not overlap.
-unsafe fn copy_volatile(from: *const u8, to: *mut u8, length: usize) {
-    let mut done = 0;
-    if (from as usize ^ to as usize).is_multiple_of(8) {
-        let head = from.align_offset(8).min(length);
-        while done < head {
-            // SAFETY: below `length`, as the caller promises.
-            unsafe { to.add(done).write_volatile(from.add(done).read_volatile()) };
-            done += 1;
-        }
-        while length - done >= 8 {
-            // SAFETY: below `length`; both are aligned to 8 here, because they are aligned alike.
-            unsafe {
-                to.add(done).cast::<u64>().write_volatile(from.add(done).cast::<u64>().read_volatile())
-            };
-            done += 8;
-        }
-    }
-    while done < length {
-        // SAFETY: below `length`.
-        unsafe { to.add(done).write_volatile(from.add(done).read_volatile()) };
-        done += 1;
     }
 }
 
