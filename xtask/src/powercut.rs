@@ -55,13 +55,18 @@ impl Random {
     }
 }
 
-/// The load: file `N` holds the numbers from 1 to a count that follows from `N`; `synced N` says that it is on the disk. Every
-/// fourth file is written over its predecessor by rename, and old ones are removed meanwhile.
+/// What the load says when one of its commands fails; the power is then cut in vain.
+const LOAD_FAILED: &str = "the load failed";
+
+/// The load: file `N` holds the numbers from `N` to a sum that follows from `N`; `synced N` says that it is on the disk. Every
+/// file comes to its name by rename, and old ones are removed meanwhile.
 fn load(first: u64) -> String {
+    // The quotes keep the line editor's echo of the typing from being taken for the failure.
+    let (failed, rest) = LOAD_FAILED.split_at(5);
     format!(
-        "mkdir -p /cut; n={first}; while true; do \
-         seq $n $((n + n % 7 * 500 + 100)) > /cut/new; sync; mv /cut/new /cut/$n; sync; echo synced $n; \
-         rm -f /cut/$((n - {FILES_KEPT})); n=$((n + 1)); done\r"
+        "mkdir -p /cut; n={first}; while \
+         seq $n $((n + n % 7 * 500 + 100)) > /cut/new && sync && mv /cut/new /cut/$n && sync && echo synced $n && \
+         rm -f /cut/$((n - {FILES_KEPT})); do n=$((n + 1)); done; echo '{failed}''{rest}' at file $n\r"
     )
 }
 
@@ -120,6 +125,10 @@ fn one_cut(system: &System, image: &Path, moment: Duration, first: u64, synced: 
     session.type_keys(&load(first))?;
     let said = session.watch(moment)?;
     session.cut_power()?;
+    ensure!(
+        !said.contains(LOAD_FAILED),
+        "a command of the load failed before the cut; the console showed:\n{said}"
+    );
     let new: Vec<u64> =
         said.lines().filter_map(|line| line.strip_prefix("synced ")?.trim().parse().ok()).collect();
     // The load removes files as it goes, the last removal perhaps unseen.
@@ -159,6 +168,13 @@ mod tests {
         assert_eq!(moments(7), moments(7));
         assert_ne!(moments(7), moments(8));
         assert!(moments(7).iter().all(|&moment| moment < LATEST_CUT));
+    }
+
+    #[test]
+    fn the_typed_load_is_not_taken_for_its_failure() {
+        let typed = load(1000);
+        assert!(!typed.contains(LOAD_FAILED));
+        assert!(typed.replace("''", "").contains(LOAD_FAILED));
     }
 
     #[test]
