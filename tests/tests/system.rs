@@ -196,3 +196,29 @@ fn every_program_of_the_multi_call_binary_has_its_name_in_bin() {
         }
     }
 }
+
+/// How long the shell may take to come back.
+const SHELL_LIMIT: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_shell_at_the_console_is_killed_and_comes_back() {
+    let bench = Bench::new().unwrap();
+    let disk = bench.disk("64M", &[]).unwrap();
+    let mut session = bench.boot(Some(&disk)).unwrap();
+    session.type_keys("cd /etc\r").unwrap();
+    session.expect("/etc# ", SHELL_LIMIT).unwrap();
+    session.type_keys("kill shell\r").unwrap();
+    // The new one begins at home, and knows what was typed before.
+    session.expect("~# ", SHELL_LIMIT).unwrap();
+    assert_eq!(session.run("pwd; services | grep -c 'shell .*running'").unwrap().text, "/root\n1\n");
+    assert_eq!(session.run("history | grep -c 'cd /etc$'").unwrap().text, "1\n");
+    // A program in front, here one that a subshell left behind, ends with its shell and takes no key from the next one.
+    session.type_keys("(sleep 1; kill shell) & (cat & cat); echo not reached\r").unwrap();
+    session.expect("~# ", SHELL_LIMIT).unwrap();
+    session.expect("~# ", SHELL_LIMIT).unwrap();
+    for number in 0..5 {
+        assert_eq!(session.run(&format!("echo {number}")).unwrap().text, format!("{number}\n"));
+    }
+    assert_eq!(session.run("ps | grep -c -e cat -e sleep").unwrap().text, "1\n", "grep alone");
+    assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));
+}

@@ -18,7 +18,7 @@ use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::last_words::{self, Kind, LastWords};
 use motte::pages::Pages;
-use motte::server::{Handler, Replies, Server};
+use motte::server::{Event, Handler, Replies, Server};
 use motte::service;
 use motte::time::monotonic_ns;
 use motte_loader::system::FAULT_BADGE;
@@ -34,6 +34,8 @@ struct Service {
     server: ProcessServer<Replies, Pages, Programs>,
     replies: Replies,
     window: Window,
+    /// Signalled when there are programs to end once the request at hand is answered.
+    abandoned: Event,
 }
 
 impl Handler for Service {
@@ -52,10 +54,18 @@ impl Handler for Service {
             self.replies.abandon(token);
             Outcome::Deferred
         } else if label >= STREAM_BASE {
-            dispatch_stream(&mut self.server, sender, label, request, reply, defer)
+            let outcome = dispatch_stream(&mut self.server, sender, label, request, reply, defer);
+            if self.server.has_abandoned() {
+                let _ = self.abandoned.notification().signal();
+            }
+            outcome
         } else {
             dispatch_process(&mut self.server, sender, label, request, reply, defer)
         }
+    }
+
+    fn notified(&mut self, _: u64) {
+        self.server.end_abandoned();
     }
 }
 
@@ -141,5 +151,6 @@ fn main() -> Result<(), Error> {
     let pages = Pages::new(endpoint, replies.clone());
     let programs = Programs::new(endpoint)?;
     let process = ProcessServer::new(replies.clone(), pages, programs);
-    Err(server.run(&mut Service { server: process, replies, window: Window::new()? }))
+    let abandoned = server.tasks().event()?;
+    Err(server.run(&mut Service { server: process, replies, window: Window::new()?, abandoned }))
 }

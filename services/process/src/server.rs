@@ -84,6 +84,8 @@ pub struct ProcessServer<R, S, M> {
     ended: BTreeMap<u32, Ended>,
     waiting: Vec<(u32, Responder<ExitStatus, IoError>)>,
     watches: Vec<(u32, Cap)>,
+    /// Programs of a component that is gone, which are still to be ended.
+    abandoned: Vec<u32>,
     next: u32,
 }
 
@@ -98,6 +100,7 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
             ended: BTreeMap::new(),
             waiting: Vec::new(),
             watches: Vec::new(),
+            abandoned: Vec::new(),
             next: 1,
         }
     }
@@ -121,7 +124,13 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
     pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
         let Some(running) = self.running.remove(&id) else { return };
         self.machine.end(id, how);
-        self.shared.detach(badge::FIRST_PROGRAM + u64::from(id));
+        let client = badge::FIRST_PROGRAM + u64::from(id);
+        self.shared.detach(client);
+        // Nobody is left to ask for the ends of its children; those that run go to its own parent.
+        self.ended.retain(|_, ended| badge::client(ended.parent) != client);
+        for child in self.running.values_mut().filter(|child| badge::client(child.parent) == client) {
+            child.parent = running.parent;
+        }
         let mut told = false;
         for (waited, responder) in core::mem::take(&mut self.waiting) {
             if waited == id {
@@ -144,6 +153,34 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
             }
             self.ended.insert(id, Ended { parent: running.parent, status });
         }
+    }
+
+    /// Whether [`ProcessServer::end_abandoned`] has something to do.
+    pub fn has_abandoned(&self) -> bool {
+        !self.abandoned.is_empty()
+    }
+
+    /// Ends the programs of components that are gone. Not while a request is answered: others are told of each end, and whoever reports
+    /// that a component is gone may be one of them.
+    pub fn end_abandoned(&mut self) {
+        for id in core::mem::take(&mut self.abandoned) {
+            self.ended(id, ExitStatus::Killed, Ending::Stop);
+            self.ended.remove(&id);
+        }
+    }
+
+    /// The programs that a client started, with all that those started.
+    fn descendants(&self, client: u64) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut clients = vec![client];
+        while let Some(client) = clients.pop() {
+            let children = self.running.iter().filter(|(_, child)| badge::client(child.parent) == client);
+            for (&id, _) in children {
+                found.push(id);
+                clients.push(badge::FIRST_PROGRAM + u64::from(id));
+            }
+        }
+        found
     }
 
     /// The program that a badge names, if it names one.
@@ -321,8 +358,9 @@ impl<R: Replier, S: SharedPages, M: Machine> Stream for ProcessServer<R, S, M> {
             return Err(IoError::PermissionDenied);
         }
         self.shared.detach(client);
-        // Nobody is left to ask for the ends of its children; those that run go on.
         self.ended.retain(|_, ended| badge::client(ended.parent) != client);
+        // A component's programs end with it: its successor does not know them, and they would share the terminal.
+        self.abandoned.extend(self.descendants(client));
         Ok(())
     }
 }

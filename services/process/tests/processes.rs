@@ -228,3 +228,22 @@ fn what_cannot_be_started_says_why() {
     assert_eq!(desk.server.spawn(&SHELL, 1 << 30, Cap(1), Cap(2), Cap(3)), Err(IoError::InvalidInput));
     assert_eq!(desk.server.client_gone(&SHELL, 5), Err(IoError::PermissionDenied));
 }
+
+#[test]
+fn the_programs_of_a_component_end_with_it() {
+    let mut desk = Desk::new();
+    let child = desk.spawn(&SHELL, &cat()).unwrap();
+    let grandchild = desk.spawn(&Sender { badge: badge::FIRST_PROGRAM + u64::from(child) }, &cat()).unwrap();
+    let other = desk.spawn(&Sender { badge: 12 }, &cat()).unwrap();
+    // What a program leaves behind belongs to whoever started it.
+    desk.server.ended(child, ExitStatus::Exited(0), Ending::Ended);
+    desk.server.client_gone(&Sender { badge: badge::LIFECYCLE | 1 }, SHELL.badge).unwrap();
+    assert!(desk.server.has_abandoned());
+    // The next shell has the same badge; its programs are its own.
+    let next = desk.spawn(&SHELL, &cat()).unwrap();
+    desk.server.end_abandoned();
+    assert!(!desk.server.has_abandoned());
+    let left: Vec<u32> = desk.server.list(&SHELL, 0).unwrap().iter().map(|process| process.id).collect();
+    assert_eq!(left, [other, next]);
+    assert_eq!(desk.server.try_wait(&SHELL, grandchild), Err(IoError::NoSuchProcess));
+}
