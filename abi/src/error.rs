@@ -14,11 +14,18 @@ macro_rules! errors {
             pub const ALL: &[Error] = &[$(Error::$name),*];
 
             /// The result that a status register holds. An unknown number is `InvalidArgument`.
+            #[inline(always)]
             pub const fn from_status(status: u64) -> Result<(), Error> {
+                if status == 0 { Ok(()) } else { Err(Self::from_raw(status)) }
+            }
+
+            /// Away from the calls that succeed, which then cost a comparison.
+            #[cold]
+            #[inline]
+            const fn from_raw(status: u64) -> Error {
                 match status {
-                    0 => Ok(()),
-                    $($value => Err(Error::$name),)*
-                    _ => Err(Error::InvalidArgument),
+                    $($value => Error::$name,)*
+                    _ => Error::InvalidArgument,
                 }
             }
 
