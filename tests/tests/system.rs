@@ -56,6 +56,19 @@ fn a_command_without_terminal_has_its_status_and_its_standard_error() {
 }
 
 #[test]
+fn bench_counts_every_operation() {
+    let output = motte(&["--no-disk", "--icount"], "bench").unwrap();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
+    for name in motte_bench::NAMES {
+        let beginning = format!("result {name} instructions ");
+        let line = output.stdout.lines().find(|line| line.starts_with(&beginning)).unwrap_or_default();
+        let figures: Vec<u64> = line.split(' ').skip(3).filter_map(|word| word.parse().ok()).collect();
+        let [count, min, median, max] = figures[..] else { panic!("{name}: `{line}`\n{}", output.stdout) };
+        assert!(count > 0 && 0 < min && min <= median && median <= max, "{line}");
+    }
+}
+
+#[test]
 fn quotes_and_lines_reach_the_shell_as_they_are() {
     let output = motte(&["--no-disk"], "echo \"a'b\" 'c\"d'\necho '$x' \\\\\nprintf '%s\\n' é").unwrap();
     assert_eq!(output.stdout, "a'b c\"d\n$x \\\né\n");

@@ -25,26 +25,31 @@ impl CapSlot {
     pub const OWN_TABLE: CapTable = CapTable(CapSlot(0));
 
     /// What is in the slot: type, rights, badge.
+    #[inline]
     pub fn identify(self) -> Result<(ObjectType, Rights, u64), Error> {
         CapSlot::OWN_TABLE.identify(self.0)
     }
 
     /// Empties the slot. What it held is destroyed if this was the last capability to it.
+    #[inline]
     pub fn delete(self) -> Result<(), Error> {
         CapSlot::OWN_TABLE.delete(self.0)
     }
 
     /// Deletes everything derived from the capability, not itself.
+    #[inline]
     pub fn revoke(self) -> Result<(), Error> {
         CapSlot::OWN_TABLE.revoke(self.0)
     }
 
     /// A copy with at most `rights`, in `to`.
+    #[inline]
     pub fn copy(self, to: CapSlot, rights: Rights) -> Result<(), Error> {
         CapSlot::OWN_TABLE.copy(self.0, CapSlot::OWN_TABLE, to.0, rights)
     }
 
     /// A copy with at most `rights` and a badge, in `to`.
+    #[inline]
     pub fn mint(self, to: CapSlot, rights: Rights, badge: u64) -> Result<(), Error> {
         CapSlot::OWN_TABLE.mint(self.0, CapSlot::OWN_TABLE, to.0, rights, badge)
     }
@@ -169,27 +174,40 @@ impl Endpoint {
         message(arch::message_call_short(Syscall::Call as u64, self.0.0, info.0, 0, words))
     }
 
+    /// [`call`](Self::call) of a message without words, answered by one without: the label is all. The receiver finds in the message
+    /// registers whatever they hold, so a caller with secrets in registers uses [`call_short`](Self::call_short), which clears them.
+    #[inline(always)]
+    pub fn call_empty(self, info: MessageInfo) -> Result<MessageInfo, Error> {
+        let (status, _, info) = arch::message_call_empty(Syscall::Call as u64, self.0.0, info.0, 0);
+        Error::from_status(status).map(|()| MessageInfo(info))
+    }
+
     /// [`call`](Self::call), or `WouldBlock` if nobody is receiving.
+    #[inline]
     pub fn try_call(self, info: MessageInfo, words: [u64; 6]) -> Result<Message, Error> {
         message(arch::message_call(Syscall::TryCall as u64, self.0.0, info.0, 0, words))
     }
 
     /// Sends and waits until it is received.
+    #[inline]
     pub fn send(self, info: MessageInfo, words: [u64; 6]) -> Result<(), Error> {
         message(arch::message_call(Syscall::Send as u64, self.0.0, info.0, 0, words)).map(drop)
     }
 
     /// [`send`](Self::send), or `WouldBlock` if nobody is receiving.
+    #[inline]
     pub fn try_send(self, info: MessageInfo, words: [u64; 6]) -> Result<(), Error> {
         message(arch::message_call(Syscall::TrySend as u64, self.0.0, info.0, 0, words)).map(drop)
     }
 
     /// Waits for a message or for the bound notification (right RECEIVE). `reply` will hold the caller.
+    #[inline]
     pub fn receive(self, reply: Reply) -> Result<Message, Error> {
         message(arch::message_call(Syscall::Receive as u64, self.0.0, 0, reply.0.0, [0; 6]))
     }
 
     /// [`receive`](Self::receive), or `WouldBlock` if nothing is there.
+    #[inline]
     pub fn try_receive(self, reply: Reply) -> Result<Message, Error> {
         message(arch::message_call(Syscall::TryReceive as u64, self.0.0, 0, reply.0.0, [0; 6]))
     }
@@ -211,7 +229,17 @@ impl Endpoint {
         message(arch::message_call_short(Syscall::ReplyReceive as u64, self.0.0, info.0, reply.0.0, words))
     }
 
+    /// [`reply_receive`](Self::reply_receive) of messages without words: the badge and the information of the next. What
+    /// [`call_empty`](Self::call_empty) says of registers is true of the answer, too.
+    #[inline(always)]
+    pub fn reply_receive_empty(self, reply: Reply, info: MessageInfo) -> Result<(u64, MessageInfo), Error> {
+        let (status, badge, info) =
+            arch::message_call_empty(Syscall::ReplyReceive as u64, self.0.0, info.0, reply.0.0);
+        Error::from_status(status).map(|()| (badge, MessageInfo(info)))
+    }
+
     /// Answers, then gives `WouldBlock` if nothing is there to receive.
+    #[inline]
     pub fn try_reply_receive(
         self,
         reply: Reply,
@@ -234,6 +262,7 @@ impl Endpoint {
 
 impl Reply {
     /// Answers the caller; never waits.
+    #[inline]
     pub fn reply(self, info: MessageInfo, words: [u64; 6]) -> Result<(), Error> {
         message(arch::message_call(Syscall::Reply as u64, self.0.0, info.0, 0, words)).map(drop)
     }
@@ -261,18 +290,21 @@ impl Notification {
     }
 
     /// Has `bits` signalled at `deadline_ns` of the monotonic clock; replaces the former deadline; 0 disarms.
+    #[inline]
     pub fn set_timer(self, deadline_ns: u64, bits: u64) -> Result<(), Error> {
         object(Syscall::NotificationTimer, [self.0.0, deadline_ns, bits, 0, 0, 0]).map(drop)
     }
 }
 
 /// Goes to the end of the ready queue.
+#[inline(always)]
 pub fn yield_now() {
     arch::plain_call(Syscall::Yield as u64, 0);
 }
 
 impl Untyped {
     /// Makes `count` objects of type `ty` (`size`: see [`ObjectType::bytes`]) in consecutive empty slots from `first` of `table`.
+    #[inline]
     pub fn retype(
         self,
         ty: ObjectType,
@@ -285,6 +317,7 @@ impl Untyped {
     }
 
     /// [`retype`](Self::retype) at a byte offset, for device memory.
+    #[inline]
     pub fn retype_at(
         self,
         ty: ObjectType,
@@ -305,17 +338,20 @@ impl Untyped {
 
 impl CapTable {
     /// What is in a slot: type, rights, badge.
+    #[inline]
     pub fn identify(self, slot: u64) -> Result<(ObjectType, Rights, u64), Error> {
         let [ty, rights, badge] = object(Syscall::CapIdentify, [self.0.0, slot, 0, 0, 0, 0])?;
         Ok((ObjectType::from_raw(ty).unwrap_or(ObjectType::Null), Rights(rights as u8), badge))
     }
 
     /// Copies from `slot` of this table into `to_slot` of `to`, with at most `rights`.
+    #[inline]
     pub fn copy(self, slot: u64, to: CapTable, to_slot: u64, rights: Rights) -> Result<(), Error> {
         object(Syscall::CapCopy, [to.0.0, to_slot, self.0.0, slot, rights.0.into(), 0]).map(drop)
     }
 
     /// As [`copy`](Self::copy), with a badge.
+    #[inline]
     pub fn mint(
         self,
         slot: u64,
@@ -328,16 +364,19 @@ impl CapTable {
     }
 
     /// Moves from `slot` of this table into `to_slot` of `to`.
+    #[inline]
     pub fn move_to(self, slot: u64, to: CapTable, to_slot: u64) -> Result<(), Error> {
         object(Syscall::CapMove, [to.0.0, to_slot, self.0.0, slot, 0, 0]).map(drop)
     }
 
     /// Empties a slot.
+    #[inline]
     pub fn delete(self, slot: u64) -> Result<(), Error> {
         object(Syscall::CapDelete, [self.0.0, slot, 0, 0, 0, 0]).map(drop)
     }
 
     /// Deletes everything derived from a slot's capability.
+    #[inline]
     pub fn revoke(self, slot: u64) -> Result<(), Error> {
         object(Syscall::CapRevoke, [self.0.0, slot, 0, 0, 0, 0]).map(drop)
     }
@@ -356,6 +395,7 @@ pub struct ThreadInfo {
 
 impl Thread {
     /// Gives the thread its surroundings; a null slot leaves table or space as it is, or means none.
+    #[inline]
     pub fn configure(
         self,
         table: CapSlot,
@@ -368,11 +408,13 @@ impl Thread {
     }
 
     /// Sets the priority and the highest it may give to others.
+    #[inline]
     pub fn set_priority(self, priority: u8, highest: u8) -> Result<(), Error> {
         object(Syscall::ThreadSetPriority, [self.0.0, priority.into(), highest.into(), 0, 0, 0]).map(drop)
     }
 
     /// Gives it processor time; null takes it away.
+    #[inline]
     pub fn bind_sched_context(self, context: CapSlot) -> Result<(), Error> {
         object(Syscall::ThreadBindSched, [self.0.0, context.0, 0, 0, 0, 0]).map(drop)
     }
@@ -397,16 +439,19 @@ impl Thread {
     }
 
     /// Lets it run.
+    #[inline]
     pub fn resume(self) -> Result<(), Error> {
         object(Syscall::ThreadResume, [self.0.0, 0, 0, 0, 0, 0]).map(drop)
     }
 
     /// Stops it.
+    #[inline]
     pub fn suspend(self) -> Result<(), Error> {
         object(Syscall::ThreadSuspend, [self.0.0, 0, 0, 0, 0, 0]).map(drop)
     }
 
     /// Sets the base of its thread-local storage.
+    #[inline]
     pub fn set_tls(self, address: u64) -> Result<(), Error> {
         object(Syscall::ThreadSetTls, [self.0.0, address, 0, 0, 0, 0]).map(drop)
     }
@@ -420,6 +465,7 @@ impl Thread {
 
 impl SchedControl {
     /// Sets budget and period of a scheduling context, in nanoseconds.
+    #[inline]
     pub fn configure(
         self,
         context: SchedContext,
@@ -460,6 +506,7 @@ pub enum MapError {
 
 impl Frame {
     /// Maps it at `address` of `space`.
+    #[inline]
     pub fn map(
         self,
         space: AddressSpace,
@@ -480,6 +527,7 @@ impl Frame {
     ///
     /// # Safety
     /// If it is mapped in this program: nothing may use that memory any more.
+    #[inline]
     pub unsafe fn unmap(self) -> Result<(), Error> {
         object(Syscall::FrameUnmap, [self.0.0, 0, 0, 0, 0, 0]).map(drop)
     }
@@ -492,6 +540,7 @@ impl Frame {
 
 impl PageTable {
     /// Maps it at its place for `address`, as a table of `level` (1 to 3).
+    #[inline]
     pub fn map(self, space: AddressSpace, address: u64, level: u64) -> Result<(), Error> {
         object(Syscall::TableMap, [self.0.0, space.0.0, address, level, 0, 0]).map(drop)
     }

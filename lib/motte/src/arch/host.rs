@@ -24,6 +24,11 @@ pub fn message_call_short(
 }
 
 /// Fails.
+pub fn message_call_empty(_number: u64, _object: u64, _info: u64, _reply: u64) -> (u64, u64, u64) {
+    (STATUS, 0, 0)
+}
+
+/// Fails.
 pub fn plain_call(_number: u64, _object: u64) -> (u64, u64) {
     (STATUS, 0)
 }

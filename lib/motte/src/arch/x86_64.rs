@@ -75,6 +75,36 @@ pub fn message_call_short(number: u64, object: u64, info: u64, reply: u64, words
     MessageResult { status, badge, info: out_info, words: [w0, w1, w2, w3, 0, 0] }
 }
 
+/// A message call whose words nobody looks at: they are what the registers happen to hold. Status, badge and information.
+#[inline(always)]
+pub fn message_call_empty(number: u64, object: u64, info: u64, reply: u64) -> (u64, u64, u64) {
+    let (status, badge, out_info): (u64, u64, u64);
+    // SAFETY: as in `message_call`.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "syscall",
+            "pop rbp",
+            "pop rbx",
+            inlateout("rax") number => status,
+            inlateout("rdi") object => badge,
+            inlateout("rsi") info => out_info,
+            inlateout("rdx") reply => _,
+            lateout("r8") _,
+            lateout("r9") _,
+            lateout("r10") _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    (status, badge, out_info)
+}
+
 /// A call below [`motte_abi::Syscall::FIRST_OBJECT_CALL`] that carries no message: status and `rdi`.
 #[inline(always)]
 pub fn plain_call(number: u64, object: u64) -> (u64, u64) {

@@ -1,0 +1,95 @@
+//! A thread in an address space of its own: the program's code is mapped there at its usual place, and besides only a stack, a message
+//! buffer and a page that it shares with the program.
+
+use motte::abi::fault::Registers;
+use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
+use motte::kernel::{AddressSpace, CapSlot, CapTable, Frame, Thread};
+use motte::layout::PROGRAM_ADDRESS;
+use motte::start;
+
+use crate::arena::Arena;
+use crate::roles::Role;
+
+/// Where its stack ends.
+const STACK_TOP: u64 = 0x1001_0000;
+/// Pages of its stack.
+const STACK_PAGES: u64 = 4;
+/// Its message buffer.
+pub const BUFFER: u64 = 0x1002_0000;
+/// The page that it shares with the program.
+pub const SHARED: u64 = 0x1003_0000;
+/// Nothing is mapped from here to the next multiple of 2 MiB, and the page table is there.
+pub const UNMAPPED: u64 = 0x1010_0000;
+
+/// What is around such a thread.
+pub struct Child {
+    /// Its address space.
+    pub space: AddressSpace,
+    /// Its capability table.
+    pub table: CapTable,
+}
+
+/// How a child is made.
+pub struct Plan<'a> {
+    /// What it does.
+    pub role: Role,
+    /// What its function is called with.
+    pub argument: u64,
+    /// Its priority.
+    pub priority: u8,
+    /// Its scheduling context, as the start information names it.
+    pub context: &'a str,
+    /// Its capabilities: from which slot, to which of its own.
+    pub capabilities: &'a [(CapSlot, u64)],
+    /// Who hears of its faults; nobody: the one who hears of the program's.
+    pub faults: Option<CapSlot>,
+    /// A frame to be mapped at [`SHARED`].
+    pub shared: Option<Frame>,
+    /// Slots of its table.
+    pub slots: u64,
+}
+
+impl Child {
+    /// Makes a child and starts it. If its priority is the higher, it runs at once, until it waits.
+    pub fn start(arena: &mut Arena, plan: &Plan<'_>) -> Result<Self, Error> {
+        let writable = Rights::READ | Rights::WRITE;
+        let space = AddressSpace(arena.make(ObjectType::AddressSpace, 0)?);
+        let code = Frame(arena.copy(arena.code().0, Rights::READ | Rights::EXECUTE)?);
+        arena.map(code, space, PROGRAM_ADDRESS, Rights::READ | Rights::EXECUTE)?;
+        for page in 1..=STACK_PAGES {
+            let frame = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
+            arena.map(frame, space, STACK_TOP - page * PAGE_SIZE as u64, writable)?;
+        }
+        let buffer = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
+        arena.map(buffer, space, BUFFER, writable)?;
+        if let Some(frame) = plan.shared {
+            let copy = Frame(arena.copy(frame.0, writable)?);
+            arena.map(copy, space, SHARED, writable)?;
+        }
+
+        let table = CapTable(arena.make(ObjectType::CapTable, plan.slots)?);
+        for &(from, to) in plan.capabilities {
+            CapSlot::OWN_TABLE.copy(from.0, table, to, Rights::ALL)?;
+        }
+        let thread = Thread(arena.make(ObjectType::Thread, 0)?);
+        let faults = plan.faults.or_else(|| start::capability("fault")).unwrap_or(CapSlot::NULL);
+        thread.configure(table.0, space.0, faults, buffer.0)?;
+        thread.set_priority(plan.priority, plan.priority)?;
+        thread.bind_sched_context(start::capability(plan.context).ok_or(Error::InvalidCapability)?)?;
+        thread.write_registers(&registers(plan.role, plan.argument, STACK_TOP))?;
+        thread.resume()?;
+        Ok(Self { space, table })
+    }
+}
+
+/// With which a thread begins a role on a stack that ends at `stack_top`.
+pub fn registers(role: Role, argument: u64, stack_top: u64) -> Registers {
+    Registers {
+        rip: role as usize as u64,
+        // As after a call: the System V calling convention has it 8 below a multiple of 16.
+        rsp: stack_top - 8,
+        rflags: 0x202,
+        rdi: argument,
+        ..Registers::default()
+    }
+}

@@ -1,0 +1,109 @@
+//! `bench`: counts what operations cost, inside the system, as an ordinary program: it has no authority that others lack.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `meter` | takes the samples |
+//! | `machine` | the processor's counter, marks, memory reached by address |
+//! | `arena` | memory and slots of one measurement |
+//! | `child`, `roles` | threads in other address spaces, and what they do |
+//! | `messages`, `objects`, `faults`, `threads` | what is measured |
+//!
+//! Everything runs on one core. The program's first thread is the client and has the lower priority; servers, handlers and drivers have
+//! the higher one, as all have in Motte. A figure includes the stub on both sides; of measuring itself nothing.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod arena;
+mod child;
+mod faults;
+mod machine;
+mod messages;
+mod meter;
+mod objects;
+mod roles;
+mod threads;
+
+use alloc::vec::Vec;
+
+use motte::abi::Error;
+use motte::env;
+use motte::kernel::own;
+use motte_bench::{HELP, Request};
+
+use arena::Arena;
+use meter::Meter;
+
+motte::entry!(main);
+
+/// Priority of what answers: a program's.
+const SERVER_PRIORITY: u8 = 90;
+/// Priority of what asks.
+const CLIENT_PRIORITY: u8 = 80;
+/// Memory for the objects of one measurement.
+const MEMORY: u64 = 4 << 20;
+
+fn main() -> i32 {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let (names, traced) = match Request::parse(&arguments) {
+        Ok(Request::Help) => {
+            motte::println!("{HELP}");
+            return 0;
+        }
+        Ok(Request::Measure(names)) => (names, false),
+        Ok(Request::Trace(name)) => (alloc::vec![name], true),
+        Err(error) => {
+            motte::eprintln!("bench: {error}");
+            return 2;
+        }
+    };
+    let prepared = Arena::new(MEMORY).and_then(|arena| {
+        own::THREAD.set_priority(CLIENT_PRIORITY, SERVER_PRIORITY)?;
+        Ok((arena, Meter::new(traced)))
+    });
+    let (mut arena, mut meter) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            motte::eprintln!("bench: nothing can be measured: {error}");
+            return 1;
+        }
+    };
+    let mut status = 0;
+    for name in names {
+        if let Err(error) = measure(name, &mut arena, &mut meter) {
+            motte::eprintln!("bench: {name} could not be measured: {error}");
+            status = 1;
+        }
+        arena.clear();
+    }
+    status
+}
+
+fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(), Error> {
+    let mut meter = meter.named(name);
+    match name {
+        "ipc/call_reply/0" => messages::call_reply_0(arena, &mut meter),
+        "ipc/call_reply/4" => messages::call_reply_4(arena, &mut meter),
+        "ipc/call_reply/6" => messages::call_reply_6(arena, &mut meter),
+        "ipc/call_reply/10" => messages::call_reply_long(arena, &mut meter, 10),
+        "ipc/call_reply/100" => messages::call_reply_long(arena, &mut meter, 100),
+        "ipc/call_cap" => messages::call_cap(arena, &mut meter),
+        "ipc/signal_wait" => messages::signal_wait(arena, &mut meter),
+        "ipc/signal" => messages::signal(arena, &mut meter),
+        "ipc/poll" => messages::poll(arena, &mut meter),
+        "kernel/yield" => threads::yield_alone(&mut meter),
+        "kernel/bad_cap" => messages::bad_cap(arena, &mut meter),
+        "kernel/fault" => faults::fault(arena, &mut meter),
+        "kernel/fault_map" => faults::fault_map(arena, &mut meter),
+        "kernel/map" => objects::map(arena, &mut meter),
+        "kernel/unmap" => objects::unmap(arena, &mut meter),
+        "kernel/cap_copy" => objects::cap_copy(arena, &mut meter),
+        "kernel/cap_mint" => objects::cap_mint(arena, &mut meter),
+        "kernel/cap_delete" => objects::cap_delete(arena, &mut meter),
+        "kernel/retype_endpoint" => objects::retype_endpoint(arena, &mut meter),
+        "kernel/thread_create" => threads::create(arena, &mut meter),
+        "kernel/interrupt" => threads::interrupt(arena, &mut meter),
+        _ => Err(Error::Unsupported),
+    }
+}

@@ -1,0 +1,81 @@
+//! Threads, and the time until one runs.
+
+use motte::abi::{Error, ObjectType, PAGE_SIZE};
+use motte::kernel::{CapSlot, Frame, Notification, Thread, own, yield_now};
+use motte::memory::{self, Mapping};
+use motte::{start, time};
+
+use crate::SERVER_PRIORITY;
+use crate::arena::Arena;
+use crate::child::{self, Child, Plan};
+use crate::machine;
+use crate::meter::Named;
+use crate::roles;
+
+const COUNT: usize = 1000;
+/// How often threads are made.
+const THREADS: usize = 200;
+/// How often an interrupt is waited for, and how long each time.
+const INTERRUPTS: usize = 200;
+const DELAY_NS: u64 = 50_000;
+
+/// Goes to the end of the ready queue, where nobody else is.
+pub fn yield_alone(meter: &mut Named<'_>) -> Result<(), Error> {
+    meter.measure(COUNT, yield_now, |()| Ok(()))
+}
+
+/// Makes a thread in the program's address space and starts it: until its first instruction. Making includes that the kernel zeroes its page.
+/// Stack, message buffer and scheduling context are there already.
+pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+    let page = Mapping::new(1)?;
+    page.write_u64(24, arena.make(ObjectType::Notification, 0)?.0);
+    let stack_bytes = 4 * PAGE_SIZE as u64;
+    let stack_top = memory::map_stack(stack_bytes)? + stack_bytes;
+    let buffer = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
+    let context = start::capability("sched:1").ok_or(Error::InvalidCapability)?;
+    let fault = start::capability("fault").unwrap_or(CapSlot::NULL);
+    // The thread's memory alone, so that it is taken back with the thread.
+    let untyped = motte::kernel::Untyped(arena.make(ObjectType::Untyped, PAGE_SIZE as u64)?);
+    let slot = arena.slot()?;
+    meter.measure_spans(THREADS, || {
+        let begin = machine::stamp();
+        untyped.retype(ObjectType::Thread, 0, CapSlot::OWN_TABLE, slot.0, 1)?;
+        let thread = Thread(slot);
+        thread.configure(own::CAP_TABLE.0, own::ADDRESS_SPACE.0, fault, buffer.0)?;
+        thread.set_priority(SERVER_PRIORITY, SERVER_PRIORITY)?;
+        thread.bind_sched_context(context)?;
+        thread.write_registers(&child::registers(roles::begin, page.address(), stack_top))?;
+        thread.resume()?;
+        let began = page.read_u64(16) as u32;
+        slot.delete()?;
+        Ok((begin, began))
+    })
+}
+
+/// From an interrupt to the first instruction of the thread that waits for it, in another address space. The interrupt is the timer's. It is
+/// counted from the last instruction before it, of a thread of lower priority that does nothing but read the counter.
+pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+    let notification = Notification(arena.make(ObjectType::Notification, 0)?);
+    let page = Mapping::new(1)?;
+    let plan = Plan {
+        role: roles::drive,
+        argument: 0,
+        priority: SERVER_PRIORITY,
+        context: "sched:1",
+        capabilities: &[(notification.0, roles::NOTIFICATION.0.0)],
+        faults: None,
+        shared: Some(page.frames()[0]),
+        slots: 16,
+    };
+    Child::start(arena, &plan)?;
+    meter.measure_spans(INTERRUPTS, || {
+        let count = page.read_u64(8);
+        notification.set_timer(time::monotonic_ns() + DELAY_NS, 1)?;
+        // SAFETY: the page is mapped there, and reached through `page` and by the driver only.
+        unsafe { machine::write_stamps(page.address(), count) };
+        if page.read_u64(8) != count + 1 {
+            return Err(Error::Busy);
+        }
+        Ok((page.read_u64(24) as u32, page.read_u64(16) as u32))
+    })
+}
