@@ -24,7 +24,7 @@ use motte::time::monotonic_ns;
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Places, Window};
 use motte_process::{Ending, Machine, ProcessServer};
-use motte_supervisor::record::{Cause, Findings, backtrace};
+use motte_supervisor::record::{Cause, Findings, backtrace, last_message, recent_events};
 
 use programs::Programs;
 
@@ -70,8 +70,14 @@ impl Handler for Service {
 }
 
 impl Service {
-    /// Writes the fault record of a program; returns its number, 0 if nobody keeps it.
-    fn record(&mut self, id: u32, label: u64, request: &mut Reader<'_>, words: Option<LastWords>) -> u64 {
+    /// Writes the fault record of a program, and has the supervisor keep it; returns its number, `None` if nobody keeps it.
+    fn record(
+        &mut self,
+        id: u32,
+        label: u64,
+        request: &mut Reader<'_>,
+        words: Option<LastWords>,
+    ) -> Option<u64> {
         let mut fault = [0; 6];
         for word in &mut fault {
             *word = request.word().unwrap_or(0);
@@ -85,10 +91,13 @@ impl Service {
         let program = self.server.program(id).unwrap_or_default().to_string();
         let machine = self.server.machine();
         let (stack, ran_ns) = (machine.stack(), machine.usage(id).1);
-        let Some(places) = machine.places(id).copied() else { return 0 };
+        let places = *machine.places(id)?;
         let trace = stack_trace(&places, stack, &self.window, &fault);
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
+        let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
+        let events = recent_events(|from| supervisor.trace(0, from).ok());
+        let last_message = last_message(&events, &fault);
         let findings = |number| Findings {
             number,
             time_ns: monotonic_ns(),
@@ -99,15 +108,8 @@ impl Service {
             registers,
             backtrace: &trace,
             symbols,
-            // Only the supervisor sees the trace.
-            last_message: None,
+            last_message: last_message.clone(),
         };
-        self.report(findings).unwrap_or(0)
-    }
-
-    /// Has the supervisor keep a record.
-    fn report<'a>(&self, findings: impl Fn(u64) -> Findings<'a>) -> Option<u64> {
-        let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
         let draft = findings(0).record();
         let number = supervisor.report(&draft.component, draft.generation, &draft.cause).ok()?;
         let record = findings(number).record();
@@ -127,7 +129,7 @@ impl Service {
         });
         let status = match words {
             Some(words) if words.kind == Kind::Exit => ExitStatus::Exited(words.status),
-            words => ExitStatus::Faulted(self.record(id, label, request, words)),
+            words => ExitStatus::Faulted(self.record(id, label, request, words).unwrap_or(0)),
         };
         self.server.ended(id, status, Ending::Ended);
     }

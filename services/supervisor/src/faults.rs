@@ -9,11 +9,11 @@ use motte::last_words::{self, Kind, LastWords};
 use motte::time::monotonic_ns;
 use motte_loader::{Window, system};
 use motte_supervisor::policy::End;
-use motte_supervisor::record::{Cause, Findings, backtrace, last_message};
+use motte_supervisor::record::{Cause, Findings, backtrace, last_message, recent_events};
 use motte_supervisor::state::Status;
 
 use crate::components::{State, Supervisor, say};
-use crate::requests::recent_events;
+use crate::requests::read_trace;
 
 impl Supervisor {
     /// A component's thread has faulted; `token` holds it.
@@ -85,7 +85,9 @@ impl State {
             registers: registers.filter(same),
             backtrace: &trace,
             symbols: self.files.symbols(&component.program),
-            last_message: if cause.place().is_some() { last_message(&recent_events()) } else { None },
+            last_message: cause
+                .place()
+                .and_then(|fault| last_message(&recent_events(|from| read_trace(0, from)), fault)),
         }
         .record();
         for line in record.text.lines() {

@@ -163,10 +163,30 @@ impl Findings<'_> {
     }
 }
 
-/// The last message of the thread that faulted last, out of a trace ring's events in their order; times in nanoseconds.
-pub fn last_message(events: &[TraceEvent]) -> Option<String> {
+/// How far back a fault's last message is looked for, in events.
+const RECENT: u64 = 200;
+
+/// The newest events of a trace ring. `read` gives those from a number on, as many as it can, and the number after the last of them.
+pub fn recent_events(mut read: impl FnMut(u64) -> Option<(u64, Vec<TraceEvent>)>) -> Vec<TraceEvent> {
+    let Some((written, _)) = read(u64::MAX) else { return Vec::new() };
+    let (mut all, mut from) = (Vec::new(), written.saturating_sub(RECENT));
+    while from < written {
+        match read(from) {
+            Some((next, events)) if next > from => {
+                all.extend(events);
+                from = next;
+            }
+            _ => break,
+        }
+    }
+    all
+}
+
+/// The last message of the thread that had this fault, out of a trace ring's events in their order; times in nanoseconds.
+pub fn last_message(events: &[TraceEvent], fault: &FaultMessage) -> Option<String> {
     let kind = |event: &TraceEvent| TraceKind::from_raw(event.kind as u8);
-    let fault = events.iter().rposition(|event| kind(event) == Some(TraceKind::Fault))?;
+    let faulted = |event: &TraceEvent| kind(event) == Some(TraceKind::Fault) && event.b == fault.address;
+    let fault = events.iter().rposition(faulted)?;
     let thread = events[fault].a;
     let messages = events[..fault].iter().rev();
     messages.filter(|event| event.a == thread || event.b == thread).find_map(|event| {
@@ -259,12 +279,29 @@ mod tests {
             event(TraceKind::Reply, MessageInfo::new(0, 1, 0), 4, 9),
             event(TraceKind::Call, none, 1, 2),
             event(TraceKind::Switch, none, 1, 9),
-            event(TraceKind::Fault, none, 9, 0),
+            event(TraceKind::Fault, none, 9, 0x10),
             event(TraceKind::Call, none, 9, 3),
+            event(TraceKind::Fault, none, 1, 0x20),
         ];
-        let text = last_message(&events).unwrap();
+        let fault = FaultMessage { address: 0x10, ..FaultMessage::default() };
+        let text = last_message(&events, &fault).unwrap();
         assert_eq!(text, "reply from thread 4, label 0, 1 words, at 1.234 ms");
-        assert_eq!(last_message(&events[..4]), None);
+        assert_eq!(last_message(&events[..4], &fault), None);
+    }
+
+    #[test]
+    fn recent_events_are_read_piece_by_piece_to_where_the_ring_ended_at_first() {
+        let mut asked = Vec::new();
+        let events = recent_events(|from| {
+            asked.push(from);
+            let from = from.min(1000);
+            let next = (from + 90).min(1000);
+            let event = |number| TraceEvent { time_ns: number, cpu: 0, kind: 0, a: 0, b: 0 };
+            Some((next, (from..next).map(event).collect()))
+        });
+        assert_eq!(asked, [u64::MAX, 800, 890, 980]);
+        assert!(events.iter().map(|event| event.time_ns).eq(800..1000));
+        assert_eq!(recent_events(|_| None), []);
     }
 
     #[test]

@@ -267,25 +267,8 @@ fn budget_left(index: usize) -> u64 {
     left
 }
 
-/// The newest events of the first processor's trace.
-pub fn recent_events() -> Vec<TraceEvent> {
-    /// How far back a fault's last message is looked for.
-    const RECENT: u64 = 200;
-    let Some((written, _)) = read_trace(0, u64::MAX) else { return Vec::new() };
-    let (mut all, mut from) = (Vec::new(), written.saturating_sub(RECENT));
-    while from < written {
-        let Some((next, events)) = read_trace(0, from) else { break };
-        if events.is_empty() {
-            break;
-        }
-        all.extend(events);
-        from = next;
-    }
-    all
-}
-
 /// Reads a processor's trace ring from event number `from` on.
-fn read_trace(cpu: u64, from: u64) -> Option<(u64, Vec<TraceEvent>)> {
+pub fn read_trace(cpu: u64, from: u64) -> Option<(u64, Vec<TraceEvent>)> {
     let [per_core, all] = numbers(system::ENV_TRACE);
     let first = cpu.checked_mul(per_core)?;
     if per_core == 0 || first.checked_add(per_core)? > all {
