@@ -33,7 +33,6 @@ const TABLE: &[(&str, Kind, Builtin, &str)] = &[
     (":", Kind::Special, flow::succeed, ":  do nothing, successfully"),
     ("[", Kind::Plain, test::bracket, "[ expression ]  test files, texts and numbers"),
     ("alias", Kind::Plain, info::alias, "alias [name=text]  define or show aliases"),
-    ("bg", Kind::Plain, process::bg, "bg  not supported: a job runs until it ends or is killed"),
     ("break", Kind::Special, flow::break_, "break [n]  leave a loop"),
     (
         "builtin",
@@ -71,7 +70,6 @@ const TABLE: &[(&str, Kind, Builtin, &str)] = &[
     ("trap", Kind::Special, process::trap, "trap command EXIT|INT  run a command at the end or on Ctrl-C"),
     ("true", Kind::Prints, flow::succeed, "true  do nothing, successfully"),
     ("type", Kind::Plain, info::type_, "type name  say what a command is"),
-    ("umask", Kind::Plain, flow::succeed, "umask  accepted and ignored"),
     ("unalias", Kind::Plain, info::unalias, "unalias [-a] name  remove aliases"),
     ("unset", Kind::Special, variables::unset, "unset [-vf] name  remove a variable or function"),
     ("wait", Kind::Plain, process::wait, "wait [pid|%job]  wait for background jobs"),

@@ -76,11 +76,6 @@ pub fn fg(shell: &mut Shell, fields: &[String]) -> Outcome {
     shell.wait_for_job(index)
 }
 
-/// `bg`
-pub fn bg(shell: &mut Shell, _: &[String]) -> Outcome {
-    misuse(shell, "bg: not supported: jobs cannot be stopped, so none needs to be continued")
-}
-
 /// `kill`
 pub fn kill(shell: &mut Shell, fields: &[String]) -> Outcome {
     let mut signal = 15;
