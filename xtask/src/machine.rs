@@ -66,6 +66,10 @@ pub struct Hardware {
     pub counts_instructions: bool,
     /// QEMU's accelerator.
     pub accelerator: String,
+    /// The processor, as QEMU names it.
+    pub processor: String,
+    /// A plugin of QEMU and its options, as QEMU's option `-plugin` takes them.
+    pub plugin: Option<String>,
     /// What the machine writes to its disk is forgotten at its end.
     pub forgets_writes: bool,
     /// The disk refuses writes.
@@ -82,6 +86,8 @@ impl Default for Hardware {
             forwards: Vec::new(),
             counts_instructions: false,
             accelerator: "tcg".to_owned(),
+            processor: "max".to_owned(),
+            plugin: None,
             forgets_writes: false,
             read_only: false,
             debugger: None,
@@ -115,6 +121,17 @@ impl Ending {
     }
 }
 
+/// What a machine runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Software<'a> {
+    /// The kernel: an ELF file with a PVH entry point, or one of Linux.
+    pub kernel: &'a Path,
+    /// What the boot loader lays beside it.
+    pub image: &'a [u8],
+    /// The kernel's command line.
+    pub command_line: &'a str,
+}
+
 /// A running machine; gone with all its files when dropped.
 #[derive(Debug)]
 pub struct Machine {
@@ -136,18 +153,29 @@ impl Machine {
         console: Console,
         command: Option<&str>,
     ) -> Result<Self> {
-        let directory = RunDirectory::create(&workspace::run_directory())?;
         let mut image = system.boot_image.clone();
         if let Some(command) = command {
             image.add("command", command.as_bytes().to_vec())?;
         }
+        let software = Software { kernel: &system.kernel, image: &image.finish(), command_line: "" };
+        Self::boot(software, hardware, disk, console)
+    }
+
+    /// Boots any software.
+    pub fn boot(
+        software: Software,
+        hardware: &Hardware,
+        disk: Option<LockedDisk>,
+        console: Console,
+    ) -> Result<Self> {
+        let directory = RunDirectory::create(&workspace::run_directory())?;
         let image_file = directory.path().join("boot.img");
-        fs::write(&image_file, image.finish())
+        fs::write(&image_file, software.image)
             .with_context(|| format!("{} could not be written", image_file.display()))?;
         let errors = fs::File::create(directory.path().join("qemu.log"))?;
 
         let mut qemu = Tool::Qemu.command();
-        qemu.args(arguments(hardware, &system.kernel, directory.path(), disk.as_ref()));
+        qemu.args(arguments(hardware, software, directory.path(), disk.as_ref()));
         let (mut com1, mut com2) = (None, None);
         let mut inherited = Vec::new();
         match console {
@@ -231,13 +259,14 @@ impl Drop for Machine {
 /// QEMU's arguments but for the consoles.
 fn arguments(
     hardware: &Hardware,
-    kernel: &Path,
+    software: Software,
     directory: &Path,
     disk: Option<&LockedDisk>,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
-    add(&["-machine", "q35", "-accel", &hardware.accelerator, "-cpu", "max"]);
+    add(&["-machine", "q35", "-accel", &hardware.accelerator]);
+    add(&["-cpu", &hardware.processor]);
     add(&["-m", &hardware.memory.to_string(), "-smp", &hardware.processors.to_string()]);
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     if hardware.counts_instructions {
@@ -262,10 +291,16 @@ fn arguments(
         }
         add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]);
     }
+    if let Some(plugin) = &hardware.plugin {
+        add(&["-plugin", plugin]);
+    }
     if let Some(port) = hardware.debugger {
         add(&["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
     }
-    arguments.extend(["-kernel".into(), kernel.into(), "-initrd".into()]);
+    if !software.command_line.is_empty() {
+        add(&["-append", software.command_line]);
+    }
+    arguments.extend(["-kernel".into(), software.kernel.into(), "-initrd".into()]);
     // In this option a comma separates files, and two stand for one.
     arguments.push(escaped(&directory.join("boot.img")).into());
     arguments
@@ -276,7 +311,8 @@ const fn on(value: bool) -> &'static str {
 }
 
 /// A path as an option's value: commas doubled.
-fn escaped(path: &Path) -> String {
+#[must_use]
+pub fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 

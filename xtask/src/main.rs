@@ -78,12 +78,11 @@ enum Command {
         #[command(flatten)]
         options: powercut::Options,
     },
-    /// Measure the system
-    #[command(after_help = "Example: cargo xtask bench size")]
+    /// Measure what things cost, beside Linux on the same machine and what is known of seL4
+    #[command(after_help = "Example: cargo xtask bench ipc kernel --json costs.json")]
     Bench {
-        /// What to measure
-        #[arg(value_enum)]
-        group: BenchGroup,
+        #[command(flatten)]
+        options: bench::Options,
     },
     /// Write the beginnings of something new
     #[command(after_help = "Example: cargo xtask new service address-book")]
@@ -113,13 +112,6 @@ enum New {
     },
 }
 
-/// What can be measured.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum BenchGroup {
-    /// Instructions to the prompt, memory, the kernel's code and source; writes docs/book/sizes.md
-    Size,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match execute(arguments.command) {
@@ -143,7 +135,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Graph { out, system } => test::graph(out.as_deref(), system.as_deref()).map(|()| 0),
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
         Command::Powercut { options } => powercut::run(&options).map(|()| 0),
-        Command::Bench { group: BenchGroup::Size } => bench::size().map(|()| 0),
+        Command::Bench { options } => bench::run(&options).map(|()| 0),
         Command::New { what: New::Service { name } } => {
             for file in new_service::write(workspace::root(), &name)? {
                 println!("{}", file.strip_prefix(workspace::root()).unwrap_or(&file).display());

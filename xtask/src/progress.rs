@@ -48,6 +48,11 @@ impl Progress {
         self.bar.set_message(what.to_owned());
     }
 
+    /// What is being worked on now.
+    pub fn message(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
     /// How many steps are done.
     #[must_use]
     pub fn position(&self) -> u64 {

@@ -85,6 +85,7 @@ impl Options {
             forgets_writes: self.snapshot,
             read_only: self.read_only,
             debugger: None,
+            ..Hardware::default()
         }
     }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use xtask::bench::plugin::{Plugin, read_marks, read_trace};
 use xtask::boot_image::Builder;
 use xtask::compile::System;
 use xtask::machine::{Console, Ending, Hardware, Machine};
@@ -17,7 +18,7 @@ const COM2: u16 = 0x2f8;
 const DEBUG_CONSOLE: u16 = 0xe9;
 
 /// Machine code (32 bits) that writes bytes to ports.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Code(Vec<u8>);
 
 impl Code {
@@ -27,6 +28,21 @@ impl Code {
             self.0.extend_from_slice(&port.to_le_bytes());
             self.0.extend_from_slice(&[0xb0, byte, 0xee]); // mov al, byte; out dx, al
         }
+        self
+    }
+
+    fn mark(mut self, number: u16) -> Self {
+        self.0.extend_from_slice(&[0x0f, 0x1f, 0x80]); // nop dword ptr [eax + 0x4d52_NUMBER]
+        self.0.extend_from_slice(&number.to_le_bytes());
+        self.0.extend_from_slice(&[0x52, 0x4d]);
+        self
+    }
+
+    /// Two instructions, so often; one more before.
+    fn count_down(mut self, times: u32) -> Self {
+        self.0.push(0xb9); // mov ecx, times
+        self.0.extend_from_slice(&times.to_le_bytes());
+        self.0.extend_from_slice(&[0x49, 0x75, 0xfd]); // dec ecx; jump back to it unless 0
         self
     }
 
@@ -75,6 +91,10 @@ impl Code {
 
 /// Boots `code`; `None` when this host has no QEMU.
 fn boot(code: &Code, directory: &RunDirectory) -> Option<Machine> {
+    boot_with(&Hardware::default(), code, directory)
+}
+
+fn boot_with(hardware: &Hardware, code: &Code, directory: &RunDirectory) -> Option<Machine> {
     if Tool::Qemu.find().is_none() {
         eprintln!("skipped: this host has no QEMU");
         return None;
@@ -82,7 +102,7 @@ fn boot(code: &Code, directory: &RunDirectory) -> Option<Machine> {
     let kernel = directory.path().join("kernel");
     fs::write(&kernel, code.elf()).unwrap();
     let system = System { kernel, boot_image: Builder::new(), applications: Vec::new() };
-    Some(Machine::start(&system, &Hardware::default(), None, Console::Sockets, Some("true")).unwrap())
+    Some(Machine::start(&system, hardware, None, Console::Sockets, Some("true")).unwrap())
 }
 
 fn directory() -> RunDirectory {
@@ -129,6 +149,41 @@ fn a_machine_that_hangs_is_ended_and_leaves_nothing() {
     assert_eq!(qemus(), 1);
     drop(machine);
     assert_eq!(qemus(), 0);
+}
+
+#[test]
+fn the_plugin_counts_and_traces_what_is_executed() {
+    let directory = directory();
+    let (marks, trace) = (directory.path().join("marks"), directory.path().join("trace"));
+    if Tool::Qemu.find().is_none() {
+        eprintln!("skipped: this host has no QEMU");
+        return;
+    }
+    let plugin = match Plugin::prepare() {
+        Ok(plugin) => plugin,
+        Err(error) => {
+            eprintln!("skipped: {error:#}");
+            return;
+        }
+    };
+    let code = Code::default().mark(0x1234).count_down(1000).mark(0x1235).mark(1).count_down(2).mark(2);
+    let run = |plugin: String| {
+        let hardware = Hardware { plugin: Some(plugin), counts_instructions: true, ..Hardware::default() };
+        boot_with(&hardware, &code.clone().exit(0x10), &directory).unwrap().wait().unwrap();
+    };
+
+    run(plugin.counting(&marks));
+    let marks = read_marks(&marks).unwrap();
+    assert_eq!(marks.iter().map(|mark| mark.id).collect::<Vec<_>>(), [0x1234, 0x1235, 1, 2]);
+    // From one marker, itself included, to the next.
+    assert_eq!(marks[1].instructions() - marks[0].instructions(), 1 + 1 + 2 * 1000);
+    assert!(marks[0].nanoseconds <= marks[1].nanoseconds);
+
+    run(plugin.tracing(&trace));
+    let trace = read_trace(&trace).unwrap();
+    let names: Vec<&str> = trace.iter().filter_map(|line| line.text.split_whitespace().next()).collect();
+    assert_eq!(names, ["movl", "decl", "jne", "decl", "jne"]);
+    assert_eq!(trace[1].address, trace[3].address);
 }
 
 /// Whether the process of a directory under /proc has `argument` on its command line.

@@ -1,99 +1,59 @@
-//! `cargo xtask bench size`: how small the system is, as a table for the book.
+//! How small the system is: from reset to the prompt, memory in use, the kernel's code and source. The default system, as a person
+//! boots it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use syn::spanned::Spanned;
 
+use super::operations::Group;
+use super::protocol::Figure;
 use crate::compile::{self, Profile, System};
 use crate::machine::Hardware;
-use crate::prepare::{self, Tool};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::unsafe_check::rust_files;
 use crate::{elf, manifest, workspace};
 
-/// The table's place in the book.
-const PAGE: &str = "docs/book/sizes.md";
 /// What the shell's log record of its first prompt says.
 const PROMPT_RECORD: &str = "first prompt";
 
-/// One row of the table.
-struct Row {
-    what: &'static str,
-    value: u64,
-    unit: &'static str,
-    limit: u64,
-    others: &'static str,
-}
-
-impl Row {
-    const fn is_within(&self) -> bool {
-        self.value <= self.limit
+/// Measures those of the groups `boot` and `size` that are asked for.
+pub fn measure(groups: &[Group]) -> Result<BTreeMap<String, Figure>> {
+    let mut figures = BTreeMap::new();
+    let mut add = |name: &str, value| figures.insert(name.to_owned(), Figure::once(value));
+    if !groups.iter().any(|group| matches!(group, Group::Boot | Group::Size)) {
+        return Ok(figures);
     }
-}
-
-/// Measures, prints the table and writes it into the book. Fails when a figure is over its limit.
-pub fn size() -> Result<()> {
-    prepare::tools(&[Tool::Qemu, Tool::MakeFileSystem])?;
     let system = compile::system(Profile::Release, &manifest::default_path())?;
-    let rows = measure(&system)?;
-    let page = page(&rows);
-    let file = workspace::root().join(PAGE);
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+    let (prompt, memory) = at_the_prompt(&system)?;
+    if groups.contains(&Group::Boot) {
+        add("boot/prompt", prompt);
     }
-    fs::write(&file, &page).with_context(|| format!("{PAGE} could not be written"))?;
-    print!("{page}");
-    let over: Vec<&str> = rows.iter().filter(|row| !row.is_within()).map(|row| row.what).collect();
-    if !over.is_empty() {
-        bail!("over the limit: {}", over.join("; "));
+    if groups.contains(&Group::Size) {
+        let kernel = fs::read(&system.kernel).context("the kernel could not be read")?;
+        add("size/memory", memory);
+        add("size/kernel_code", elf::code_bytes(&kernel)?);
+        add("size/kernel_lines", kernel_lines()?);
     }
-    Ok(())
+    Ok(figures)
 }
 
-fn measure(system: &System) -> Result<Vec<Row>> {
-    // As a person boots it, but for time that counts instructions.
+/// Instructions from reset to the first prompt, and bytes of memory in use there.
+fn at_the_prompt(system: &System) -> Result<(u64, u64)> {
+    let _progress = Progress::spinner("measuring the way to the prompt");
     let disk = crate::disk::default_disk(&system.applications, crate::disk::Access::Read)?;
     let hardware = Hardware { counts_instructions: true, forgets_writes: true, ..Hardware::default() };
     let mut session = Session::boot(system, &hardware, Some(disk))?;
     let memory = memory_in_use(&session.run("free -b")?.text)?;
     let log = session.run("log")?.text;
-    let nanoseconds = time_of_prompt(&log)
+    // Under `-icount shift=0` an instruction takes a nanosecond of the machine's time.
+    let instructions = time_of_prompt(&log)
         .with_context(|| format!("the log has no record of the shell's `{PROMPT_RECORD}`"))?;
     let _ = session.shutdown();
-    let kernel = fs::read(&system.kernel).context("the kernel could not be read")?;
-    Ok(vec![
-        Row {
-            what: "instructions from reset to the first prompt, waits included",
-            // Under `-icount shift=0` an instruction takes a nanosecond of the machine's time.
-            value: nanoseconds,
-            unit: "",
-            limit: 200_000_000,
-            others: "Linux to its first process: 1,586,000,000",
-        },
-        Row {
-            what: "memory in use at the prompt, file cache aside",
-            value: memory,
-            unit: "bytes",
-            limit: 24 << 20,
-            others: "Linux: about 73 MiB",
-        },
-        Row {
-            what: "the kernel's machine code",
-            value: elf::code_bytes(&kernel)?,
-            unit: "bytes",
-            limit: 100 << 10,
-            others: "",
-        },
-        Row {
-            what: "the kernel's source without tests",
-            value: kernel_lines()?,
-            unit: "lines",
-            limit: 9000,
-            others: "seL4's build: 27,800",
-        },
-    ])
+    Ok((instructions, memory))
 }
 
 /// Used less cache, from `free -b`: the columns after the heading are total, used, free, cache, kernel.
@@ -171,38 +131,6 @@ fn is_test_only(attribute: &syn::Attribute) -> bool {
     attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|name| name == "test")
 }
 
-/// A number with its digits in groups of three.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn page(rows: &[Row]) -> String {
-    let mut page = String::from(
-        "# How small it is\n\nMeasured by `cargo xtask bench size`: one processor, 512 MiB, the default system and disk, \
-         QEMU with `-icount shift=0,sleep=off`, where time is the number of instructions.\n\n\
-         | what | Motte | at most | elsewhere |\n|---|---:|---:|---|\n",
-    );
-    for row in rows {
-        let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
-        page += &format!(
-            "| {} | {}{unit} | {}{unit} | {} |\n",
-            row.what,
-            grouped(row.value),
-            grouped(row.limit),
-            row.others
-        );
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,12 +153,5 @@ mod tests {
     fn tests_are_not_counted() {
         let text = "fn a() {}\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn b() {}\n}\n";
         assert_eq!(lines_without_tests(text).unwrap(), 2);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(1_586_000_000), "1,586,000,000");
-        assert_eq!(grouped(12), "12");
-        assert_eq!(grouped(123_456), "123,456");
     }
 }

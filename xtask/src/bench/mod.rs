@@ -1,0 +1,237 @@
+//! `cargo xtask bench`: what things cost, counted in instructions on the emulated machine, beside Linux on the same machine and
+//! what is known of seL4.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`operations`] | what is measured, and what it means |
+//! | [`motte`], [`linux`], [`size`] | measure |
+//! | [`listen`], [`protocol`], [`plugin`] | how a machine says what it measured |
+//! | [`limits`], [`peers`] | what it may cost; what others need |
+//! | [`results`], [`table`], [`pages`] | what comes of it, for programs, the terminal, the book |
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::prepare::{self, Tool};
+use crate::workspace;
+
+use limits::Limits;
+use linux::Linux;
+use motte::Motte;
+use operations::Group;
+use peers::{LinuxFigures, Sel4};
+use plugin::{Mark, Plugin};
+use protocol::Measurements;
+use results::Results;
+
+pub mod limits;
+pub mod linux;
+pub mod listen;
+pub mod motte;
+pub mod numbers;
+pub mod operations;
+pub mod pages;
+pub mod peers;
+pub mod plugin;
+pub mod protocol;
+pub mod results;
+pub mod size;
+pub mod table;
+
+/// Size of the disks that are measured with.
+const DISK_SIZE: u64 = 512 << 20;
+
+/// What to measure and what to do with it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// What to measure (default: everything)
+    #[arg(value_enum, value_name = "GROUP")]
+    pub groups: Vec<Group>,
+    /// Write the results into this file as well, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Do not measure Linux; its recorded figures stand in
+    #[arg(long)]
+    pub no_linux: bool,
+    /// Only compare with the accepted costs of bench/limits.toml
+    #[arg(long, conflicts_with = "accept")]
+    pub check: bool,
+    /// Write what was measured into bench/limits.toml as accepted, and into the book
+    #[arg(long)]
+    pub accept: bool,
+}
+
+/// What is counted while an operation is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Instructions.
+    Instructions,
+    /// Time: only ever shown as a ratio of two figures of one run.
+    Time,
+}
+
+impl Count {
+    /// QEMU's option for the plugin.
+    #[must_use]
+    pub fn option(self, plugin: &Plugin, marks: &Path) -> String {
+        match self {
+            Self::Instructions => plugin.counting(marks),
+            Self::Time => plugin.timing(marks),
+        }
+    }
+
+    /// What is taken from a mark.
+    #[must_use]
+    pub fn of_mark(self) -> fn(&Mark) -> u64 {
+        match self {
+            Self::Instructions => Mark::instructions,
+            Self::Time => Mark::nanoseconds,
+        }
+    }
+
+    /// What is said of it while it is measured.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Instructions => "",
+            Self::Time => " by time",
+        }
+    }
+}
+
+/// Measures, shows, keeps, compares. Fails when something costs more than was accepted, or could not be measured.
+pub fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    prepare::tools(&[Tool::Qemu, Tool::MakeFileSystem])?;
+    let groups = if options.groups.is_empty() { Group::ALL.to_vec() } else { options.groups.clone() };
+    let limits = Limits::read()?;
+    let plugin = plugin_for(&groups);
+    let mut failures = Vec::new();
+    let (motte, found) = measure_motte(&groups, plugin.as_ref(), &mut failures)?;
+    let grown = limits.violations(&found.figures);
+    let sel4 = Sel4::read()?;
+    let (linux, times) = if options.no_linux || options.check {
+        (LinuxFigures::recorded()?, None)
+    } else {
+        measure_linux(&groups, motte.as_ref(), plugin.as_ref())?
+    };
+    let results = Results::new(found.clone(), times.as_ref(), &linux, &sel4, &limits);
+    print!("{}", table::terminal(&results));
+    if let Some(file) = &options.json {
+        std::fs::write(file, results.json()?)
+            .with_context(|| format!("{} could not be written", file.display()))?;
+    }
+    if options.accept {
+        limits::accept(&found.figures)?;
+        pages::write(&results, &groups)?;
+    }
+    eprintln!("motte: the benchmark took {}", workspace::spoken(started.elapsed()));
+    name_missed(&results);
+    conclude(failures, if options.accept { Vec::new() } else { grown })
+}
+
+/// The plugin, where something needs it. Without it the disk's figures are missing, which is said.
+fn plugin_for(groups: &[Group]) -> Option<Plugin> {
+    if !groups.contains(&Group::Disk) {
+        return None;
+    }
+    match Plugin::prepare() {
+        Ok(plugin) => Some(plugin),
+        Err(error) => {
+            eprintln!("motte: the disk is not measured, for the counting plugin cannot be used: {error:#}");
+            None
+        }
+    }
+}
+
+/// Every group on a machine of its own: its figures do not depend on which others are asked for, and are not lost with them.
+fn measure_motte(
+    groups: &[Group],
+    plugin: Option<&Plugin>,
+    failures: &mut Vec<String>,
+) -> Result<(Option<Motte>, Measurements)> {
+    let mut found = Measurements::default();
+    let inside: Vec<Group> = groups.iter().copied().filter(|group| group.is_measured_inside()).collect();
+    let motte = if inside.is_empty() { None } else { Some(Motte::prepare()?) };
+    if let Some(motte) = &motte {
+        for group in inside {
+            match motte.measure(&[group], Count::Instructions, plugin) {
+                Ok(measurements) => found.extend(measurements),
+                Err(error) => failures.push(format!("{group} could not be measured: {error:#}")),
+            }
+        }
+    }
+    match size::measure(groups) {
+        Ok(figures) => found.figures.extend(figures),
+        Err(error) => failures.push(format!("boot and size could not be measured: {error:#}")),
+    }
+    Ok((motte, found))
+}
+
+/// Linux, and both systems by time; where Linux cannot be had, what was recorded of it.
+fn measure_linux(
+    groups: &[Group],
+    motte: Option<&Motte>,
+    plugin: Option<&Plugin>,
+) -> Result<(LinuxFigures, Option<Measurements>)> {
+    let beside: Vec<Group> = groups.iter().copied().filter(|group| *group != Group::Growth).collect();
+    let measured = Linux::prepare().and_then(|linux| {
+        let counts = linux.measure(&beside, Count::Instructions, plugin)?;
+        Ok((linux, counts))
+    });
+    let (linux, counts) = match measured {
+        Ok(measured) => measured,
+        Err(error) => {
+            eprintln!("motte: Linux is not measured, its recorded figures stand in: {error:#}");
+            return Ok((LinuxFigures::recorded()?, None));
+        }
+    };
+    let mut times = Measurements::default();
+    let mut linux_times = None;
+    if let Some(motte) = motte {
+        linux_times = Some(linux.measure(&beside, Count::Time, plugin)?);
+        for group in beside.iter().filter(|group| group.is_measured_inside()) {
+            match motte.measure(&[*group], Count::Time, plugin) {
+                Ok(measurements) => times.extend(measurements),
+                Err(error) => eprintln!("motte: {group} could not be measured by time: {error:#}"),
+            }
+        }
+    }
+    let figures = LinuxFigures::measured(&linux.version, counts, linux_times);
+    figures.keep(&directory()?)?;
+    Ok((figures, Some(times)))
+}
+
+/// Where the benchmark keeps what it made.
+fn directory() -> Result<PathBuf> {
+    let directory = workspace::target_directory().join("bench");
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("the directory {} could not be made", directory.display()))?;
+    Ok(directory)
+}
+
+/// Names what misses its aim. That is no failure: it has been accepted so.
+fn name_missed(results: &Results) {
+    let missed: Vec<&str> = results.missed().iter().map(|row| row.operation.name).collect();
+    if !missed.is_empty() {
+        eprintln!(
+            "motte: over the aim: {}; where the instructions go: cargo xtask bench --trace {}",
+            missed.join(", "),
+            missed[0]
+        );
+    }
+}
+
+fn conclude(failures: Vec<String>, grown: Vec<String>) -> Result<()> {
+    let mut sentences = failures;
+    if !grown.is_empty() {
+        sentences.extend(grown);
+        sentences.push(format!(
+            "if that is meant to be, type `cargo xtask bench --accept` and say why in the commit that changes {}",
+            limits::FILE
+        ));
+    }
+    if sentences.is_empty() { Ok(()) } else { bail!("{}", sentences.join("\n")) }
+}

@@ -1,0 +1,101 @@
+//! Motte, measured: boots the default system and has the program `bench` print what things cost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::listen::{Heard, listen};
+use super::operations::Group;
+use super::plugin::{self, Executed, Plugin};
+use super::protocol::Measurements;
+use super::{Count, DISK_SIZE};
+use crate::compile::{self, Profile, System};
+use crate::disk::{self, Access};
+use crate::machine::{Console, Ending, Hardware, Machine};
+use crate::process::RunDirectory;
+use crate::progress::Progress;
+use crate::{manifest, workspace};
+
+/// How long a run may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// The system that is measured, built.
+#[derive(Debug)]
+pub struct Motte {
+    system: System,
+}
+
+impl Motte {
+    /// Builds it.
+    pub fn prepare() -> Result<Self> {
+        Ok(Self { system: compile::system(Profile::Release, &manifest::default_path())? })
+    }
+
+    /// The kernel's file and that of the measuring program, with what a debugger wants.
+    #[must_use]
+    pub fn programs(&self) -> (&Path, std::path::PathBuf) {
+        (&self.system.kernel, self.system.programs().join("bench"))
+    }
+
+    /// Boots and measures groups that are measured inside.
+    pub fn measure(&self, groups: &[Group], count: Count, plugin: Option<&Plugin>) -> Result<Measurements> {
+        let names: Vec<&str> = groups.iter().map(|group| group.name()).collect();
+        let directory = RunDirectory::create(&workspace::run_directory())?;
+        let marks = directory.path().join("marks");
+        let option = plugin.map(|plugin| count.option(plugin, &marks));
+        let needs_disk = groups.iter().any(|group| matches!(group, Group::Disk | Group::File));
+        let disk = needs_disk.then(|| directory.path().join("disk.img"));
+        let heard =
+            self.run(&format!("bench {}", names.join(" ")), count, option, disk.as_deref(), count.words())?;
+        heard.measurements(plugin.map(|_| marks.as_path()), count)
+    }
+
+    /// Every instruction of one operation, in order.
+    pub fn trace(&self, operation: &str, plugin: &Plugin) -> Result<Vec<Executed>> {
+        let directory = RunDirectory::create(&workspace::run_directory())?;
+        let trace = directory.path().join("trace");
+        let disk = directory.path().join("disk.img");
+        let option = Some(plugin.tracing(&trace));
+        let heard =
+            self.run(&format!("bench trace {operation}"), Count::Instructions, option, Some(&disk), "")?;
+        let executed = plugin::read_trace(&trace)?;
+        ensure!(
+            !executed.is_empty(),
+            "the program `bench` did not execute {operation} between its marks; it said:\n{}",
+            heard.output
+        );
+        Ok(executed)
+    }
+
+    fn run(
+        &self,
+        command: &str,
+        count: Count,
+        plugin: Option<String>,
+        disk: Option<&Path>,
+        words: &str,
+    ) -> Result<Heard> {
+        if let Some(disk) = disk {
+            let files = workspace::root().join("rootfs");
+            disk::create(disk, DISK_SIZE, &files, &self.system.applications, &[])?;
+        }
+        let disk = disk.map(|disk| disk::open(disk, Access::Write)).transpose()?;
+        let hardware =
+            Hardware { counts_instructions: count == Count::Instructions, plugin, ..Hardware::default() };
+        let progress = Progress::spinner(&format!("measuring Motte{words}"));
+        let machine = Machine::start(&self.system, &hardware, disk, Console::Sockets, Some(command))?;
+        let heard =
+            listen(machine, LIMIT, |line| progress.message(&format!("Motte{words}: {}", line.name())))
+                .with_context(|| format!("`{command}` could not be run"))?;
+        match &heard.ending {
+            Ending::Shutdown(0) => Ok(heard),
+            Ending::Shutdown(status) => {
+                bail!("`{command}` ended with status {status}:\n{}", heard.output.trim_end())
+            }
+            Ending::Panic(text) => bail!("`{command}` made the kernel panic:\n{text}"),
+            Ending::Quit => bail!("`{command}`: the machine reset itself:\n{}", heard.output.trim_end()),
+            Ending::Vanished(why) => bail!("`{command}`: QEMU ended ({why})"),
+        }
+    }
+}

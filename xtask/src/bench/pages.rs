@@ -1,0 +1,88 @@
+//! The tables in the book, written when figures are accepted.
+
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::numbers::grouped;
+use super::operations::Group;
+use super::results::Results;
+use super::table;
+use crate::workspace;
+
+/// The page about costs.
+const PERFORMANCE: &str = "docs/book/performance.md";
+/// The page about sizes.
+const SIZES: &str = "docs/book/sizes.md";
+/// What stands before and after a table that is written here.
+const BEGIN: &str = "<!-- written by `cargo xtask bench --accept` -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Writes the tables whose groups were all measured.
+pub fn write(results: &Results, groups: &[Group]) -> Result<()> {
+    let costs = [Group::Ipc, Group::Kernel, Group::Proc, Group::File, Group::Disk, Group::Boot];
+    if costs.iter().all(|group| groups.contains(group)) {
+        replace(PERFORMANCE, &table::markdown(results))?;
+    }
+    if [Group::Boot, Group::Size].iter().all(|group| groups.contains(group)) {
+        replace(SIZES, &sizes(results))?;
+    }
+    Ok(())
+}
+
+fn replace(page: &str, table: &str) -> Result<()> {
+    let file = workspace::root().join(page);
+    let text = fs::read_to_string(&file).with_context(|| format!("{page} could not be read"))?;
+    let new = replaced(&text, table).with_context(|| format!("{page} has no place for its table"))?;
+    fs::write(&file, new).with_context(|| format!("{page} could not be written"))
+}
+
+fn replaced(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+fn sizes(results: &Results) -> String {
+    let mut table = String::from("| what | Motte | at most | Linux |\n|---|---:|---:|---:|\n");
+    for row in &results.rows {
+        if !matches!(Group::of(row.operation.name), Some(Group::Boot | Group::Size)) {
+            continue;
+        }
+        let linux = row.linux.first().map_or_else(String::new, |linux| {
+            format!("{} {}: {}", grouped(linux.figure.min), row.unit, linux.title)
+        });
+        let at_most = row.limit.at_most.map_or_else(String::new, grouped);
+        let _ = writeln!(
+            table,
+            "| {} | {} {} | {at_most} | {linux} |",
+            row.operation.title,
+            grouped(row.figure.median),
+            row.unit
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_replaced_and_the_rest_stays() {
+        let page = format!("# Title\n\n{BEGIN}old\n{END}\nMore.\n");
+        let new = replaced(&page, "| new |\n").unwrap();
+        assert_eq!(new, format!("# Title\n\n{BEGIN}\n| new |\n\n{END}\nMore.\n"));
+        assert_eq!(replaced(&new, "| new |\n").unwrap(), new);
+        assert!(replaced("# Title\n", "").is_none());
+    }
+
+    #[test]
+    fn the_pages_have_their_places() {
+        for page in [PERFORMANCE, SIZES] {
+            let text = fs::read_to_string(workspace::root().join(page)).unwrap();
+            assert!(replaced(&text, "").is_some(), "{page}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The plugin of QEMU that counts and traces (`bench/plugin`), seen from outside: built, tried, told where to write, read.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::escaped;
+use crate::prepare::Tool;
+use crate::workspace;
+
+/// The plugin's package.
+const PACKAGE: &str = "motte-bench-plugin";
+/// The plugin's file, as cargo names it.
+const FILE: &str = "libmotte_bench_plugin.so";
+
+/// A marker that the guest executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number.
+    pub id: u16,
+    /// Instructions that user code had executed before it.
+    pub user: u64,
+    /// Instructions that kernel code had executed before it.
+    pub kernel: u64,
+    /// The host's time since the machine's start.
+    pub nanoseconds: u64,
+}
+
+impl Mark {
+    /// Instructions executed before it.
+    #[must_use]
+    pub const fn instructions(&self) -> u64 {
+        self.user + self.kernel
+    }
+
+    /// The host's time since the machine's start.
+    #[must_use]
+    pub const fn nanoseconds(&self) -> u64 {
+        self.nanoseconds
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let id = words.next()?.parse().ok()?;
+        let mut number = || words.next()?.parse().ok();
+        Some(Self { id, user: number()?, kernel: number()?, nanoseconds: number()? })
+    }
+}
+
+/// An instruction that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Where it lies.
+    pub address: u64,
+    /// What it is.
+    pub text: String,
+}
+
+/// The plugin, built.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    file: PathBuf,
+}
+
+impl Plugin {
+    /// Builds the plugin and tries whether QEMU takes it; the error says why not.
+    pub fn prepare() -> Result<Self> {
+        let output = workspace::cargo()
+            .args(["build", "--quiet", "--package", PACKAGE])
+            .output()
+            .context("cargo could not be started")?;
+        if !output.status.success() {
+            bail!("it does not build:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        }
+        let plugin = Self { file: workspace::target_directory().join("debug").join(FILE) };
+        plugin.try_out()?;
+        Ok(plugin)
+    }
+
+    /// Loads the plugin into a machine without anything, which is told to quit.
+    fn try_out(&self) -> Result<()> {
+        let mut command = Tool::Qemu.command();
+        command.args(["-machine", "none", "-nodefaults", "-display", "none", "-monitor", "stdio"]);
+        command.arg("-plugin").arg(self.option("count=off"));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut qemu = command.spawn().context("QEMU could not be started")?;
+        if let Some(mut monitor) = qemu.stdin.take() {
+            // A QEMU that refuses the plugin has ended already.
+            let _ = monitor.write_all(b"quit\n");
+        }
+        let output = qemu.wait_with_output()?;
+        if !output.status.success() {
+            bail!("QEMU does not take it: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    fn option(&self, options: &str) -> String {
+        format!("file={},{options}", escaped(&self.file))
+    }
+
+    /// QEMU's option to count; the marks go into `marks`.
+    #[must_use]
+    pub fn counting(&self, marks: &Path) -> String {
+        self.option(&format!("marks={}", escaped(marks)))
+    }
+
+    /// QEMU's option to note the time of marks only.
+    #[must_use]
+    pub fn timing(&self, marks: &Path) -> String {
+        self.option(&format!("count=off,marks={}", escaped(marks)))
+    }
+
+    /// QEMU's option to trace what lies between the marks 1 and 2.
+    #[must_use]
+    pub fn tracing(&self, trace: &Path) -> String {
+        self.option(&format!("trace={}", escaped(trace)))
+    }
+}
+
+/// The marks that a machine left.
+pub fn read_marks(file: &Path) -> Result<Vec<Mark>> {
+    let text = fs::read_to_string(file).context("the counting plugin left no marks")?;
+    let parse =
+        |line| Mark::parse(line).with_context(|| format!("`{line}` is no mark of the counting plugin"));
+    text.lines().map(parse).collect()
+}
+
+/// The instructions that a machine traced.
+pub fn read_trace(file: &Path) -> Result<Vec<Executed>> {
+    let text = fs::read_to_string(file).context("the plugin left no trace")?;
+    let parse = |line: &str| {
+        let (address, text) = line.split_once(' ')?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        Some(Executed { address, text: text.trim().to_owned() })
+    };
+    text.lines()
+        .map(|line| parse(line).with_context(|| format!("`{line}` is no traced instruction")))
+        .collect()
+}
