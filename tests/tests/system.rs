@@ -60,6 +60,11 @@ fn bench_counts_every_operation() {
     let output = motte(&["--no-disk", "--icount"], "bench").unwrap();
     assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
     for name in motte_bench::NAMES {
+        if name.starts_with("file/") || name.starts_with("disk/") {
+            let line = format!("skip {name} there is no disk with ext4\n");
+            assert!(output.stdout.contains(&line), "{name}\n{}", output.stdout);
+            continue;
+        }
         let beginning = format!("result {name} instructions ");
         let line = output.stdout.lines().find(|line| line.starts_with(&beginning)).unwrap_or_default();
         let figures: Vec<u64> = line.split(' ').skip(3).filter_map(|word| word.parse().ok()).collect();

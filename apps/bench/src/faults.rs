@@ -1,12 +1,13 @@
 //! Page faults: a thread faults, its handler in another address space, at a higher priority, hears of it and resumes it.
 
 use motte::abi::fault::FaultKind;
-use motte::abi::{Error, MessageInfo, ObjectType, PAGE_SIZE, Rights};
+use motte::abi::{MessageInfo, ObjectType, PAGE_SIZE, Rights};
 use motte::kernel::{AddressSpace, CacheMode, CapSlot, Endpoint, Frame, Message, Reply};
 
 use crate::CLIENT_PRIORITY;
 use crate::arena::Arena;
 use crate::child::{Child, Plan, UNMAPPED};
+use crate::failure::Failure;
 use crate::meter::Named;
 use crate::roles;
 
@@ -22,7 +23,7 @@ struct Faulting {
 }
 
 impl Faulting {
-    fn start(arena: &mut Arena) -> Result<Self, Error> {
+    fn start(arena: &mut Arena) -> Result<Self, Failure> {
         let endpoint = Endpoint(arena.make(ObjectType::Endpoint, 0)?);
         let reply = Reply(arena.make(ObjectType::Reply, 0)?);
         let faults = arena.slot()?;
@@ -38,31 +39,31 @@ impl Faulting {
             slots: 16,
         };
         let space = Child::start(arena, &plan)?.space;
-        check(endpoint.receive(reply), UNMAPPED)?;
+        check(Ok(endpoint.receive(reply)?), UNMAPPED)?;
         Ok(Self { endpoint, reply, space })
     }
 
     /// Resumes the thread and waits for its next fault.
     #[inline(always)]
-    fn resume(&self) -> Result<Message, Error> {
-        self.endpoint.reply_receive_short(self.reply, MessageInfo::default(), [0; 4])
+    fn resume(&self) -> Result<Message, Failure> {
+        Ok(self.endpoint.reply_receive_short(self.reply, MessageInfo::default(), [0; 4])?)
     }
 }
 
-fn check(message: Result<Message, Error>, address: u64) -> Result<(), Error> {
+fn check(message: Result<Message, Failure>, address: u64) -> Result<(), Failure> {
     let message = message?;
     let is_fault = FaultKind::from_label(message.info.label()) == Some(FaultKind::PageFault);
-    if is_fault && message.words[1] == address { Ok(()) } else { Err(Error::InvalidArgument) }
+    if is_fault && message.words[1] == address { Ok(()) } else { Err(Failure::Wrong("another fault came")) }
 }
 
 /// A fault and its answer: the handler resumes the thread, which executes the instruction again, faults, and the handler hears of it.
-pub fn fault(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn fault(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let faulting = Faulting::start(arena)?;
     meter.measure(COUNT, || faulting.resume(), |message| check(message, UNMAPPED))
 }
 
 /// The same, and the handler makes a page, which the kernel zeroes, and maps it: the thread goes on to the next page.
-pub fn fault_map(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn fault_map(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let faulting = Faulting::start(arena)?;
     let (space, untyped) = (faulting.space, arena.untyped);
     let (mut slot, mut address) = (arena.slots(PAGES)?, UNMAPPED);
@@ -74,7 +75,7 @@ pub fn fault_map(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> 
             let (slot, address) = place.get();
             untyped.retype(ObjectType::Frame, PAGE_SIZE as u64, CapSlot::OWN_TABLE, slot.0, 1)?;
             let rights = Rights::READ | Rights::WRITE;
-            Frame(slot).map(space, address, rights, CacheMode::Normal).map_err(|_| Error::MissingTable)?;
+            Frame(slot).map(space, address, rights, CacheMode::Normal)?;
             faulting.resume()
         },
         |message| {

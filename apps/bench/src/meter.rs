@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use motte::abi::Error;
 use motte_bench::Summary;
 
+use crate::failure::Failure;
 use crate::machine;
 
 /// The most samples of one operation.
@@ -53,8 +53,8 @@ impl Named<'_> {
         &mut self,
         count: usize,
         mut operation: impl FnMut() -> R,
-        mut afterwards: impl FnMut(R) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut afterwards: impl FnMut(R) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if self.meter.traces {
             for _ in 0..WARM {
                 afterwards(operation())?;
@@ -80,8 +80,8 @@ impl Named<'_> {
     pub fn measure_spans(
         &mut self,
         count: usize,
-        mut operation: impl FnMut() -> Result<(u32, u32), Error>,
-    ) -> Result<(), Error> {
+        mut operation: impl FnMut() -> Result<(u32, u32), Failure>,
+    ) -> Result<(), Failure> {
         if self.meter.traces {
             for _ in 0..WARM {
                 operation()?;
@@ -97,6 +97,16 @@ impl Named<'_> {
         }
         self.report(count);
         Ok(())
+    }
+
+    /// Whether the operation is to be done once, between marks.
+    pub fn traces(&self) -> bool {
+        self.meter.traces
+    }
+
+    /// Says that a tool beneath the machine has counted: between marks `begin` and `end`, `count` times, each `divisor` operations.
+    pub fn report_marks(&self, begin: u32, end: u32, divisor: usize, count: usize) {
+        motte::println!("marked {} {begin:#x} {end:#x} {divisor} {count}", self.name);
     }
 
     fn report(&mut self, count: usize) {

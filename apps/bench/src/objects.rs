@@ -5,6 +5,7 @@ use motte::kernel::{CacheMode, CapSlot, Frame, MapError, own};
 use motte::memory;
 
 use crate::arena::Arena;
+use crate::failure::Failure;
 use crate::meter::Named;
 
 const COUNT: usize = 1000;
@@ -27,59 +28,59 @@ fn unmap_frame(frame: Frame) -> Result<(), Error> {
 }
 
 /// Maps a page into the program's own address space.
-pub fn map(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn map(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let (frame, address) = frame_and_place(arena)?;
     unmap_frame(frame)?;
     meter.measure(
         COUNT,
         || map_frame(frame, address),
         |result| {
-            result.map_err(|_| Error::MissingTable)?;
-            unmap_frame(frame)
+            result?;
+            Ok(unmap_frame(frame)?)
         },
     )
 }
 
 /// Takes a page out of the program's own address space.
-pub fn unmap(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn unmap(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let (frame, address) = frame_and_place(arena)?;
     meter.measure(
         COUNT,
         || unmap_frame(frame),
         |result| {
             result?;
-            map_frame(frame, address).map_err(|_| Error::MissingTable)
+            Ok(map_frame(frame, address)?)
         },
     )
 }
 
 /// Copies a capability into an empty slot of the same table.
-pub fn cap_copy(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn cap_copy(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let (from, to) = (arena.make(ObjectType::Endpoint, 0)?, arena.slot()?);
-    meter.measure(COUNT, || from.copy(to, Rights::ALL), |result| result.and_then(|()| to.delete()))
+    meter.measure(COUNT, || from.copy(to, Rights::ALL), |result| Ok(result.and_then(|()| to.delete())?))
 }
 
 /// Copies a capability and gives the copy a badge.
-pub fn cap_mint(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn cap_mint(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let (from, to) = (arena.make(ObjectType::Endpoint, 0)?, arena.slot()?);
-    meter.measure(COUNT, || from.mint(to, Rights::SEND, 5), |result| result.and_then(|()| to.delete()))
+    meter.measure(COUNT, || from.mint(to, Rights::SEND, 5), |result| Ok(result.and_then(|()| to.delete())?))
 }
 
 /// Deletes a copy of a capability; the object stays.
-pub fn cap_delete(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn cap_delete(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let (from, to) = (arena.make(ObjectType::Endpoint, 0)?, arena.slot()?);
     from.copy(to, Rights::ALL)?;
-    meter.measure(COUNT, || to.delete(), |result| result.and_then(|()| from.copy(to, Rights::ALL)))
+    meter.measure(COUNT, || to.delete(), |result| Ok(result.and_then(|()| from.copy(to, Rights::ALL))?))
 }
 
 /// Makes an endpoint. One in 32 begins a page, which the kernel then zeroes: that is the largest figure.
-pub fn retype_endpoint(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn retype_endpoint(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     // As long as something is left of it, an Untyped goes on behind what it gave out last.
     arena.make(ObjectType::Endpoint, 0)?;
     let (untyped, slot) = (arena.untyped, arena.slot()?);
     meter.measure(
         COUNT,
         || untyped.retype(ObjectType::Endpoint, 0, CapSlot::OWN_TABLE, slot.0, 1),
-        |result| result.and_then(|()| slot.delete()),
+        |result| Ok(result.and_then(|()| slot.delete())?),
     )
 }

@@ -27,6 +27,10 @@ pub const NAMES: &[&str] = &[
     "kernel/retype_endpoint",
     "kernel/thread_create",
     "kernel/interrupt",
+    "proc/spawn_wait",
+    "file/open_read_close",
+    "disk/read_per_mib",
+    "disk/write_per_mib",
 ];
 
 /// What `bench --help` prints.
@@ -35,7 +39,7 @@ usage: bench [GROUP | NAME]...
        bench trace NAME
 
 Counts what operations cost, and prints of each: name, unit, number of samples, least, median, most.
-Groups: ipc, kernel. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
+Groups: ipc, kernel, proc, file, disk. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
 
 trace NAME   does one operation between two marks, for a tool that watches the machine's instructions";
 

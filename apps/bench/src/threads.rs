@@ -8,6 +8,7 @@ use motte::{start, time};
 use crate::SERVER_PRIORITY;
 use crate::arena::Arena;
 use crate::child::{self, Child, Plan};
+use crate::failure::Failure;
 use crate::machine;
 use crate::meter::Named;
 use crate::roles;
@@ -20,13 +21,13 @@ const INTERRUPTS: usize = 200;
 const DELAY_NS: u64 = 50_000;
 
 /// Goes to the end of the ready queue, where nobody else is.
-pub fn yield_alone(meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn yield_alone(meter: &mut Named<'_>) -> Result<(), Failure> {
     meter.measure(COUNT, yield_now, |()| Ok(()))
 }
 
 /// Makes a thread in the program's address space and starts it: until its first instruction. Making includes that the kernel zeroes its page.
 /// Stack, message buffer and scheduling context are there already.
-pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let page = Mapping::new(1)?;
     page.write_u64(24, arena.make(ObjectType::Notification, 0)?.0);
     let stack_bytes = 4 * PAGE_SIZE as u64;
@@ -54,7 +55,7 @@ pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
 
 /// From an interrupt to the first instruction of the thread that waits for it, in another address space. The interrupt is the timer's. It is
 /// counted from the last instruction before it, of a thread of lower priority that does nothing but read the counter.
-pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> {
+pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let notification = Notification(arena.make(ObjectType::Notification, 0)?);
     let page = Mapping::new(1)?;
     let plan = Plan {
@@ -74,7 +75,7 @@ pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Error> 
         // SAFETY: the page is mapped there, and reached through `page` and by the driver only.
         unsafe { machine::write_stamps(page.address(), count) };
         if page.read_u64(8) != count + 1 {
-            return Err(Error::Busy);
+            return Err(Failure::Wrong("the driver was not woken"));
         }
         Ok((page.read_u64(24) as u32, page.read_u64(16) as u32))
     })
