@@ -54,16 +54,16 @@ pub const MOST_NOTES: usize = 64;
 pub struct Notes(BTreeMap<String, String>);
 
 impl File for Notes {
-    fn store(&mut self, _: &Sender, name: String, text: String) -> Result<u64, FileError> {
-        if self.0.len() >= MOST_NOTES && !self.0.contains_key(&name) {
+    fn store(&mut self, _: &Sender, name: &str, text: &str) -> Result<u64, FileError> {
+        if self.0.len() >= MOST_NOTES && !self.0.contains_key(name) {
             return Err(FileError::Full);
         }
         let length = text.len() as u64;
-        self.0.insert(name, text);
+        self.0.insert(name.into(), text.into());
         Ok(length)
     }
 
-    fn load(&mut self, _: &Sender, name: String) -> Result<String, FileError> {
-        self.0.get(&name).cloned().ok_or(FileError::NotFound)
+    fn load(&mut self, _: &Sender, name: &str) -> Result<String, FileError> {
+        self.0.get(name).cloned().ok_or(FileError::NotFound)
     }
 }

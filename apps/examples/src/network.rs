@@ -56,11 +56,11 @@ pub struct Loop {
 pub const HOST: &str = "localhost";
 
 impl Network for Loop {
-    fn echo(&mut self, _: &Sender, host: String, text: String) -> Result<Packet, NetworkError> {
+    fn echo(&mut self, _: &Sender, host: &str, text: &str) -> Result<Packet, NetworkError> {
         if host != HOST {
             return Err(NetworkError::NoSuchHost);
         }
         self.sent += 1;
-        Ok(Packet { number: self.sent, text })
+        Ok(Packet { number: self.sent, text: text.into() })
     }
 }

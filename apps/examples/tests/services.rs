@@ -12,30 +12,30 @@ const SENDER: Sender = Sender { badge: 1 };
 #[test]
 fn a_note_is_read_as_it_was_stored_last() {
     let mut notes = Notes::default();
-    assert_eq!(notes.load(&SENDER, "a".into()), Err(FileError::NotFound));
-    assert_eq!(notes.store(&SENDER, "a".into(), "first".into()), Ok(5));
-    assert_eq!(notes.store(&SENDER, "a".into(), "second".into()), Ok(6));
-    assert_eq!(notes.load(&SENDER, "a".into()), Ok("second".into()));
+    assert_eq!(notes.load(&SENDER, "a"), Err(FileError::NotFound));
+    assert_eq!(notes.store(&SENDER, "a", "first"), Ok(5));
+    assert_eq!(notes.store(&SENDER, "a", "second"), Ok(6));
+    assert_eq!(notes.load(&SENDER, "a"), Ok("second".into()));
 }
 
 #[test]
 fn too_many_notes_are_refused_and_those_there_can_still_be_changed() {
     let mut notes = Notes::default();
     let mut count = 0;
-    while notes.store(&SENDER, format!("note {count}"), String::new()).is_ok() {
+    while notes.store(&SENDER, &format!("note {count}"), "").is_ok() {
         count += 1;
     }
     assert_eq!(count, 64);
-    assert_eq!(notes.store(&SENDER, "note 0".into(), "changed".into()), Ok(7));
+    assert_eq!(notes.store(&SENDER, "note 0", "changed"), Ok(7));
 }
 
 #[test]
 fn packets_come_back_numbered_and_only_from_the_one_host() {
     let mut network = Loop::default();
-    assert_eq!(network.echo(&SENDER, "elsewhere".into(), "x".into()), Err(NetworkError::NoSuchHost));
-    let packet = network.echo(&SENDER, "localhost".into(), "x".into()).unwrap();
+    assert_eq!(network.echo(&SENDER, "elsewhere", "x"), Err(NetworkError::NoSuchHost));
+    let packet = network.echo(&SENDER, "localhost", "x").unwrap();
     assert_eq!((packet.number, packet.text.as_str()), (1, "x"));
-    assert_eq!(network.echo(&SENDER, "localhost".into(), "y".into()).unwrap().number, 2);
+    assert_eq!(network.echo(&SENDER, "localhost", "y").unwrap().number, 2);
 }
 
 #[test]

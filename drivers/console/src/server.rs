@@ -250,8 +250,8 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
         }
     }
 
-    fn write(&mut self, sender: &Sender, handle: u64, data: Vec<u8>, responder: Responder<u64, IoError>) {
-        self.begin_write(sender, handle, Ok(data), responder);
+    fn write(&mut self, sender: &Sender, handle: u64, data: &[u8], responder: Responder<u64, IoError>) {
+        self.begin_write(sender, handle, Ok(data.to_vec()), responder);
     }
 
     fn read_shared(

@@ -144,7 +144,7 @@ impl Desk {
         String::from_utf8(std::mem::take(&mut self.lines[line].0.borrow_mut().shown)).unwrap()
     }
     fn write(&mut self, handle: u64, bytes: &[u8], token: u64) {
-        self.server.write(&SHELL, handle, bytes.to_vec(), Responder::new(ReplyToken(token)));
+        self.server.write(&SHELL, handle, bytes, Responder::new(ReplyToken(token)));
     }
 }
 
@@ -210,7 +210,7 @@ fn a_dead_program_no_longer_eats_what_is_typed() {
 fn a_duplicate_outlives_a_restart_of_the_driver() {
     let program = Sender { badge: desk().server.duplicate(&SHELL, CONSOLE_ERROR).unwrap().0 };
     let mut restarted = desk();
-    restarted.server.write(&program, 0, b"still here".to_vec(), Responder::new(ReplyToken(1)));
+    restarted.server.write(&program, 0, b"still here", Responder::new(ReplyToken(1)));
     assert_eq!(restarted.shown(0), "still here");
     assert_eq!(restarted.server.kind(&Sender { badge: badge::OBJECT }, CONSOLE), Err(IoError::BadHandle));
 }

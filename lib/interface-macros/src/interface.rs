@@ -58,8 +58,18 @@ struct Argument {
     given: Type,
     /// As the server gets it.
     received: Type,
-    /// A slice of bytes, which travels eight to a word.
-    bytes: bool,
+    form: Form,
+}
+
+/// How an argument travels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As a value, which the server gets a copy of.
+    Value,
+    /// As text, which the server reads in the message.
+    Text,
+    /// As bytes, eight to a word, which the server reads in the message.
+    Bytes,
 }
 
 /// The whole expansion.
@@ -132,7 +142,7 @@ fn read_argument(input: &FnArg) -> Result<Argument> {
     let Pat::Ident(pattern) = &*typed.pat else {
         return Err(Error::new_spanned(&typed.pat, "an argument of an interface method is a plain name"));
     };
-    let mut bytes = false;
+    let mut form = Form::Value;
     let received = match &*typed.ty {
         Type::Reference(reference) => {
             if let Some(mutability) = &reference.mutability {
@@ -143,19 +153,22 @@ fn read_argument(input: &FnArg) -> Result<Argument> {
             }
             match &*reference.elem {
                 Type::Path(path) if path.path.is_ident("str") => {
-                    syn::parse_quote!(::motte_interfaces::__alloc::string::String)
+                    form = Form::Text;
+                    syn::parse_quote!(&str)
                 }
-                Type::Slice(slice) => {
-                    let element = &slice.elem;
-                    bytes = matches!(&**element, Type::Path(path) if path.path.is_ident("u8"));
-                    syn::parse_quote!(::motte_interfaces::__alloc::vec::Vec<#element>)
-                }
+                Type::Slice(slice) => match &*slice.elem {
+                    Type::Path(path) if path.path.is_ident("u8") => {
+                        form = Form::Bytes;
+                        syn::parse_quote!(&[u8])
+                    }
+                    element => syn::parse_quote!(::motte_interfaces::__alloc::vec::Vec<#element>),
+                },
                 other => other.clone(),
             }
         }
         other => other.clone(),
     };
-    Ok(Argument { name: pattern.ident.clone(), given: (*typed.ty).clone(), received, bytes })
+    Ok(Argument { name: pattern.ident.clone(), given: (*typed.ty).clone(), received, form })
 }
 
 fn read_result(output: &ReturnType, at: &Ident) -> Result<(Type, Type)> {
@@ -198,8 +211,12 @@ fn server(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
     let arms = methods.iter().enumerate().map(|(label, method)| {
         let (label, name) = (header.base + label as u64, &method.name);
         let names: Vec<_> = method.arguments.iter().map(|a| &a.name).collect();
-        let takes = method.arguments.iter().map(|Argument { name, received, bytes, .. }| {
-            let take = if *bytes { quote!(request.bytes()) } else { quote!(<#received as ::motte_interfaces::Wire>::take(request)) };
+        let takes = method.arguments.iter().map(|Argument { name, received, form, .. }| {
+            let take = match form {
+                Form::Value => quote!(<#received as ::motte_interfaces::Wire>::take(request)),
+                Form::Text => quote!(request.text()),
+                Form::Bytes => quote!(request.bytes()),
+            };
             quote! { let ::core::result::Result::Ok(#name) = #take else { return ::motte_interfaces::Outcome::Malformed; }; }
         });
         let act = if method.deferred {
@@ -246,8 +263,8 @@ fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
         let Method { name, docs, arguments, success, error, idempotent, .. } = method;
         let (label, text) = (header.base + label as u64, name.to_string());
         let parameters = arguments.iter().map(|Argument { name, given, .. }| quote!(#name: #given));
-        let puts = arguments.iter().map(|Argument { name, given, bytes, .. }| match given {
-            _ if *bytes => quote! { writer.bytes(#name); },
+        let puts = arguments.iter().map(|Argument { name, given, form, .. }| match given {
+            _ if *form == Form::Bytes => quote! { writer.bytes(#name); },
             Type::Reference(_) => quote! { ::motte_interfaces::Put::put(#name, writer); },
             _ => quote! { ::motte_interfaces::Wire::put(&#name, writer); },
         });

@@ -172,9 +172,9 @@ pub struct ReplyToken(pub u64);
 
 /// Sends an answer to a caller who was kept waiting.
 ///
-/// A server keeps one as a field (`motte::server::Replies` in programs, a recording one in host tests) and uses it from anywhere, also
-/// while the method that was given the [`Responder`] still runs. Such an answer takes a system call of its own, where one that is returned goes
-/// out with the server's next reply-and-receive.
+/// A server keeps one as a field (`motte::server::Replies` in programs, a recording one in host tests) and uses it from anywhere. An answer that is
+/// given while the method that was given the [`Responder`] still runs goes out when that returns, with the server's next reply-and-receive;
+/// any other takes a system call of its own.
 pub trait Replier {
     /// Has `put` write the answer and say its label, and sends it. A caller that is gone is no error.
     fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome);

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! `#[interface("name")]` generates
-//! - the trait as the **server** implements it: every method takes `&mut self` and the [`Sender`], then the arguments, borrowed ones
-//!   in their owned form (`&str` arrives as `String`, `&[T]` as `Vec<T>`);
+//! - the trait as the **server** implements it: every method takes `&mut self` and the [`Sender`], then the arguments. Text and bytes
+//!   are borrowed from the message; other borrowed arguments arrive in their owned form (`&T` as `T`, `&[T]` as `Vec<T>`);
 //! - `dispatch_counter`, which takes a request apart, calls the method and puts the answer together;
 //! - `CounterClient<T>`, the **client** stub with the methods as written, sending through any [`Transport`].
 //!
@@ -41,7 +41,7 @@ extern crate self as motte_interfaces;
 /// For generated code.
 #[doc(hidden)]
 pub mod __alloc {
-    pub use alloc::{string, vec};
+    pub use alloc::vec;
 }
 
 pub mod badge;

@@ -25,10 +25,9 @@ pub enum WireError {
     MissingCapability,
 }
 
-/// Where a message is put together: the first words in registers, the rest in the message buffer.
+/// Where a message is put together.
 pub struct Writer<'a> {
-    registers: [u64; REGISTER_WORDS],
-    buffer: &'a mut [u64; MAX_WORDS],
+    words: &'a mut [u64; MAX_WORDS],
     length: usize,
     caps: [u64; MAX_CAPS],
     cap_count: usize,
@@ -36,33 +35,26 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// An empty message whose words from the seventh on go into `buffer`, at their own index.
-    pub fn new(buffer: &'a mut [u64; MAX_WORDS]) -> Self {
-        Self {
-            registers: [0; REGISTER_WORDS],
-            buffer,
-            length: 0,
-            caps: [0; MAX_CAPS],
-            cap_count: 0,
-            overflow: false,
-        }
+    /// An empty message whose words go into `words`. The first travel in registers ([`Writer::registers`]), and lie there as well.
+    #[inline]
+    pub fn new(words: &'a mut [u64; MAX_WORDS]) -> Self {
+        Self { words, length: 0, caps: [0; MAX_CAPS], cap_count: 0, overflow: false }
     }
 
     /// Appends a word.
     #[inline]
     pub fn word(&mut self, word: u64) {
-        if let Some(place) = self.registers.get_mut(self.length) {
-            *place = word;
-        } else if let Some(place) = self.buffer.get_mut(self.length) {
-            *place = word;
-        } else {
-            self.overflow = true;
-            return;
+        match self.words.get_mut(self.length) {
+            Some(place) => {
+                *place = word;
+                self.length += 1;
+            }
+            None => self.overflow = true,
         }
-        self.length += 1;
     }
 
     /// Appends a capability.
+    #[inline]
     pub fn cap(&mut self, cap: Cap) {
         match self.caps.get_mut(self.cap_count) {
             Some(place) => {
@@ -74,41 +66,45 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends a length and bytes.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
-        let (whole, rest) = bytes.as_chunks::<8>();
-        for chunk in whole {
-            self.word(u64::from_le_bytes(*chunk));
+        let Some(places) = self.words.get_mut(self.length..self.length + bytes.len().div_ceil(8)) else {
+            self.overflow = true;
+            return;
+        };
+        if let Some(last) = places.last_mut() {
+            *last = 0;
         }
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.word(u64::from_le_bytes(last));
-        }
+        self.length += places.len();
+        bytemuck::cast_slice_mut(places)[..bytes.len()].copy_from_slice(bytes);
     }
 
     /// Forgets everything written.
     pub fn clear(&mut self) {
         (self.length, self.cap_count, self.overflow) = (0, 0, false);
-        self.registers = [0; REGISTER_WORDS];
     }
 
     /// Words written.
+    #[inline]
     pub fn length(&self) -> usize {
         self.length
     }
 
     /// The words that travel in registers; those not written are 0.
+    #[inline]
     pub fn registers(&self) -> [u64; REGISTER_WORDS] {
-        self.registers
+        core::array::from_fn(|index| if index < self.length { self.words[index] } else { 0 })
     }
 
     /// Capabilities written.
+    #[inline]
     pub fn caps(&self) -> &[u64] {
         &self.caps[..self.cap_count]
     }
 
     /// Whether more was written than a message can hold.
+    #[inline]
     pub fn overflowed(&self) -> bool {
         self.overflow
     }
@@ -116,74 +112,54 @@ impl<'a> Writer<'a> {
 
 /// Where an arrived message is taken apart.
 pub struct Reader<'a> {
-    registers: [u64; REGISTER_WORDS],
-    buffer: &'a [u64; MAX_WORDS],
-    length: usize,
-    position: usize,
-    caps: [u64; MAX_CAPS],
-    cap_count: usize,
-    cap_position: usize,
+    /// The words not yet taken.
+    words: &'a [u64],
+    /// The slots of the capabilities not yet taken.
+    caps: &'a [u64],
 }
 
 impl<'a> Reader<'a> {
-    /// A message of `length` words whose first lie in `registers` and the others in `buffer`, with the slots
-    /// where its capabilities arrived.
-    pub fn new(
-        registers: [u64; REGISTER_WORDS],
-        buffer: &'a [u64; MAX_WORDS],
-        length: usize,
-        arrived: &[u64],
-    ) -> Self {
-        let mut caps = [0; MAX_CAPS];
-        let cap_count = arrived.len().min(MAX_CAPS);
-        caps[..cap_count].copy_from_slice(&arrived[..cap_count]);
-        Self {
-            registers,
-            buffer,
-            length: length.min(MAX_WORDS),
-            position: 0,
-            caps,
-            cap_count,
-            cap_position: 0,
-        }
+    /// A message of these words, with the slots where its capabilities arrived.
+    #[inline]
+    pub fn new(words: &'a [u64], arrived: &'a [u64]) -> Self {
+        Self { words, caps: arrived }
     }
 
     /// The next word.
     #[inline]
     pub fn word(&mut self) -> Result<u64, WireError> {
-        if self.position >= self.length {
-            return Err(WireError::Truncated);
-        }
-        let word = self.registers.get(self.position).copied().unwrap_or_else(|| self.buffer[self.position]);
-        self.position += 1;
-        Ok(word)
+        let (word, rest) = self.words.split_first().ok_or(WireError::Truncated)?;
+        self.words = rest;
+        Ok(*word)
     }
 
     /// The next capability.
+    #[inline]
     pub fn cap(&mut self) -> Result<Cap, WireError> {
-        let slot = *self.caps[..self.cap_count].get(self.cap_position).ok_or(WireError::MissingCapability)?;
-        self.cap_position += 1;
-        if slot == 0 { Err(WireError::MissingCapability) } else { Ok(Cap(slot)) }
+        let (slot, rest) = self.caps.split_first().ok_or(WireError::MissingCapability)?;
+        self.caps = rest;
+        if *slot == 0 { Err(WireError::MissingCapability) } else { Ok(Cap(*slot)) }
     }
 
     /// The slots of capabilities that arrived and that nobody took.
-    pub fn untaken_caps(&self) -> impl Iterator<Item = Cap> + use<> {
-        let (caps, range) = (self.caps, self.cap_position..self.cap_count);
-        range.map(move |index| Cap(caps[index])).filter(|cap| cap.0 != 0)
+    #[inline]
+    pub fn untaken_caps(&self) -> impl Iterator<Item = Cap> + use<'a> {
+        self.caps.iter().filter(|slot| **slot != 0).map(|slot| Cap(*slot))
     }
 
-    /// A length and bytes.
-    pub fn bytes(&mut self) -> Result<Vec<u8>, WireError> {
+    /// A length and bytes, as they lie in the message.
+    #[inline]
+    pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let length = usize::try_from(self.word()?).map_err(|_| WireError::Invalid)?;
-        if length.div_ceil(8) > self.length - self.position {
-            return Err(WireError::Truncated);
-        }
-        let mut out = Vec::with_capacity(length.next_multiple_of(8));
-        for _ in 0..length.div_ceil(8) {
-            out.extend_from_slice(&self.word()?.to_le_bytes());
-        }
-        out.truncate(length);
-        Ok(out)
+        let (bytes, rest) = self.words.split_at_checked(length.div_ceil(8)).ok_or(WireError::Truncated)?;
+        self.words = rest;
+        Ok(&bytemuck::cast_slice(bytes)[..length])
+    }
+
+    /// A text, as it lies in the message.
+    #[inline]
+    pub fn text(&mut self) -> Result<&'a str, WireError> {
+        core::str::from_utf8(self.bytes()?).map_err(|_| WireError::Invalid)
     }
 }
 
@@ -214,6 +190,7 @@ impl<T: Wire> Put for T {
 }
 
 impl Put for str {
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) {
         writer.bytes(self.as_bytes());
     }
@@ -245,27 +222,33 @@ macro_rules! integers {
 integers!(u8, u16, u32, u64, usize);
 
 impl Wire for i64 {
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) {
         writer.word(self.cast_unsigned());
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(reader.word()?.cast_signed())
     }
 }
 
 impl Wire for i32 {
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) {
         Wire::put(&i64::from(*self), writer);
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         i32::try_from(i64::take(reader)?).map_err(|_| WireError::Invalid)
     }
 }
 
 impl Wire for bool {
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) {
         writer.word(u64::from(*self));
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match reader.word()? {
             0 => Ok(false),
@@ -285,9 +268,11 @@ impl Wire for () {
 }
 
 impl Wire for Cap {
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) {
         writer.cap(*self);
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.cap()
     }
@@ -298,7 +283,7 @@ impl Wire for String {
         writer.bytes(self.as_bytes());
     }
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        String::from_utf8(reader.bytes()?).map_err(|_| WireError::Invalid)
+        reader.text().map(String::from)
     }
 }
 
@@ -311,7 +296,7 @@ impl Wire for Bytes {
         writer.bytes(&self.0);
     }
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        Ok(Bytes(reader.bytes()?))
+        Ok(Bytes(reader.bytes()?.to_vec()))
     }
 }
 

@@ -20,7 +20,7 @@ use motte_abi::{Error, MessageInfo, ObjectType};
 use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, Reader, Replier, ReplyToken, Sender, Writer};
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
-use crate::thread::{self, BufferGuard};
+use crate::thread::BufferGuard;
 use crate::{memory, slots};
 
 pub use crate::tasks::{Event, Tasks};
@@ -44,6 +44,9 @@ pub trait Handler {
 }
 
 /// Callers who wait for an answer. Clones name the same callers.
+///
+/// An answer to the request that the handler has in hand goes out with the server's next reply-and-receive, when the handler is done
+/// with it; one to an earlier request at once, by a system call of its own.
 #[derive(Clone, Debug)]
 pub struct Replies(Rc<RefCell<Pool>>);
 
@@ -53,20 +56,37 @@ struct Pool {
     free: Vec<Reply>,
     /// Reply objects that hold a caller, by slot.
     waiting: BTreeSet<u64>,
+    turn: Turn,
     /// Capabilities to delete once the answer that they travel in was sent.
     passing: Vec<CapSlot>,
-    /// Where answers are put together.
+    /// Where answers to earlier requests are put together.
     scratch: Box<[u64; MAX_WORDS]>,
+    /// Where the answer to the request in hand is put together.
+    answer: Box<[u64; MAX_WORDS]>,
+}
+
+/// What the handler did with the request in hand.
+#[derive(Debug)]
+enum Turn {
+    /// It did not ask to answer later.
+    Plain,
+    /// It will answer later; the Reply object's slot.
+    Deferred(u64),
+    /// It asked, and answered.
+    Answered(Composed),
+    /// It lets the caller wait for ever.
+    Abandoned,
 }
 
 impl Replies {
     fn new() -> Self {
-        let scratch = Box::new([0; MAX_WORDS]);
         Self(Rc::new(RefCell::new(Pool {
             free: Vec::new(),
             waiting: BTreeSet::new(),
+            turn: Turn::Plain,
             passing: Vec::new(),
-            scratch,
+            scratch: Box::new([0; MAX_WORDS]),
+            answer: Box::new([0; MAX_WORDS]),
         })))
     }
 
@@ -88,20 +108,33 @@ impl Replies {
         passing.into_iter().for_each(slots::delete);
     }
 
-    /// Answers a deferred request with a message put together by hand.
+    /// Answers a deferred request with a short message put together by hand.
     pub fn answer_raw(&self, token: ReplyToken, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
-        if self.0.borrow_mut().waiting.remove(&token.0) {
-            let reply = Reply::at(token.0);
-            // A caller that is gone is no error.
-            let _ = reply.reply(info, words);
-            self.0.borrow_mut().free.push(reply);
-            self.delete_passed();
+        let mut pool = self.0.borrow_mut();
+        if matches!(pool.turn, Turn::Deferred(slot) if slot == token.0) {
+            pool.turn = Turn::Answered(Composed { info, words, caps: [0; MAX_CAPS] });
+        } else if pool.waiting.remove(&token.0) {
+            drop(pool);
+            self.send(Reply::at(token.0), info, words);
         }
+    }
+
+    fn send(&self, reply: Reply, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
+        // A caller that is gone is no error.
+        let _ = reply.reply(info, words);
+        self.0.borrow_mut().free.push(reply);
+        self.delete_passed();
     }
 
     /// Lets a deferred caller wait for ever, because it is about to be destroyed: the Reply object is destroyed, not used again.
     pub fn abandon(&self, token: ReplyToken) {
-        if self.0.borrow_mut().waiting.remove(&token.0) {
+        let mut pool = self.0.borrow_mut();
+        let in_hand = matches!(pool.turn, Turn::Deferred(slot) if slot == token.0);
+        if in_hand {
+            pool.turn = Turn::Abandoned;
+        }
+        if in_hand || pool.waiting.remove(&token.0) {
+            drop(pool);
             slots::delete(CapSlot(token.0));
         }
     }
@@ -113,20 +146,22 @@ impl Replies {
 }
 
 impl Replier for Replies {
+    #[inline]
     fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
         let mut pool = self.0.borrow_mut();
-        if !pool.waiting.contains(&token.0) {
-            return;
+        if matches!(pool.turn, Turn::Deferred(slot) if slot == token.0) {
+            let composed = Composed::put(&mut pool.answer, put);
+            pool.turn = Turn::Answered(composed);
+        } else if pool.waiting.remove(&token.0) {
+            let (info, words) = Composed::put(&mut pool.scratch, put).load(&pool.scratch);
+            drop(pool);
+            self.send(Reply::at(token.0), info, words);
         }
-        let mut writer = Writer::new(&mut pool.scratch);
-        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
-        let (info, words) = Composed::new(label, &writer).load(&pool.scratch);
-        drop(pool);
-        self.answer_raw(token, info, words);
     }
 }
 
 /// A message that was put together, but for its words from the seventh on.
+#[derive(Debug)]
 struct Composed {
     info: MessageInfo,
     words: [u64; REGISTER_WORDS],
@@ -134,6 +169,7 @@ struct Composed {
 }
 
 impl Composed {
+    #[inline]
     fn new(label: u64, writer: &Writer<'_>) -> Self {
         let mut caps = [0; MAX_CAPS];
         caps[..writer.caps().len()].copy_from_slice(writer.caps());
@@ -141,18 +177,30 @@ impl Composed {
         Self { info, words: writer.registers(), caps }
     }
 
+    #[inline]
+    fn put(words: &mut [u64; MAX_WORDS], put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) -> Self {
+        let mut writer = Writer::new(words);
+        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
+        Self::new(label, &writer)
+    }
+
     /// Puts the further words and the capabilities where the kernel takes them from.
-    fn load(self, long: &[u64; MAX_WORDS]) -> (MessageInfo, [u64; REGISTER_WORDS]) {
+    #[inline]
+    fn load(&self, long: &[u64; MAX_WORDS]) -> (MessageInfo, [u64; REGISTER_WORDS]) {
         if !self.info.is_short() {
-            let mut guard = BufferGuard::take();
-            let buffer = guard.get();
-            let length = self.info.length();
-            if length > REGISTER_WORDS {
-                buffer.words[REGISTER_WORDS..length].copy_from_slice(&long[REGISTER_WORDS..length]);
-            }
-            buffer.caps = self.caps;
+            self.load_long(long);
         }
         (self.info, self.words)
+    }
+
+    fn load_long(&self, long: &[u64; MAX_WORDS]) {
+        let mut guard = BufferGuard::take();
+        let buffer = guard.get();
+        let length = self.info.length();
+        if length > REGISTER_WORDS {
+            buffer.words[REGISTER_WORDS..length].copy_from_slice(&long[REGISTER_WORDS..length]);
+        }
+        buffer.caps = self.caps;
     }
 }
 
@@ -224,80 +272,86 @@ impl Server {
                 }
                 continue;
             }
-            let (label, deferred) = self.handle(handler, &message, reply);
-            if deferred {
-                reply = match self.replies.take() {
-                    Ok(reply) => reply,
-                    Err(error) => return error,
-                };
-            } else if message.info.is_call() {
-                answer = Some(label);
+            match self.handle(handler, &message, reply) {
+                Some(now) if message.info.is_call() => answer = Some(now),
+                Some(_) => {}
+                None => {
+                    reply = match self.replies.take() {
+                        Ok(reply) => reply,
+                        Err(error) => return error,
+                    };
+                }
             }
         }
     }
 
     /// Sends the answer that is due, if any, runs tasks, and receives.
+    #[inline]
     fn receive(
         &mut self,
         answer: &mut Option<(MessageInfo, [u64; REGISTER_WORDS])>,
         reply: Reply,
     ) -> Result<Message, Error> {
         let passing = !self.replies.0.borrow().passing.is_empty();
-        if let Some((info, words)) = *answer
-            && (passing || self.tasks.have_work())
-        {
-            let _ = reply.reply(info, words);
-            *answer = None;
-            self.replies.delete_passed();
-        }
-        if self.tasks.have_work() {
+        if passing || self.tasks.have_work() {
+            if let Some((info, words)) = answer.take() {
+                let _ = reply.reply(info, words);
+                self.replies.delete_passed();
+            }
             self.tasks.run();
         }
-        {
-            let mut guard = BufferGuard::take();
-            thread::prepare_receive_slots(guard.get())?;
-        }
+        BufferGuard::take().prepare_receive_slots()?;
         match answer.take() {
             Some((info, words)) => self.endpoint.reply_receive(reply, info, words),
             None => self.endpoint.receive(reply),
         }
     }
 
-    /// Has the handler handle a request. Returns the answer, and whether it is deferred.
+    /// Has the handler handle a request. Returns the answer; `None` if it comes later, and `reply` is kept for it.
+    #[inline]
     fn handle<H: Handler + ?Sized>(
         &mut self,
         handler: &mut H,
         message: &Message,
         reply: Reply,
-    ) -> ((MessageInfo, [u64; REGISTER_WORDS]), bool) {
+    ) -> Option<(MessageInfo, [u64; REGISTER_WORDS])> {
         let length = message.info.length().min(MAX_WORDS);
+        let count = message.info.caps().min(MAX_CAPS);
         let mut arrived = [0; MAX_CAPS];
         if !message.info.is_short() {
             let mut guard = BufferGuard::take();
-            let buffer = guard.get();
+            arrived = guard.take_arrived_caps(count);
             if length > REGISTER_WORDS {
-                self.request[REGISTER_WORDS..length].copy_from_slice(&buffer.words[REGISTER_WORDS..length]);
+                // Out of the buffer, which the handler may use for calls of its own.
+                let words = &guard.get().words[REGISTER_WORDS..length];
+                self.request[REGISTER_WORDS..length].copy_from_slice(words);
             }
-            arrived = thread::take_arrived_caps(buffer, message.info.caps());
         }
-        let count = message.info.caps().min(MAX_CAPS);
-        let mut reader = Reader::new(message.words, &self.request, length, &arrived[..count]);
+        self.request[..REGISTER_WORDS].copy_from_slice(&message.words);
+        let mut reader = Reader::new(&self.request[..length], &arrived[..count]);
         let mut writer = Writer::new(&mut self.answer);
         let sender = Sender { badge: message.badge };
-        let mut deferred = false;
-        let replies = self.replies.clone();
+        let replies = &self.replies;
         let mut defer = || {
-            deferred = true;
-            replies.0.borrow_mut().waiting.insert(reply.0.0);
+            replies.0.borrow_mut().turn = Turn::Deferred(reply.0.0);
             ReplyToken(reply.0.0)
         };
         let outcome = handler.request(&sender, message.info.label(), &mut reader, &mut writer, &mut defer);
         for untaken in reader.untaken_caps() {
             slots::delete(CapSlot(untaken.0));
         }
-        match outcome.label() {
-            Some(label) if !deferred => (Composed::new(label, &writer).load(&self.answer), false),
-            _ => ((MessageInfo::default(), [0; REGISTER_WORDS]), deferred),
+        let mut pool = self.replies.0.borrow_mut();
+        match core::mem::replace(&mut pool.turn, Turn::Plain) {
+            Turn::Plain => {
+                let composed = Composed::new(outcome.label().unwrap_or(ANSWER_MALFORMED), &writer);
+                Some(composed.load(&self.answer))
+            }
+            Turn::Answered(composed) => Some(composed.load(&pool.answer)),
+            Turn::Deferred(slot) => {
+                pool.waiting.insert(slot);
+                None
+            }
+            Turn::Abandoned => None,
         }
     }
 }

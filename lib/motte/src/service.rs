@@ -2,12 +2,13 @@
 
 use core::fmt;
 
+use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo};
 use motte_interfaces::registry::{RegistryClient, RegistryError};
 use motte_interfaces::{CallError, Method, Reader, Transport, Writer};
 
 use crate::kernel::{CapSlot, Endpoint};
-use crate::thread::{self, BufferGuard};
+use crate::thread::BufferGuard;
 use crate::{slots, start};
 
 /// How often a call that is safe to repeat is repeated when the service is restarted meanwhile.
@@ -82,6 +83,7 @@ pub fn connect(name: &str) -> Result<Connection, ServiceError> {
 }
 
 impl Transport for Connection {
+    #[inline]
     fn call<R>(
         &self,
         method: &Method,
@@ -91,34 +93,34 @@ impl Transport for Connection {
         let mut repetitions = if method.idempotent { REPETITIONS } else { 0 };
         let mut guard = BufferGuard::take();
         let answer = loop {
+            guard.prepare_receive_slots()?;
             let buffer = guard.get();
-            thread::prepare_receive_slots(buffer)?;
             let mut writer = Writer::new(&mut buffer.words);
             put(&mut writer);
             if writer.overflowed() {
                 return Err(CallError::TooLarge);
             }
-            let info = MessageInfo::new(method.label, writer.length(), writer.caps().len());
             let (words, count) = (writer.registers(), writer.caps().len());
+            let info = MessageInfo::new(method.label, writer.length(), count);
             if count > 0 {
-                let mut caps = [0; motte_abi::message::MAX_CAPS];
+                let mut caps = [0; MAX_CAPS];
                 caps[..count].copy_from_slice(writer.caps());
                 buffer.caps = caps;
             }
             match self.endpoint.call(info, words) {
+                Ok(answer) => break answer,
                 Err(Error::PeerRestarted) if repetitions > 0 => repetitions -= 1,
                 // The thread was stopped and started again while it waited; the call was not taken.
                 Err(Error::Cancelled) if method.idempotent => {}
-                answer => break answer?,
+                Err(error) => return Err(error.into()),
             }
         };
+        let count = answer.info.caps().min(MAX_CAPS);
+        let arrived = guard.take_arrived_caps(count);
         let buffer = guard.get();
-        let arrived = match answer.info.caps() {
-            0 => [0; motte_abi::message::MAX_CAPS],
-            count => thread::take_arrived_caps(buffer, count),
-        };
-        let count = answer.info.caps().min(arrived.len());
-        let mut reader = Reader::new(answer.words, &buffer.words, answer.info.length(), &arrived[..count]);
+        // Those that came in registers join the others.
+        buffer.words[..REGISTER_WORDS].copy_from_slice(&answer.words);
+        let mut reader = Reader::new(&buffer.words[..answer.info.length().min(MAX_WORDS)], &arrived[..count]);
         let result = take(answer.info.label(), &mut reader);
         for untaken in reader.untaken_caps() {
             slots::delete(CapSlot(untaken.0));

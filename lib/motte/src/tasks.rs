@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
@@ -37,6 +38,15 @@ struct Ready {
     wake: Notification,
     /// The thread that runs the tasks.
     home: CapSlot,
+    /// Whether tasks are to run, or the kernel's timer is to be looked after; asked before every receive.
+    work: AtomicBool,
+}
+
+impl Ready {
+    fn push(&self, task: u64) {
+        self.queue.lock().push_back(task);
+        self.work.store(true, Ordering::Release);
+    }
 }
 
 struct TaskWaker {
@@ -50,7 +60,7 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.queue.lock().push_back(self.task);
+        self.ready.push(self.task);
         if thread::current().0 != self.ready.home {
             let _ = self.ready.wake.signal();
         }
@@ -67,7 +77,6 @@ struct EventState {
 
 struct Inner {
     notification: Notification,
-    ready: Arc<Ready>,
     /// A task is taken out while it runs.
     tasks: BTreeMap<u64, Option<Task>>,
     next_task: u64,
@@ -80,11 +89,14 @@ struct Inner {
 
 /// The tasks and events of one thread. Clones name the same.
 #[derive(Clone)]
-pub struct Tasks(Rc<RefCell<Inner>>);
+pub struct Tasks {
+    inner: Rc<RefCell<Inner>>,
+    ready: Arc<Ready>,
+}
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tasks({})", self.0.borrow().tasks.len())
+        write!(f, "Tasks({})", self.inner.borrow().tasks.len())
     }
 }
 
@@ -99,31 +111,32 @@ impl Tasks {
             queue: SpinLock::new(VecDeque::new()),
             wake: Notification(wake),
             home: thread::current().0,
+            work: AtomicBool::new(false),
         };
-        Ok(Self(Rc::new(RefCell::new(Inner {
+        let inner = Inner {
             notification,
-            ready: Arc::new(ready),
             tasks: BTreeMap::new(),
             next_task: 0,
             events: core::array::from_fn(|_| EventState::default()),
             timers: BTreeMap::new(),
             next_timer: 0,
             armed: 0,
-        }))))
+        };
+        Ok(Self { inner: Rc::new(RefCell::new(inner)), ready: Arc::new(ready) })
     }
 
     /// Starts a task; it first runs before the server next waits.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         let task = inner.next_task;
         inner.next_task += 1;
         inner.tasks.insert(task, Some(Box::pin(future)));
-        inner.ready.queue.lock().push_back(task);
+        self.ready.push(task);
     }
 
     /// A new event: a bit of the bound notification. `LimitReached` when all 62 are in use.
     pub fn event(&self) -> Result<Event, Error> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         let bit = inner.events.iter().position(|event| !event.claimed).ok_or(Error::LimitReached)?;
         let slot = slots::allocate()?;
         inner.notification.0.mint(slot, Rights::WRITE | Rights::READ, 1 << bit)?;
@@ -155,21 +168,22 @@ impl Tasks {
     }
 
     /// Whether tasks are to run, or the kernel's timer to be looked after.
+    #[inline]
     pub(crate) fn have_work(&self) -> bool {
-        let inner = self.0.borrow();
-        let timer_changed = inner.timers.first_key_value().is_some_and(|(key, _)| key.0 != inner.armed);
-        timer_changed || !inner.ready.queue.lock().is_empty()
+        self.ready.work.load(Ordering::Acquire)
     }
 
     /// Runs tasks until none is ready, and arms the timer.
     pub(crate) fn run(&self) {
+        // Before the queue is looked at: what another thread adds later sets it again.
+        self.ready.work.store(false, Ordering::SeqCst);
         loop {
-            let next = self.0.borrow().ready.queue.lock().pop_front();
+            let next = self.ready.queue.lock().pop_front();
             match next {
                 Some(task) => self.run_task(task),
                 None => {
                     self.expire_timers();
-                    if self.0.borrow().ready.queue.lock().is_empty() {
+                    if self.ready.queue.lock().is_empty() {
                         return;
                     }
                 }
@@ -178,15 +192,12 @@ impl Tasks {
     }
 
     fn run_task(&self, task: u64) {
-        let (future, ready) = {
-            let mut inner = self.0.borrow_mut();
-            (inner.tasks.get_mut(&task).and_then(Option::take), inner.ready.clone())
-        };
+        let future = self.inner.borrow_mut().tasks.get_mut(&task).and_then(Option::take);
         // One that was woken twice may have ended.
         let Some(mut future) = future else { return };
-        let waker = Waker::from(Arc::new(TaskWaker { task, ready }));
+        let waker = Waker::from(Arc::new(TaskWaker { task, ready: self.ready.clone() }));
         let ended = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         if ended {
             inner.tasks.remove(&task);
             // What the future held may use this object as it is dropped.
@@ -199,7 +210,7 @@ impl Tasks {
 
     /// Wakes whom the time has come for; has the kernel signal at the next deadline.
     fn expire_timers(&self) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         if inner.timers.is_empty() {
             return;
         }
@@ -219,15 +230,19 @@ impl Tasks {
 
     /// Notes which bits came; returns those that no event has claimed a task for.
     pub(crate) fn notified(&self, bits: u64) -> u64 {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         if bits & 1 << TIMER_BIT != 0 {
             // It has fired; the next run arms it anew.
             inner.armed = 0;
+            self.ready.work.store(true, Ordering::Release);
         }
-        let mut rest = bits & !(1 << TIMER_BIT | 1 << WAKE_BIT);
-        for bit in 0..EVENT_BITS {
+        let events = bits & !(1 << TIMER_BIT | 1 << WAKE_BIT);
+        let (mut left, mut rest) = (events, events);
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
             let event = &mut inner.events[bit as usize];
-            if rest & 1 << bit != 0 && event.claimed {
+            if event.claimed {
                 event.pending = true;
                 if let Some(waker) = event.waker.take() {
                     rest &= !(1 << bit);
@@ -264,7 +279,7 @@ impl Event {
     /// Waits for a signal; several that came meanwhile count as one. One task at a time waits.
     pub fn wait(&self) -> impl Future<Output = ()> + '_ {
         core::future::poll_fn(|context| {
-            let mut inner = self.tasks.0.borrow_mut();
+            let mut inner = self.tasks.inner.borrow_mut();
             let event = &mut inner.events[self.bit as usize];
             if core::mem::take(&mut event.pending) {
                 return Poll::Ready(());
@@ -278,7 +293,7 @@ impl Event {
 impl Drop for Event {
     fn drop(&mut self) {
         slots::delete(self.signal.0);
-        self.tasks.0.borrow_mut().events[self.bit as usize] = EventState::default();
+        self.tasks.inner.borrow_mut().events[self.bit as usize] = EventState::default();
     }
 }
 
@@ -303,12 +318,13 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let key = {
-            let mut inner = self.tasks.0.borrow_mut();
+            let mut inner = self.tasks.inner.borrow_mut();
             let key = self.key.unwrap_or_else(|| {
                 inner.next_timer += 1;
                 (self.deadline, inner.next_timer)
             });
             inner.timers.insert(key, context.waker().clone());
+            self.tasks.ready.work.store(true, Ordering::Release);
             key
         };
         self.key = Some(key);
@@ -319,7 +335,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.tasks.0.borrow_mut().timers.remove(&key);
+            self.tasks.inner.borrow_mut().timers.remove(&key);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct ThreadControl {
     park: Cell<CapSlot>,
     /// Whether somebody puts together or takes apart a message in the buffer.
     buffer_borrowed: Cell<bool>,
+    /// Whether the buffer names four free slots for capabilities to arrive in.
+    slots_ready: Cell<bool>,
 }
 
 impl ThreadControl {
@@ -44,6 +46,7 @@ impl ThreadControl {
             thread: Cell::new(CapSlot::NULL),
             park: Cell::new(CapSlot::NULL),
             buffer_borrowed: Cell::new(false),
+            slots_ready: Cell::new(false),
         }
     }
 
@@ -57,6 +60,7 @@ impl ThreadControl {
 }
 
 /// The running thread's block.
+#[inline]
 fn control() -> &'static ThreadControl {
     // SAFETY: the block of a running thread lives as long as the thread, and is changed through cells by that thread only.
     unsafe { &*arch::thread_control() }
@@ -89,6 +93,43 @@ impl BufferGuard {
         // The kernel writes it only while the thread is in a message call, and then no reference from here lives.
         unsafe { &mut *self.control.buffer.get() }
     }
+
+    /// Makes sure that the buffer names free slots for capabilities to arrive in.
+    #[inline]
+    pub fn prepare_receive_slots(&mut self) -> Result<(), Error> {
+        if self.control.slots_ready.get() { Ok(()) } else { self.fill_receive_slots() }
+    }
+
+    #[cold]
+    fn fill_receive_slots(&mut self) -> Result<(), Error> {
+        for place in &mut self.get().receive_slots {
+            if *place == 0 {
+                *place = slots::allocate()?.0;
+            }
+        }
+        self.control.slots_ready.set(true);
+        Ok(())
+    }
+
+    /// Takes the capabilities that arrived with the last message; their slots now belong to the caller.
+    #[inline]
+    pub fn take_arrived_caps(&mut self, count: usize) -> [u64; MAX_CAPS] {
+        if count == 0 { [0; MAX_CAPS] } else { self.take_caps(count) }
+    }
+
+    #[cold]
+    fn take_caps(&mut self, count: usize) -> [u64; MAX_CAPS] {
+        self.control.slots_ready.set(false);
+        let buffer = self.get();
+        let mut arrived = [0; MAX_CAPS];
+        for (to, from) in arrived.iter_mut().zip(&buffer.caps).take(count.min(MAX_CAPS)) {
+            *to = *from;
+            if let Some(place) = buffer.receive_slots.iter_mut().find(|place| **place == *from) {
+                *place = 0;
+            }
+        }
+        arrived
+    }
 }
 
 impl Drop for BufferGuard {
@@ -106,28 +147,6 @@ pub fn read_buffer_words(first: usize, words: &mut [u64]) {
 /// Copies words into the message buffer.
 pub fn write_buffer_words(first: usize, words: &[u64]) {
     BufferGuard::take().get().words[first..first + words.len()].copy_from_slice(words);
-}
-
-/// Makes sure that the buffer names free slots for capabilities to arrive in.
-pub fn prepare_receive_slots(buffer: &mut MessageBuffer) -> Result<(), Error> {
-    for place in &mut buffer.receive_slots {
-        if *place == 0 {
-            *place = slots::allocate()?.0;
-        }
-    }
-    Ok(())
-}
-
-/// Takes the capabilities that arrived with the last message; their slots now belong to the caller.
-pub fn take_arrived_caps(buffer: &mut MessageBuffer, count: usize) -> [u64; MAX_CAPS] {
-    let mut arrived = [0; MAX_CAPS];
-    for (to, from) in arrived.iter_mut().zip(&buffer.caps).take(count.min(MAX_CAPS)) {
-        *to = *from;
-        if let Some(place) = buffer.receive_slots.iter_mut().find(|place| **place == *from) {
-            *place = 0;
-        }
-    }
-    arrived
 }
 
 /// Bit of a thread's own notification: another thread wakes it.

@@ -27,8 +27,8 @@ impl Replier for Answers {
         let mut buffer = [0; 112];
         let mut writer = Writer::new(&mut buffer);
         let label = put(&mut writer).label().expect("an answer");
-        let (registers, length) = (writer.registers(), writer.length());
-        let words = (0..length).map(|i| if i < 6 { registers[i] } else { buffer[i] }).collect();
+        let length = writer.length();
+        let words = buffer[..length].to_vec();
         *self.0.borrow_mut() = Some((label, words));
     }
 }
@@ -36,11 +36,7 @@ impl Replier for Answers {
 impl Answers {
     fn take<T: Wire>(&self) -> Result<T, IoError> {
         let (label, words) = self.0.borrow_mut().take().expect("an answer");
-        let mut buffer = [0; 112];
-        buffer[..words.len()].copy_from_slice(&words);
-        let mut registers = [0; 6];
-        registers.copy_from_slice(&buffer[..6]);
-        let mut reader = Reader::new(registers, &buffer, words.len(), &[]);
+        let mut reader = Reader::new(&words, &[]);
         if label == ANSWER_OK {
             Ok(T::take(&mut reader).unwrap())
         } else {
@@ -111,7 +107,7 @@ impl Machine {
     }
 
     fn open(&mut self, path: &str, flags: u64) -> Result<u64, IoError> {
-        self.server.open(&CLIENT, path.into(), flags, 0o644)
+        self.server.open(&CLIENT, path, flags, 0o644)
     }
 
     fn create(&mut self, path: &str) -> u64 {
@@ -128,7 +124,7 @@ impl Machine {
     }
 
     fn write(&mut self, handle: u64, data: &[u8]) -> Result<u64, IoError> {
-        self.server.write(&CLIENT, handle, data.to_vec(), Responder::new(ReplyToken(1)));
+        self.server.write(&CLIENT, handle, data, Responder::new(ReplyToken(1)));
         self.answers.take()
     }
 
@@ -263,7 +259,7 @@ fn handles_of_others_and_of_an_earlier_server_lead_nowhere() {
 #[test]
 fn a_large_directory_is_listed_completely_and_in_pieces_that_fit() {
     let mut machine = Machine::new();
-    machine.server.create_directory(&CLIENT, "/many".into(), 0o755).unwrap();
+    machine.server.create_directory(&CLIENT, "/many", 0o755).unwrap();
     let mut expected: Vec<(u8, String)> = (0..500)
         .map(|index| (0, format!("{index:03}{}", "n".repeat(index % 253))))
         .chain([(1, "directory".into()), (2, "link".into())])
@@ -275,8 +271,8 @@ fn a_large_directory_is_listed_completely_and_in_pieces_that_fit() {
                 let handle = machine.create(&path);
                 machine.server.close(&CLIENT, handle).unwrap();
             }
-            1 => machine.server.create_directory(&CLIENT, path, 0o755).unwrap(),
-            _ => machine.server.symbolic_link(&CLIENT, "nowhere".into(), path).unwrap(),
+            1 => machine.server.create_directory(&CLIENT, &path, 0o755).unwrap(),
+            _ => machine.server.symbolic_link(&CLIENT, "nowhere", &path).unwrap(),
         }
     }
     let mut found = machine.names("/many");
@@ -303,17 +299,17 @@ fn places_of_mounts_need_not_exist_and_are_listed() {
     let lines: Vec<_> = mounts.iter().map(|mount| (&mount.target[..], &mount.kind[..])).collect();
     assert_eq!(lines, [("/", "memory"), ("/tmp", "memory"), ("/dev", "device")]);
     assert_eq!(machine.server.mounts(&CLIENT, 3), Ok(vec![]));
-    assert_eq!(machine.server.canonicalize(&CLIENT, "/tmp/../dev/.".into()), Ok("/dev".into()));
-    assert_eq!(machine.server.create_directory(&CLIENT, "/tmp".into(), 0), Err(IoError::AlreadyExists));
-    assert_eq!(machine.server.remove_directory(&CLIENT, "/dev".into()), Err(IoError::Busy));
-    assert_eq!(machine.server.rename(&CLIENT, "/file".into(), "/tmp/x".into()), Err(IoError::CrossesDevices));
-    assert_eq!(machine.server.rename(&CLIENT, "/tmp".into(), "/x".into()), Err(IoError::Busy));
+    assert_eq!(machine.server.canonicalize(&CLIENT, "/tmp/../dev/."), Ok("/dev".into()));
+    assert_eq!(machine.server.create_directory(&CLIENT, "/tmp", 0), Err(IoError::AlreadyExists));
+    assert_eq!(machine.server.remove_directory(&CLIENT, "/dev"), Err(IoError::Busy));
+    assert_eq!(machine.server.rename(&CLIENT, "/file", "/tmp/x"), Err(IoError::CrossesDevices));
+    assert_eq!(machine.server.rename(&CLIENT, "/tmp", "/x"), Err(IoError::Busy));
     machine.create("/tmp/x");
-    assert_eq!(machine.server.unmount(&CLIENT, "/tmp".into()), Err(IoError::Busy));
-    assert_eq!(machine.server.unmount(&CLIENT, "/".into()), Err(IoError::Busy));
+    assert_eq!(machine.server.unmount(&CLIENT, "/tmp"), Err(IoError::Busy));
+    assert_eq!(machine.server.unmount(&CLIENT, "/"), Err(IoError::Busy));
     machine.server.client_gone(&SUPERVISOR, CLIENT.badge).unwrap();
-    assert_eq!(machine.server.unmount(&CLIENT, "/tmp".into()), Ok(()));
-    assert_eq!(machine.server.metadata(&CLIENT, "/tmp".into(), true).map(drop), Err(IoError::NotFound));
+    assert_eq!(machine.server.unmount(&CLIENT, "/tmp"), Ok(()));
+    assert_eq!(machine.server.metadata(&CLIENT, "/tmp", true).map(drop), Err(IoError::NotFound));
 }
 
 #[test]
@@ -334,7 +330,7 @@ fn a_directory_on_the_disk_is_covered_and_nothing_is_written_for_the_mounts() {
     let mut names = machine.names("/");
     names.sort();
     assert_eq!(names, [(1, "dev".into()), (1, "lost+found".into()), (1, "tmp".into())]);
-    let mount = machine.server.mount(&CLIENT, "disk".into(), "/tmp".into(), "ext4".into(), "".into());
+    let mount = machine.server.mount(&CLIENT, "disk", "/tmp", "ext4", "");
     assert_eq!(mount, Err(IoError::Busy));
     machine.server.shut_down(&SUPERVISOR).unwrap();
     assert_clean(&disk.image(), "after the shutdown");
@@ -360,9 +356,9 @@ fn devices_take_and_give_what_their_names_say() {
     let full = machine.open("/dev/full", open::WRITE | open::APPEND).unwrap();
     assert_eq!(machine.write(full, b"x"), Err(IoError::StorageFull));
     assert_eq!(machine.open("/dev/new", open::WRITE | open::CREATE), Err(IoError::PermissionDenied));
-    assert_eq!(machine.server.remove_file(&CLIENT, "/dev/null".into()), Err(IoError::PermissionDenied));
+    assert_eq!(machine.server.remove_file(&CLIENT, "/dev/null"), Err(IoError::PermissionDenied));
     assert_eq!(machine.open("/dev/null", open::READ | open::DIRECTORY), Err(IoError::NotADirectory));
-    let info = machine.server.metadata(&CLIENT, "/dev/null".into(), true).unwrap();
+    let info = machine.server.metadata(&CLIENT, "/dev/null", true).unwrap();
     assert_eq!((info.kind, info.mode), (FileKind::Other, 0o666));
 }
 
@@ -378,25 +374,21 @@ fn a_full_file_system_says_so_and_keeps_what_fitted() {
     machine.server.set_length(&CLIENT, handle, 0).unwrap();
     machine.server.seek(&CLIENT, handle, Whence::Start, 0).unwrap();
     assert_eq!(machine.write(handle, b"again"), Ok(5));
-    let info = machine.server.file_system(&CLIENT, "/tmp/big".into()).unwrap();
+    let info = machine.server.file_system(&CLIENT, "/tmp/big").unwrap();
     assert_eq!((info.kind.as_str(), info.block_size, info.blocks), ("memory", 4096, 16));
 }
 
 #[test]
 fn memory_for_mounts_is_bounded() {
     let mut machine = Machine::new();
-    machine.server.create_directory(&CLIENT, "/m".into(), 0o755).unwrap();
-    let mut mount = |options: &str| {
-        machine.server.mount(&CLIENT, "memory".into(), "/m".into(), "memory".into(), options.into())
-    };
+    machine.server.create_directory(&CLIENT, "/m", 0o755).unwrap();
+    let mut mount = |options: &str| machine.server.mount(&CLIENT, "memory", "/m", "memory", options);
     assert_eq!(mount("size=1g"), Err(IoError::StorageFull));
     assert_eq!(mount("nonsense"), Err(IoError::InvalidInput));
     assert_eq!(mount("size=40k"), Ok(()));
     assert_eq!(mount("size=40k"), Err(IoError::StorageFull));
-    assert_eq!(machine.server.unmount(&CLIENT, "/m".into()), Ok(()));
-    let mut mount = |kind: &str| {
-        machine.server.mount(&CLIENT, "disk".into(), "/m".into(), kind.into(), "size=64k".into())
-    };
+    assert_eq!(machine.server.unmount(&CLIENT, "/m"), Ok(()));
+    let mut mount = |kind: &str| machine.server.mount(&CLIENT, "disk", "/m", kind, "size=64k");
     assert_eq!(mount("ntfs"), Err(IoError::Unsupported));
     assert_eq!(mount("ext4"), Err(IoError::NotFound));
     assert_eq!(mount("memory"), Ok(()));

@@ -88,7 +88,7 @@ fn words(record: &LogRecord) -> usize {
 }
 
 impl<K: KernelText> Log for LogServer<K> {
-    fn introduce(&mut self, sender: &Sender, name: String) -> Result<(), IoError> {
+    fn introduce(&mut self, sender: &Sender, name: &str) -> Result<(), IoError> {
         let fits =
             !name.is_empty() && name.len() <= 48 && name != "kernel" && !name.chars().any(char::is_control);
         if !fits {
@@ -99,11 +99,11 @@ impl<K: KernelText> Log for LogServer<K> {
             let oldest = self.names.keys().copied().find(|&client| client >= badge::FIRST_PROGRAM);
             self.names.remove(&oldest.unwrap_or(sender.badge));
         }
-        self.names.insert(badge::client(sender.badge), name);
+        self.names.insert(badge::client(sender.badge), name.into());
         Ok(())
     }
 
-    fn write(&mut self, sender: &Sender, level: u64, text: String) -> Result<(), IoError> {
+    fn write(&mut self, sender: &Sender, level: u64, text: &str) -> Result<(), IoError> {
         self.take_kernel_lines();
         let client = badge::client(sender.badge);
         let source = match self.names.get(&client) {

@@ -56,11 +56,11 @@ fn components_and_kernel_speak_in_one_order() {
     let kernel = Kernel::default();
     let mut server = LogServer::new(kernel.clone());
     kernel.say("booted\nhalf a ");
-    server.write(&SENDER, 3, "nameless".into()).unwrap();
-    server.introduce(&SENDER, "console".into()).unwrap();
+    server.write(&SENDER, 3, "nameless").unwrap();
+    server.introduce(&SENDER, "console").unwrap();
     kernel.say("line\n");
-    server.write(&SENDER, 1, "named\nin two lines".into()).unwrap();
-    server.write(&Sender { badge: 0x1007 }, 3, "a program".into()).unwrap();
+    server.write(&SENDER, 1, "named\nin two lines").unwrap();
+    server.write(&Sender { badge: 0x1007 }, 3, "a program").unwrap();
     let expected = [
         ("kernel", "booted"),
         ("component 4", "nameless"),
@@ -87,7 +87,7 @@ fn kernel_lines_that_were_overwritten_are_missed_aloud() {
 fn the_oldest_lines_go_when_the_log_is_full() {
     let mut server = LogServer::new(Kernel::default());
     for number in 0..RECORDS + 10 {
-        server.write(&SENDER, 3, format!("line {number}")).unwrap();
+        server.write(&SENDER, 3, &format!("line {number}")).unwrap();
     }
     let records = all(&mut server);
     assert_eq!((records.len(), records[0].text.as_str()), (RECORDS, "line 10"));
@@ -97,7 +97,7 @@ fn the_oldest_lines_go_when_the_log_is_full() {
 fn every_answer_fits_a_message_however_long_the_lines() {
     let mut server = LogServer::new(Kernel::default());
     for length in [0, 1, 600, 639, 641, 5000, 3] {
-        server.write(&SENDER, 3, "\u{e4}".repeat(length)).unwrap();
+        server.write(&SENDER, 3, &"\u{e4}".repeat(length)).unwrap();
     }
     let mut from = 0;
     while let Some(last) = {
@@ -116,6 +116,6 @@ fn every_answer_fits_a_message_however_long_the_lines() {
 #[test]
 fn nobody_speaks_as_the_kernel() {
     let mut server = LogServer::new(Kernel::default());
-    assert_eq!(server.introduce(&SENDER, "kernel".into()), Err(IoError::InvalidInput));
-    assert_eq!(server.introduce(&SENDER, "a\nb".into()), Err(IoError::InvalidInput));
+    assert_eq!(server.introduce(&SENDER, "kernel"), Err(IoError::InvalidInput));
+    assert_eq!(server.introduce(&SENDER, "a\nb"), Err(IoError::InvalidInput));
 }

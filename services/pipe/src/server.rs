@@ -219,9 +219,9 @@ impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
         }
     }
 
-    fn write(&mut self, sender: &Sender, handle: u64, data: Vec<u8>, responder: Responder<u64, IoError>) {
+    fn write(&mut self, sender: &Sender, handle: u64, data: &[u8], responder: Responder<u64, IoError>) {
         match self.holder(sender, handle, End::Writing) {
-            Ok(holder) => self.enqueue_write(holder, (sender.badge, handle), data, responder),
+            Ok(holder) => self.enqueue_write(holder, (sender.badge, handle), data.to_vec(), responder),
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
     }

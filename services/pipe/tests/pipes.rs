@@ -22,8 +22,8 @@ impl Replier for Answers {
         let mut buffer = [0; 112];
         let mut writer = Writer::new(&mut buffer);
         let label = put(&mut writer).label().expect("an answer");
-        let (registers, length) = (writer.registers(), writer.length());
-        let words = (0..length).map(|i| if i < 6 { registers[i] } else { buffer[i] }).collect();
+        let length = writer.length();
+        let words = buffer[..length].to_vec();
         self.0.borrow_mut().push((token.0, label, words));
     }
 }
@@ -34,11 +34,7 @@ impl Answers {
         answers
             .into_iter()
             .map(|(token, label, words)| {
-                let mut buffer = [0; 112];
-                buffer[..words.len()].copy_from_slice(&words);
-                let mut registers = [0; 6];
-                registers.copy_from_slice(&buffer[..6]);
-                let mut reader = Reader::new(registers, &buffer, words.len(), &[]);
+                let mut reader = Reader::new(&words, &[]);
                 let result = if label == ANSWER_OK {
                     Ok(T::take(&mut reader).unwrap())
                 } else {
@@ -88,7 +84,7 @@ fn server() -> (PipeServer<Answers, Pages>, Answers, u64, u64) {
 }
 
 fn write(server: &mut PipeServer<Answers, Pages>, handle: u64, bytes: &[u8], token: u64) {
-    server.write(&CLIENT, handle, bytes.to_vec(), Responder::new(ReplyToken(token)));
+    server.write(&CLIENT, handle, bytes, Responder::new(ReplyToken(token)));
 }
 
 fn read(server: &mut PipeServer<Answers, Pages>, handle: u64, token: u64) {

@@ -325,7 +325,7 @@ impl<R: Replier, S: SharedPages, M: Machine> Stream for ProcessServer<R, S, M> {
         responder.answer(&mut self.replier, Err(IoError::Unsupported));
     }
 
-    fn write(&mut self, _: &Sender, _: u64, _: Vec<u8>, responder: Responder<u64, IoError>) {
+    fn write(&mut self, _: &Sender, _: u64, _: &[u8], responder: Responder<u64, IoError>) {
         responder.answer(&mut self.replier, Err(IoError::Unsupported));
     }
 

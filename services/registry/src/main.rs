@@ -40,8 +40,8 @@ impl Service {
 }
 
 impl Registry for Service {
-    fn lookup(&mut self, sender: &Sender, name: String) -> Result<Cap, RegistryError> {
-        let endpoint = self.directory.lookup(sender.badge, &name)?;
+    fn lookup(&mut self, sender: &Sender, name: &str) -> Result<Cap, RegistryError> {
+        let endpoint = self.directory.lookup(sender.badge, name)?;
         self.mint(endpoint, sender.badge)
     }
 

@@ -72,8 +72,8 @@ impl Interface for Supervisor {
         self.0.borrow().info(usize::try_from(index).unwrap_or(usize::MAX)).ok_or(SupervisorError::NotFound)
     }
 
-    fn start(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
-        let index = self.find(&name)?;
+    fn start(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
+        let index = self.find(name)?;
         if self.status(index) == Status::Running {
             return Err(SupervisorError::Running);
         }
@@ -82,8 +82,8 @@ impl Interface for Supervisor {
         if state.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
     }
 
-    fn stop(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
-        let index = self.find(&name)?;
+    fn stop(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
+        let index = self.find(name)?;
         let mut state = self.0.borrow_mut();
         match state.components[index].kept.status {
             Status::Running => {
@@ -98,8 +98,8 @@ impl Interface for Supervisor {
         Ok(())
     }
 
-    fn restart(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
-        let index = self.find(&name)?;
+    fn restart(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
+        let index = self.find(name)?;
         {
             let mut state = self.0.borrow_mut();
             if state.components[index].kept.status == Status::Running {
@@ -112,11 +112,11 @@ impl Interface for Supervisor {
         Ok(())
     }
 
-    fn kill(&mut self, _: &Sender, name: String) -> Result<(), SupervisorError> {
+    fn kill(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
         let own = self.0.borrow().own_index();
         // Its guardian starts a new supervisor, which finds the components running.
-        assert!(own.is_none() || self.0.borrow().find(&name) != own, "killed by command");
-        let index = self.find(&name)?;
+        assert!(own.is_none() || self.0.borrow().find(name) != own, "killed by command");
+        let index = self.find(name)?;
         if self.status(index) != Status::Running {
             return Err(SupervisorError::NotRunning);
         }
@@ -151,9 +151,9 @@ impl Interface for Supervisor {
     fn report(
         &mut self,
         sender: &Sender,
-        program: String,
+        program: &str,
         number: u64,
-        cause: String,
+        cause: &str,
     ) -> Result<u64, SupervisorError> {
         if sender.badge & badge::LIFECYCLE == 0 {
             return Err(SupervisorError::NotAllowed);
@@ -162,9 +162,9 @@ impl Interface for Supervisor {
         let record = Record {
             number: state.new_record_number(),
             time_ns: monotonic_ns(),
-            component: program,
+            component: program.to_string(),
             generation: number,
-            cause,
+            cause: cause.to_string(),
             text: String::new(),
         };
         let number = record.number;
@@ -172,7 +172,7 @@ impl Interface for Supervisor {
         Ok(number)
     }
 
-    fn report_text(&mut self, sender: &Sender, number: u64, text: Vec<u8>) -> Result<(), SupervisorError> {
+    fn report_text(&mut self, sender: &Sender, number: u64, text: &[u8]) -> Result<(), SupervisorError> {
         if sender.badge & badge::LIFECYCLE == 0 {
             return Err(SupervisorError::NotAllowed);
         }
@@ -180,7 +180,7 @@ impl Interface for Supervisor {
         let record = state.records.back_mut().filter(|record| record.number == number);
         let record = record.ok_or(SupervisorError::NotFound)?;
         if record.text.len() < LONGEST_TEXT {
-            record.text.push_str(&String::from_utf8_lossy(&text));
+            record.text.push_str(&String::from_utf8_lossy(text));
         }
         Ok(())
     }

@@ -185,17 +185,17 @@ fn short(mut text: String) -> String {
 }
 
 impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
-    fn open(&mut self, sender: &Sender, path: String, flags: u64, mode: u32) -> Result<u64, IoError> {
+    fn open(&mut self, sender: &Sender, path: &str, flags: u64, mode: u32) -> Result<u64, IoError> {
         let client = self.client(sender)?;
         let flags = OpenFlags(u32::try_from(flags).map_err(|_| IoError::InvalidInput)?);
         let changes = flags.any(OpenFlags::CREATE | OpenFlags::CREATE_NEW | OpenFlags::TRUNCATE);
         let vfs = if changes { self.change()? } else { self.vfs()? };
-        let handle = vfs.open(client, &path, flags, mode & 0o7777)?;
+        let handle = vfs.open(client, path, flags, mode & 0o7777)?;
         Ok(self.number(handle))
     }
 
-    fn metadata(&mut self, _: &Sender, path: String, follow: bool) -> Result<FileInfo, IoError> {
-        Ok(info(self.vfs()?.status(&path, follow)?))
+    fn metadata(&mut self, _: &Sender, path: &str, follow: bool) -> Result<FileInfo, IoError> {
+        Ok(info(self.vfs()?.status(path, follow)?))
     }
 
     fn handle_metadata(&mut self, sender: &Sender, handle: u64) -> Result<FileInfo, IoError> {
@@ -230,56 +230,56 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         Ok(self.vfs()?.sync()?)
     }
 
-    fn create_directory(&mut self, _: &Sender, path: String, mode: u32) -> Result<(), IoError> {
-        Ok(self.change()?.make_directory(&path, mode & 0o7777)?)
+    fn create_directory(&mut self, _: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
+        Ok(self.change()?.make_directory(path, mode & 0o7777)?)
     }
 
-    fn remove_directory(&mut self, _: &Sender, path: String) -> Result<(), IoError> {
-        Ok(self.change()?.remove_directory(&path)?)
+    fn remove_directory(&mut self, _: &Sender, path: &str) -> Result<(), IoError> {
+        Ok(self.change()?.remove_directory(path)?)
     }
 
-    fn remove_file(&mut self, _: &Sender, path: String) -> Result<(), IoError> {
-        Ok(self.change()?.unlink(&path)?)
+    fn remove_file(&mut self, _: &Sender, path: &str) -> Result<(), IoError> {
+        Ok(self.change()?.unlink(path)?)
     }
 
-    fn rename(&mut self, _: &Sender, from: String, to: String) -> Result<(), IoError> {
-        Ok(self.change()?.rename(&from, &to)?)
+    fn rename(&mut self, _: &Sender, from: &str, to: &str) -> Result<(), IoError> {
+        Ok(self.change()?.rename(from, to)?)
     }
 
-    fn hard_link(&mut self, _: &Sender, original: String, link: String) -> Result<(), IoError> {
-        Ok(self.change()?.link(&original, &link)?)
+    fn hard_link(&mut self, _: &Sender, original: &str, link: &str) -> Result<(), IoError> {
+        Ok(self.change()?.link(original, link)?)
     }
 
-    fn symbolic_link(&mut self, _: &Sender, target: String, link: String) -> Result<(), IoError> {
-        Ok(self.change()?.make_symlink(&target, &link)?)
+    fn symbolic_link(&mut self, _: &Sender, target: &str, link: &str) -> Result<(), IoError> {
+        Ok(self.change()?.make_symlink(target, link)?)
     }
 
-    fn read_link(&mut self, _: &Sender, path: String) -> Result<String, IoError> {
-        Ok(self.vfs()?.read_symlink(&path)?)
+    fn read_link(&mut self, _: &Sender, path: &str) -> Result<String, IoError> {
+        Ok(self.vfs()?.read_symlink(path)?)
     }
 
-    fn canonicalize(&mut self, _: &Sender, path: String) -> Result<String, IoError> {
-        Ok(self.vfs()?.canonicalize(&path)?)
+    fn canonicalize(&mut self, _: &Sender, path: &str) -> Result<String, IoError> {
+        Ok(self.vfs()?.canonicalize(path)?)
     }
 
-    fn set_mode(&mut self, _: &Sender, path: String, mode: u32) -> Result<(), IoError> {
+    fn set_mode(&mut self, _: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
         let change = AttributeChange { permissions: Some(mode & 0o7777), ..AttributeChange::default() };
-        Ok(self.change()?.set_attributes(&path, true, change)?)
+        Ok(self.change()?.set_attributes(path, true, change)?)
     }
 
     fn set_times(
         &mut self,
         _: &Sender,
-        path: String,
+        path: &str,
         accessed: Option<i64>,
         modified: Option<i64>,
     ) -> Result<(), IoError> {
         let change = AttributeChange { accessed, modified, ..AttributeChange::default() };
-        Ok(self.change()?.set_attributes(&path, true, change)?)
+        Ok(self.change()?.set_attributes(path, true, change)?)
     }
 
-    fn file_system(&mut self, _: &Sender, path: String) -> Result<FileSystemInfo, IoError> {
-        let info = self.vfs()?.space(&path)?;
+    fn file_system(&mut self, _: &Sender, path: &str) -> Result<FileSystemInfo, IoError> {
+        let info = self.vfs()?.space(path)?;
         Ok(FileSystemInfo {
             block_size: u64::from(info.space.block_size),
             blocks: info.space.blocks,
@@ -316,14 +316,14 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
     fn mount(
         &mut self,
         _: &Sender,
-        source: String,
-        target: String,
-        kind: String,
-        options: String,
+        source: &str,
+        target: &str,
+        kind: &str,
+        options: &str,
     ) -> Result<(), IoError> {
         let vfs = self.vfs()?;
-        match kind.as_str() {
-            "memory" => Ok(vfs.mount_memory(&target, &options, MEMORY_DEFAULT)?),
+        match kind {
+            "memory" => Ok(vfs.mount_memory(target, options, MEMORY_DEFAULT)?),
             // There is one disk, and it is mounted at the start if it can be.
             "ext4" if vfs.mounts().iter().any(|mount| mount.source == source) => Err(IoError::Busy),
             "ext4" => Err(IoError::NotFound),
@@ -331,8 +331,8 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         }
     }
 
-    fn unmount(&mut self, _: &Sender, target: String) -> Result<(), IoError> {
-        Ok(self.vfs()?.unmount(&target)?)
+    fn unmount(&mut self, _: &Sender, target: &str) -> Result<(), IoError> {
+        Ok(self.vfs()?.unmount(target)?)
     }
 
     fn cache(&mut self, _: &Sender) -> Result<CacheInfo, IoError> {

@@ -1,7 +1,6 @@
 //! Reading and writing open files.
 
 use alloc::vec;
-use alloc::vec::Vec;
 
 use motte_interfaces::{
     Bytes, Cap, Replier, Responder, Sender, badge,
@@ -94,8 +93,8 @@ impl<R: Replier, P: LentPages> Stream for FilesServer<R, P> {
         responder.answer(&mut self.replier, result);
     }
 
-    fn write(&mut self, sender: &Sender, handle: u64, data: Vec<u8>, responder: Responder<u64, IoError>) {
-        let result = self.write_inline(sender, handle, &data);
+    fn write(&mut self, sender: &Sender, handle: u64, data: &[u8], responder: Responder<u64, IoError>) {
+        let result = self.write_inline(sender, handle, data);
         responder.answer(&mut self.replier, result);
     }
 
