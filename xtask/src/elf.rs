@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use motte_abi::symbols;
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile64, ElfSymbol64};
 use object::{Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind, SymbolKind};
 
 /// Where the ELF header says how large it is, and where its section table is (ELF-64, "File header").
@@ -27,24 +27,55 @@ pub fn loadable(program: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The symbol table of a program, in the format of [`motte_abi::symbols`].
-pub fn symbol_table(program: &[u8]) -> Result<Vec<u8>> {
+/// A function of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Where it begins.
+    pub address: u64,
+    /// Its bytes; 0 for hand-written assembly, which has no sizes.
+    pub size: u64,
+    /// Its name as in the source.
+    pub name: String,
+}
+
+/// The functions of a program, by address.
+pub fn functions(program: &[u8]) -> Result<Vec<Function>> {
     let elf = parse(program)?;
-    let mut functions: Vec<(u64, u64, String)> = elf
+    let mut functions: Vec<Function> = elf
         .symbols()
-        .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition())
+        .filter(|symbol| is_function(&elf, symbol))
         .filter_map(|symbol| {
             let name = symbol.name().ok().filter(|name| !name.is_empty())?;
-            Some((symbol.address(), symbol.size(), format!("{:#}", rustc_demangle::demangle(name))))
+            let name = format!("{:#}", rustc_demangle::demangle(name));
+            Some(Function { address: symbol.address(), size: symbol.size(), name })
         })
         .collect();
     // Of several symbols at one address the largest names the function.
-    functions.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
-    functions.dedup_by_key(|function| function.0);
+    functions.sort_by(|a, b| (a.address, b.size, &a.name).cmp(&(b.address, a.size, &b.name)));
+    functions.dedup_by_key(|function| function.address);
+    Ok(functions)
+}
+
+/// Whether a symbol names a function, or a label in hand-written assembly.
+fn is_function(elf: &ElfFile64<'_, Endianness>, symbol: &ElfSymbol64<'_, '_, Endianness>) -> bool {
+    let is_in_code = || {
+        let section = symbol.section_index().and_then(|index| elf.section_by_index(index).ok());
+        section.is_some_and(|section| section.kind() == SectionKind::Text)
+    };
+    match symbol.kind() {
+        SymbolKind::Text => symbol.is_definition(),
+        SymbolKind::Unknown | SymbolKind::Label => is_in_code(),
+        _ => false,
+    }
+}
+
+/// The symbol table of a program, in the format of [`motte_abi::symbols`].
+pub fn symbol_table(program: &[u8]) -> Result<Vec<u8>> {
+    let functions = functions(program)?;
     let mut records: Vec<(u64, &str)> = Vec::with_capacity(functions.len() * 2);
-    for (index, (address, size, name)) in functions.iter().enumerate() {
+    for (index, Function { address, size, name }) in functions.iter().enumerate() {
         records.push((*address, name));
-        let next = functions.get(index + 1).map_or(u64::MAX, |function| function.0);
+        let next = functions.get(index + 1).map_or(u64::MAX, |function| function.address);
         // Hand-written assembly has no sizes: such a function reaches to the next one.
         if *size > 0 && address + size < next {
             records.push((address + size, ""));

@@ -8,6 +8,7 @@
 //! | [`listen`], [`protocol`], [`plugin`] | how a machine says what it measured |
 //! | [`limits`], [`peers`] | what it may cost; what others need |
 //! | [`results`], [`table`], [`pages`] | what comes of it, for programs, the terminal, the book |
+//! | [`trace`] | one operation, instruction by instruction |
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -39,6 +40,7 @@ pub mod protocol;
 pub mod results;
 pub mod size;
 pub mod table;
+pub mod trace;
 
 /// Size of the disks that are measured with.
 const DISK_SIZE: u64 = 512 << 20;
@@ -58,6 +60,9 @@ pub struct Options {
     /// Only compare with the accepted costs of bench/limits.toml
     #[arg(long, conflicts_with = "accept")]
     pub check: bool,
+    /// Print every instruction of one operation, with function and source line, instead
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["groups", "json", "no_linux", "check", "accept"])]
+    pub trace: Option<String>,
     /// Write what was measured into bench/limits.toml as accepted, and into the book
     #[arg(long)]
     pub accept: bool,
@@ -103,6 +108,9 @@ impl Count {
 
 /// Measures, shows, keeps, compares. Fails when something costs more than was accepted, or could not be measured.
 pub fn run(options: &Options) -> Result<()> {
+    if let Some(operation) = &options.trace {
+        return trace::run(operation);
+    }
     let started = Instant::now();
     prepare::tools(&[Tool::Qemu, Tool::MakeFileSystem])?;
     let groups = if options.groups.is_empty() { Group::ALL.to_vec() } else { options.groups.clone() };
