@@ -57,7 +57,7 @@ fn a_command_without_terminal_has_its_status_and_its_standard_error() {
 
 #[test]
 fn bench_counts_every_operation() {
-    let output = motte(&["--no-disk", "--icount"], "bench").unwrap();
+    let output = motte(&["--no-disk", "--icount", "--system", "system/bench.toml"], "bench").unwrap();
     assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
     for name in motte_bench::NAMES {
         if name.starts_with("file/") || name.starts_with("disk/") {
@@ -71,6 +71,24 @@ fn bench_counts_every_operation() {
         let [count, min, median, max] = figures[..] else { panic!("{name}: `{line}`\n{}", output.stdout) };
         assert!(count > 0 && 0 < min && min <= median && median <= max, "{line}");
     }
+}
+
+#[test]
+fn bench_leaves_out_what_the_system_does_not_let_it_measure() {
+    let output =
+        motte(&["--no-disk"], "bench kernel/interrupt; bench growth; bench disk; bench ipx").unwrap();
+    assert_eq!(output.status, 2, "{}", output.stderr);
+    let skipped: Vec<&str> = output.stdout.lines().filter_map(|line| line.strip_prefix("skip ")).collect();
+    assert_eq!(output.stdout.lines().count(), skipped.len(), "{}", output.stdout);
+    for name in [
+        "kernel/interrupt this system",
+        "growth this system",
+        "disk/read_per_mib there",
+        "disk/write_per_mib there",
+    ] {
+        assert!(skipped.iter().any(|line| line.starts_with(name)), "{name}\n{}", output.stdout);
+    }
+    assert!(output.stderr.contains("`ipx` is neither a group nor an operation"), "{}", output.stderr);
 }
 
 #[test]

@@ -21,12 +21,14 @@ pub const SHARED: u64 = 0x1003_0000;
 /// Nothing is mapped from here to the next multiple of 2 MiB, and the page table is there.
 pub const UNMAPPED: u64 = 0x1010_0000;
 
-/// What is around such a thread.
+/// A thread, and what is around it.
 pub struct Child {
     /// Its address space.
     pub space: AddressSpace,
     /// Its capability table.
     pub table: CapTable,
+    /// The thread.
+    pub thread: Thread,
 }
 
 /// How a child is made.
@@ -50,12 +52,19 @@ pub struct Plan<'a> {
 }
 
 impl Child {
-    /// Makes a child and starts it. If its priority is the higher, it runs at once, until it waits.
-    pub fn start(arena: &mut Arena, plan: &Plan<'_>) -> Result<Self, Error> {
-        let writable = Rights::READ | Rights::WRITE;
+    /// A capability table, and an address space with the program's code and nothing else.
+    pub fn surroundings(arena: &mut Arena, slots: u64) -> Result<(CapTable, AddressSpace), Error> {
+        let table = CapTable(arena.make(ObjectType::CapTable, slots)?);
         let space = AddressSpace(arena.make(ObjectType::AddressSpace, 0)?);
         let code = Frame(arena.copy(arena.code().0, Rights::READ | Rights::EXECUTE)?);
         arena.map(code, space, PROGRAM_ADDRESS, Rights::READ | Rights::EXECUTE)?;
+        Ok((table, space))
+    }
+
+    /// Makes a child and starts it. If its priority is the higher, it runs at once, until it waits.
+    pub fn start(arena: &mut Arena, plan: &Plan<'_>) -> Result<Self, Error> {
+        let (table, space) = Self::surroundings(arena, plan.slots)?;
+        let writable = Rights::READ | Rights::WRITE;
         for page in 1..=STACK_PAGES {
             let frame = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
             arena.map(frame, space, STACK_TOP - page * PAGE_SIZE as u64, writable)?;
@@ -67,7 +76,6 @@ impl Child {
             arena.map(copy, space, SHARED, writable)?;
         }
 
-        let table = CapTable(arena.make(ObjectType::CapTable, plan.slots)?);
         for &(from, to) in plan.capabilities {
             CapSlot::OWN_TABLE.copy(from.0, table, to, Rights::ALL)?;
         }
@@ -78,7 +86,7 @@ impl Child {
         thread.bind_sched_context(start::capability(plan.context).ok_or(Error::InvalidCapability)?)?;
         thread.write_registers(&registers(plan.role, plan.argument, STACK_TOP))?;
         thread.resume()?;
-        Ok(Self { space, table })
+        Ok(Self { space, table, thread })
     }
 }
 

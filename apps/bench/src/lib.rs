@@ -5,6 +5,7 @@
 //! ```text
 //! result NAME UNIT N MIN MEDIAN MAX
 //! marked NAME BEGIN_ID END_ID DIVISOR N
+//! growth CURVE X N MEDIAN
 //! skip NAME REASON
 //! ```
 //!

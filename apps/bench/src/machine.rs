@@ -1,9 +1,9 @@
 //! The processor's counter, marks in the stream of instructions, and memory reached by address.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::ptr;
 
-use motte::abi::PAGE_SIZE;
+use motte::abi::{PAGE_SIZE, Syscall};
 use motte::layout::PROGRAM_ADDRESS;
 
 /// The low half of the time-stamp counter: one instruction. Differences of less than four thousand million are true.
@@ -97,6 +97,18 @@ pub unsafe fn write_stamps(address: u64, until: u64) {
             options(nostack)
         );
     }
+}
+
+/// A thread that needs no memory, not even a stack: goes to the end of the ready queue, for ever.
+#[unsafe(naked)]
+pub extern "C" fn yield_for_ever(_: u64) -> ! {
+    naked_asm!("2:", "mov eax, {yield_}", "syscall", "jmp 2b", yield_ = const Syscall::Yield as u64)
+}
+
+/// A thread that needs no memory, not even a stack: calls the endpoint in slot 1, for ever.
+#[unsafe(naked)]
+pub extern "C" fn call_for_ever(_: u64) -> ! {
+    naked_asm!("2:", "mov eax, {call}", "mov edi, 1", "xor esi, esi", "syscall", "jmp 2b", call = const Syscall::Call as u64)
 }
 
 /// Ends the program with a fault: something went wrong where nobody can be told.

@@ -1,4 +1,5 @@
-//! `bench`: counts what operations cost, inside the system, as an ordinary program: it has no authority that others lack.
+//! `bench`: counts what operations cost, inside the system, as an ordinary program: but for the little that components measure, because it
+//! takes their authority, it can do no more than any other.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -6,7 +7,9 @@
 //! | `machine` | the processor's counter, marks, memory reached by address |
 //! | `arena` | memory and slots of one measurement |
 //! | `child`, `roles` | threads in other address spaces, and what they do |
-//! | `messages`, `objects`, `faults`, `threads`, `programs`, `files` | what is measured |
+//! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files` | what is measured |
+//! | `growth` | how costs grow |
+//! | `elsewhere` | has a component measure |
 //!
 //! Everything runs on one core. The program's first thread is the client and has the lower priority; servers, handlers and drivers have
 //! the higher one, as all have in Motte. A figure includes the stub on both sides; of measuring itself nothing.
@@ -17,9 +20,12 @@ extern crate alloc;
 
 mod arena;
 mod child;
+mod elsewhere;
 mod failure;
 mod faults;
 mod files;
+mod growth;
+mod interrupts;
 mod machine;
 mod messages;
 mod meter;
@@ -54,6 +60,7 @@ fn main() -> i32 {
             motte::println!("{HELP}");
             return 0;
         }
+        Ok(Request::Growth) => return report("growth", growth::measure(&mut Meter::new(false))),
         Ok(Request::Measure(names)) => (names, false),
         Ok(Request::Trace(name)) => (alloc::vec![name], true),
         Err(error) => {
@@ -63,25 +70,30 @@ fn main() -> i32 {
     };
     let mut arena = match Arena::new(MEMORY) {
         Ok(arena) => arena,
-        Err(error) => {
-            motte::eprintln!("bench: nothing can be measured: {error}");
-            return 1;
-        }
+        Err(error) => return report("anything", Err(error.into())),
     };
     let mut meter = Meter::new(traced);
     let mut status = 0;
     for name in names {
-        match measure(name, &mut arena, &mut meter) {
-            Ok(()) => {}
-            Err(Failure::Unavailable(what)) => motte::println!("skip {name} {what}"),
-            Err(error) => {
-                motte::eprintln!("bench: {name} could not be measured: {error}");
-                status = 1;
-            }
-        }
+        status = report(name, measure(name, &mut arena, &mut meter)).max(status);
         arena.clear();
     }
     status
+}
+
+/// Says what went wrong, if anything did; the exit status.
+fn report(name: &str, result: Result<(), Failure>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(Failure::Unavailable(what)) => {
+            motte::println!("skip {name} {what}");
+            0
+        }
+        Err(error) => {
+            motte::eprintln!("bench: {name} could not be measured: {error}");
+            1
+        }
+    }
 }
 
 fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(), Failure> {
@@ -113,7 +125,7 @@ fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(
         "kernel/cap_delete" => objects::cap_delete(arena, &mut meter),
         "kernel/retype_endpoint" => objects::retype_endpoint(arena, &mut meter),
         "kernel/thread_create" => threads::create(arena, &mut meter),
-        "kernel/interrupt" => threads::interrupt(arena, &mut meter),
+        "kernel/interrupt" => interrupts::interrupt(arena, &mut meter),
         "proc/spawn_wait" => programs::spawn_wait(&mut meter),
         "file/open_read_close" => files::open_read_close(&mut meter),
         "disk/read_per_mib" => files::read(&mut meter),

@@ -86,10 +86,7 @@ impl Named<'_> {
             for _ in 0..WARM {
                 operation()?;
             }
-            machine::mark::<1>();
-            let result = operation();
-            machine::mark::<2>();
-            return result.map(drop);
+            return self.trace_span(operation);
         }
         for index in 0..count.min(MOST) {
             let (begin, end) = operation()?;
@@ -99,9 +96,38 @@ impl Named<'_> {
         Ok(())
     }
 
+    /// Does an operation between marks.
+    pub fn trace_span(
+        &mut self,
+        mut operation: impl FnMut() -> Result<(u32, u32), Failure>,
+    ) -> Result<(), Failure> {
+        machine::mark::<1>();
+        let result = operation();
+        machine::mark::<2>();
+        result.map(drop)
+    }
+
     /// Whether the operation is to be done once, between marks.
     pub fn traces(&self) -> bool {
         self.meter.traces
+    }
+
+    /// Prints a point of a curve: what `operation`, done `count` times with `x` of something, says it cost, measuring included.
+    pub fn grow(
+        &mut self,
+        x: usize,
+        count: usize,
+        mut operation: impl FnMut() -> Result<u32, Failure>,
+    ) -> Result<(), Failure> {
+        let count = count.min(MOST);
+        for index in 0..count {
+            self.meter.samples[index] = operation()?;
+        }
+        let Meter { overhead, samples, .. } = &mut *self.meter;
+        if let Some(summary) = Summary::of(&mut samples[..count], *overhead) {
+            motte::println!("growth {} {x} {count} {}", self.name, summary.median);
+        }
+        Ok(())
     }
 
     /// Says that a tool beneath the machine has counted: between marks `begin` and `end`, `count` times, each `divisor` operations.

@@ -36,11 +36,13 @@ pub const NAMES: &[&str] = &[
 /// What `bench --help` prints.
 pub const HELP: &str = "\
 usage: bench [GROUP | NAME]...
+       bench growth
        bench trace NAME
 
 Counts what operations cost, and prints of each: name, unit, number of samples, least, median, most.
 Groups: ipc, kernel, proc, file, disk. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
 
+growth       prints how costs grow with the number of clients, slots, threads, copies and components
 trace NAME   does one operation between two marks, for a tool that watches the machine's instructions";
 
 /// What the program shall do.
@@ -50,6 +52,8 @@ pub enum Request {
     Help,
     /// Measure these.
     Measure(Vec<&'static str>),
+    /// Measure how costs grow.
+    Growth,
     /// Do one of this between two marks.
     Trace(&'static str),
 }
@@ -86,6 +90,7 @@ impl Request {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["--help" | "-h", ..] => Ok(Self::Help),
+            ["growth"] => Ok(Self::Growth),
             ["trace", name] => named(name).map(Self::Trace),
             ["trace", ..] => Err(UsageError::TraceOfOne),
             [] => Ok(Self::Measure(NAMES.to_vec())),
@@ -135,6 +140,7 @@ mod tests {
     #[test]
     fn one_operation_is_traced() {
         assert_eq!(parse(&["trace", "ipc/signal"]), Ok(Request::Trace("ipc/signal")));
+        assert_eq!(parse(&["growth"]), Ok(Request::Growth));
         assert_eq!(parse(&["-h"]), Ok(Request::Help));
     }
 }

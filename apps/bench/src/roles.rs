@@ -1,7 +1,7 @@
 //! What threads in other address spaces do. They have the program's code and constants, but neither its variables nor its heap, so they use
 //! system calls, registers and their own pages, and nothing else.
 
-use motte::abi::{MessageInfo, PAGE_SIZE};
+use motte::abi::{Error, MessageInfo, PAGE_SIZE};
 use motte::kernel::{Endpoint, Notification, Reply};
 
 use crate::child::{BUFFER, SHARED};
@@ -18,6 +18,9 @@ pub const REPLY: Reply = Reply::at(2);
 pub const NOTIFICATION: Notification = Notification::at(3);
 /// The first slot of its table that is free.
 pub const FREE: u64 = 16;
+
+/// How often [`poll`] looks.
+pub const POLLS: usize = 256;
 
 /// Words of the message buffer begin at its beginning; the first slot for a capability that arrives is at this offset.
 const RECEIVE_SLOT: u64 = 928;
@@ -80,6 +83,22 @@ pub extern "C" fn serve_capabilities(answer: u64) -> ! {
 /// Waits to be signalled, again and again.
 pub extern "C" fn wait(_: u64) -> ! {
     while NOTIFICATION.wait().is_ok() {}
+    machine::give_up()
+}
+
+/// Looks at the notification in `slot`, [`POLLS`] times, and leaves in the shared page how long each took.
+pub extern "C" fn poll(slot: u64) -> ! {
+    for index in 0..POLLS as u64 {
+        let begin = machine::stamp();
+        let result = Notification::at(slot).poll();
+        let end = machine::stamp();
+        if result != Err(Error::WouldBlock) {
+            machine::give_up();
+        }
+        // SAFETY: the page is mapped there.
+        unsafe { machine::write_word(SHARED + index * 8, end.wrapping_sub(begin).into()) };
+    }
+    while Notification::at(slot).wait().is_ok() {}
     machine::give_up()
 }
 

@@ -1,13 +1,13 @@
-//! Threads, and the time until one runs.
+//! Threads.
 
 use motte::abi::{Error, ObjectType, PAGE_SIZE};
-use motte::kernel::{CapSlot, Frame, Notification, Thread, own, yield_now};
+use motte::kernel::{CapSlot, Frame, Thread, own, yield_now};
 use motte::memory::{self, Mapping};
-use motte::{start, time};
+use motte::start;
 
 use crate::SERVER_PRIORITY;
 use crate::arena::Arena;
-use crate::child::{self, Child, Plan};
+use crate::child;
 use crate::failure::Failure;
 use crate::machine;
 use crate::meter::Named;
@@ -16,9 +16,6 @@ use crate::roles;
 const COUNT: usize = 1000;
 /// How often threads are made.
 const THREADS: usize = 200;
-/// How often an interrupt is waited for, and how long each time.
-const INTERRUPTS: usize = 200;
-const DELAY_NS: u64 = 50_000;
 
 /// Goes to the end of the ready queue, where nobody else is.
 pub fn yield_alone(meter: &mut Named<'_>) -> Result<(), Failure> {
@@ -50,33 +47,5 @@ pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
         let began = page.read_u64(16) as u32;
         slot.delete()?;
         Ok((begin, began))
-    })
-}
-
-/// From an interrupt to the first instruction of the thread that waits for it, in another address space. The interrupt is the timer's. It is
-/// counted from the last instruction before it, of a thread of lower priority that does nothing but read the counter.
-pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
-    let notification = Notification(arena.make(ObjectType::Notification, 0)?);
-    let page = Mapping::new(1)?;
-    let plan = Plan {
-        role: roles::drive,
-        argument: 0,
-        priority: SERVER_PRIORITY,
-        context: "sched:1",
-        capabilities: &[(notification.0, roles::NOTIFICATION.0.0)],
-        faults: None,
-        shared: Some(page.frames()[0]),
-        slots: 16,
-    };
-    Child::start(arena, &plan)?;
-    meter.measure_spans(INTERRUPTS, || {
-        let count = page.read_u64(8);
-        notification.set_timer(time::monotonic_ns() + DELAY_NS, 1)?;
-        // SAFETY: the page is mapped there, and reached through `page` and by the driver only.
-        unsafe { machine::write_stamps(page.address(), count) };
-        if page.read_u64(8) != count + 1 {
-            return Err(Failure::Wrong("the driver was not woken"));
-        }
-        Ok((page.read_u64(24) as u32, page.read_u64(16) as u32))
     })
 }
