@@ -220,14 +220,15 @@ fn directory() -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Names what misses its aim. That is no failure: it has been accepted so.
+/// Says that aims are missed. That is no failure: it has been accepted so.
 fn name_missed(results: &Results) {
-    let missed: Vec<&str> = results.missed().iter().map(|row| row.operation.name).collect();
-    if !missed.is_empty() {
+    let missed = results.missed();
+    if let Some(first) = missed.first() {
         eprintln!(
-            "motte: over the aim: {}; where the instructions go: cargo xtask bench --trace {}",
-            missed.join(", "),
-            missed[0]
+            "motte: {} of {} are over the aim; where the instructions go: cargo xtask bench --trace {}",
+            missed.len(),
+            results.rows.len(),
+            first.operation.name
         );
     }
 }
