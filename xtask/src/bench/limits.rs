@@ -67,6 +67,13 @@ impl Limits {
         self.of.get(operation).copied().unwrap_or_default()
     }
 
+    /// What was accepted, as figures.
+    #[must_use]
+    pub fn accepted(&self) -> BTreeMap<String, Figure> {
+        let accepted = |(name, limit): (&String, &Limit)| Some((name.clone(), Figure::once(limit.accepted?)));
+        self.of.iter().filter_map(accepted).collect()
+    }
+
     /// A sentence for each operation that costs more than was accepted.
     #[must_use]
     pub fn violations(&self, figures: &BTreeMap<String, Figure>) -> Vec<String> {

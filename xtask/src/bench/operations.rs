@@ -294,9 +294,9 @@ pub struct Curve {
 pub const CURVES: &[Curve] = &[
     Curve {
         name: "clients",
-        title: "call and reply with many clients",
-        axis: "clients of one endpoint",
-        meaning: "A server that many wait for must not become slower for each of them.",
+        title: "call and reply, with many clients",
+        axis: "clients that wait at one endpoint",
+        meaning: "A server must not become slower for each because many wait for it.",
     },
     Curve {
         name: "table_slots",
@@ -306,21 +306,21 @@ pub const CURVES: &[Curve] = &[
     },
     Curve {
         name: "ready_threads",
-        title: "call and reply with many threads ready",
+        title: "switching between threads, with many ready",
         axis: "threads that are ready",
         meaning: "Those that wait for their turn must not cost those that run.",
     },
     Curve {
         name: "revoke_descendants",
-        title: "revoke a capability",
+        title: "taking a capability back",
         axis: "copies made of it",
-        meaning: "Taking a right back costs as much as there are copies, and no more.",
+        meaning: "Every copy has to be found and removed: the cost follows their number, and must not grow faster.",
     },
     Curve {
         name: "components",
-        title: "the system with many components",
-        axis: "components",
-        meaning: "A system of many parts costs as much as its parts.",
+        title: "call and reply, with many components",
+        axis: "components, called in turn",
+        meaning: "A system of many parts must not be slower than one of few.",
     },
 ];
 
