@@ -1,5 +1,6 @@
 //! Files and directories, in the shape of `std::fs`, with `&str` for paths.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -11,37 +12,45 @@ use motte_interfaces::fs::{FileInfo, FileKind, FilesClient, open};
 use crate::io::{self, Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use crate::service::Connection;
 use crate::session::{End, Handle, Session};
-use crate::sync::Mutex;
+use crate::sync::OnceLock;
 
-/// The program's session with the file system service.
-pub(crate) struct Files {
-    pub client: FilesClient<Connection>,
-    session: Arc<Session>,
+/// The program's session with the file system service, once there is one.
+static SESSION: OnceLock<Arc<Session>> = OnceLock::new();
+
+#[inline]
+fn session() -> Result<&'static Arc<Session>> {
+    match SESSION.get() {
+        Some(session) => Ok(session),
+        None => begin_session(),
+    }
 }
 
-static FILES: Mutex<Option<Arc<Files>>> = Mutex::new(None);
-
-fn files() -> Result<Arc<Files>> {
-    let mut files = FILES.lock();
-    if let Some(files) = &*files {
-        return Ok(files.clone());
-    }
+#[cold]
+fn begin_session() -> Result<&'static Arc<Session>> {
     let connection = crate::service::connect("fs").map_err(Error::other)?;
-    let new = Arc::new(Files { client: FilesClient::new(connection), session: Session::new(connection) });
-    *files = Some(new.clone());
-    Ok(new)
+    let session = SESSION.get_or_init(|| Session::new(connection));
+    if *session.client.transport() != connection {
+        // Another thread was faster.
+        connection.close();
+    }
+    Ok(session)
+}
+
+fn client() -> Result<FilesClient<Connection>> {
+    Ok(FilesClient::new(*session()?.client.transport()))
 }
 
 /// A path from the root, without `.` and empty parts. `..` is left to the service, which knows symbolic links.
-pub(crate) fn absolute(path: &str) -> Result<String> {
+pub(crate) fn absolute(path: &str) -> Result<Cow<'_, str>> {
     if path.is_empty() {
         return Err(ErrorKind::NotFound.into());
     }
     if path.starts_with('/') {
-        return Ok(path.to_string());
+        return Ok(Cow::Borrowed(path));
     }
     let directory = crate::env::current_dir()?;
-    Ok(if directory.ends_with('/') { format!("{directory}{path}") } else { format!("{directory}/{path}") })
+    let between = if directory.ends_with('/') { "" } else { "/" };
+    Ok(Cow::Owned(format!("{directory}{between}{path}")))
 }
 
 const TYPE_DIRECTORY: u32 = 0o040000;
@@ -146,15 +155,6 @@ impl Metadata {
 #[derive(Debug)]
 pub struct File {
     handle: Handle,
-    files: Arc<Files>,
-    /// Opened through a duplicate, or through the session.
-    shared: bool,
-}
-
-impl core::fmt::Debug for Files {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Files")
-    }
 }
 
 impl File {
@@ -188,7 +188,7 @@ impl File {
     }
     /// A second handle with the same position.
     pub fn try_clone(&self) -> Result<Self> {
-        Ok(Self { handle: self.handle.try_clone()?, files: self.files.clone(), shared: true })
+        Ok(Self { handle: self.handle.try_clone()? })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -196,11 +196,7 @@ impl File {
     }
 
     fn client(&self) -> FilesClient<Connection> {
-        if self.shared {
-            FilesClient::new(*self.handle.session.client.transport())
-        } else {
-            self.files.client.clone()
-        }
+        FilesClient::new(*self.handle.session.client.transport())
     }
 }
 
@@ -238,6 +234,13 @@ impl Write for &File {
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+fn open_file(path: &str, flags: u64, mode: u32) -> Result<File> {
+    let session = session()?;
+    let client = FilesClient::new(*session.client.transport());
+    let number = client.open(&absolute(path)?, flags, mode)?;
+    Ok(File { handle: Handle { session: session.clone(), number, end: End::Close } })
 }
 
 /// How to open a file.
@@ -298,10 +301,7 @@ impl OpenOptions {
         if flags & (open::READ | open::WRITE) == 0 {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let files = files()?;
-        let number = files.client.open(&absolute(path)?, flags, self.mode)?;
-        let handle = Handle { session: files.session.clone(), number, end: End::Close };
-        Ok(File { handle, files, shared: false })
+        open_file(path, flags, self.mode)
     }
 }
 
@@ -387,21 +387,18 @@ fn unpack<'a>(directory: &'a str, mut bytes: &'a [u8]) -> impl Iterator<Item = D
 
 /// The entries of a directory, without `.` and `..`.
 pub fn read_dir(path: &str) -> Result<ReadDir> {
-    let files = files()?;
-    let number = files.client.open(&absolute(path)?, open::READ | open::DIRECTORY, 0)?;
-    let handle = Handle { session: files.session.clone(), number, end: End::Close };
-    let directory = File { handle, files, shared: false };
+    let directory = open_file(path, open::READ | open::DIRECTORY, 0)?;
     Ok(ReadDir { directory, path: path.to_string(), cookie: Some(0), ready: Default::default() })
 }
 
 /// What is known of what a path leads to.
 pub fn metadata(path: &str) -> Result<Metadata> {
-    Ok(Metadata(files()?.client.metadata(&absolute(path)?, true)?))
+    Ok(Metadata(client()?.metadata(&absolute(path)?, true)?))
 }
 
 /// What is known of a path; a symbolic link at its end is not followed.
 pub fn symlink_metadata(path: &str) -> Result<Metadata> {
-    Ok(Metadata(files()?.client.metadata(&absolute(path)?, false)?))
+    Ok(Metadata(client()?.metadata(&absolute(path)?, false)?))
 }
 
 /// Whether there is something at the path.
@@ -415,7 +412,7 @@ pub fn exists(path: &str) -> Result<bool> {
 
 /// Makes a directory.
 pub fn create_dir(path: &str) -> Result<()> {
-    Ok(files()?.client.create_directory(&absolute(path)?, 0o755)?)
+    Ok(client()?.create_directory(&absolute(path)?, 0o755)?)
 }
 
 /// Makes a directory and those above it.
@@ -432,7 +429,7 @@ pub fn create_dir_all(path: &str) -> Result<()> {
 
 /// Removes an empty directory.
 pub fn remove_dir(path: &str) -> Result<()> {
-    Ok(files()?.client.remove_directory(&absolute(path)?)?)
+    Ok(client()?.remove_directory(&absolute(path)?)?)
 }
 
 /// Removes a directory and everything in it.
@@ -453,42 +450,42 @@ pub fn remove_dir_all(path: &str) -> Result<()> {
 
 /// Removes a file's name.
 pub fn remove_file(path: &str) -> Result<()> {
-    Ok(files()?.client.remove_file(&absolute(path)?)?)
+    Ok(client()?.remove_file(&absolute(path)?)?)
 }
 
 /// Renames, replacing what is at `to`.
 pub fn rename(from: &str, to: &str) -> Result<()> {
-    Ok(files()?.client.rename(&absolute(from)?, &absolute(to)?)?)
+    Ok(client()?.rename(&absolute(from)?, &absolute(to)?)?)
 }
 
 /// Makes a second name.
 pub fn hard_link(original: &str, link: &str) -> Result<()> {
-    Ok(files()?.client.hard_link(&absolute(original)?, &absolute(link)?)?)
+    Ok(client()?.hard_link(&absolute(original)?, &absolute(link)?)?)
 }
 
 /// Makes a symbolic link at `link` that says `target`.
 pub fn symlink(target: &str, link: &str) -> Result<()> {
-    Ok(files()?.client.symbolic_link(target, &absolute(link)?)?)
+    Ok(client()?.symbolic_link(target, &absolute(link)?)?)
 }
 
 /// What a symbolic link says.
 pub fn read_link(path: &str) -> Result<String> {
-    Ok(files()?.client.read_link(&absolute(path)?)?)
+    Ok(client()?.read_link(&absolute(path)?)?)
 }
 
 /// The path from the root without symbolic links, `.` and `..`.
 pub fn canonicalize(path: &str) -> Result<String> {
-    Ok(files()?.client.canonicalize(&absolute(path)?)?)
+    Ok(client()?.canonicalize(&absolute(path)?)?)
 }
 
 /// Sets permission bits.
 pub fn set_permissions(path: &str, mode: u32) -> Result<()> {
-    Ok(files()?.client.set_mode(&absolute(path)?, mode)?)
+    Ok(client()?.set_mode(&absolute(path)?, mode)?)
 }
 
 /// Sets access and modification time, in seconds since 1970.
 pub fn set_times(path: &str, accessed: Option<i64>, modified: Option<i64>) -> Result<()> {
-    Ok(files()?.client.set_times(&absolute(path)?, accessed, modified)?)
+    Ok(client()?.set_times(&absolute(path)?, accessed, modified)?)
 }
 
 /// Copies contents and permission bits; returns how many bytes.
@@ -533,7 +530,7 @@ pub struct StatFs {
 
 /// About the file system on which a path lies.
 pub fn statfs(path: &str) -> Result<StatFs> {
-    let info = files()?.client.file_system(&absolute(path)?)?;
+    let info = client()?.file_system(&absolute(path)?)?;
     Ok(StatFs {
         block_size: info.block_size,
         blocks: info.blocks,
@@ -557,7 +554,7 @@ pub struct Mount {
 
 /// All mounts.
 pub fn mounts() -> Result<Vec<Mount>> {
-    let client = files()?.client.clone();
+    let client = client()?;
     let mut all = Vec::new();
     loop {
         let page = client.mounts(all.len() as u64)?;
@@ -575,22 +572,22 @@ pub fn mounts() -> Result<Vec<Mount>> {
 
 /// Mounts a file system.
 pub fn mount(source: &str, target: &str, kind: &str, options: &str) -> Result<()> {
-    Ok(files()?.client.mount(source, &absolute(target)?, kind, options)?)
+    Ok(client()?.mount(source, &absolute(target)?, kind, options)?)
 }
 
 /// Takes a mount away.
 pub fn unmount(target: &str) -> Result<()> {
-    Ok(files()?.client.unmount(&absolute(target)?)?)
+    Ok(client()?.unmount(&absolute(target)?)?)
 }
 
 /// Returns when everything is on the disk.
 pub fn sync() -> Result<()> {
-    Ok(files()?.client.sync_all()?)
+    Ok(client()?.sync_all()?)
 }
 
 /// Bytes of the page cache: capacity, in use, not yet on the disk.
 pub fn cache() -> Result<(u64, u64, u64)> {
-    let info = files()?.client.cache()?;
+    let info = client()?.cache()?;
     Ok((info.capacity, info.used, info.dirty))
 }
 

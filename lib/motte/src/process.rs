@@ -387,12 +387,12 @@ fn find(program: &str, path: &str) -> Result<String> {
         return Err(ErrorKind::NotFound.into());
     }
     if program.contains('/') {
-        return crate::fs::absolute(program);
+        return Ok(crate::fs::absolute(program)?.into_owned());
     }
     for directory in path.split(':').filter(|directory| !directory.is_empty()) {
         let candidate = format!("{}/{program}", directory.trim_end_matches('/'));
         if crate::fs::metadata(&candidate).is_ok_and(|metadata| metadata.is_file()) {
-            return crate::fs::absolute(&candidate);
+            return Ok(crate::fs::absolute(&candidate)?.into_owned());
         }
     }
     Ok(format!("/bin/{program}"))

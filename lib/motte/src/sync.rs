@@ -74,9 +74,18 @@ fn wake(notification: Notification) {
     let _ = notification.signal();
 }
 
+/// Nobody has the mutex.
+const FREE: u8 = 0;
+/// Somebody has it, and nobody waits.
+const LOCKED: u8 = 1;
+/// Somebody has it, and others may wait.
+const CONTENDED: u8 = 2;
+
 /// A value that one thread at a time may use.
+///
+/// As long as nobody waits, taking it and giving it free are one atomic operation each (U. Drepper, "Futexes Are Tricky", 2011, mutex 2).
 pub struct Mutex<T: ?Sized> {
-    locked: AtomicBool,
+    state: AtomicU8,
     waiters: Queue,
     value: UnsafeCell<T>,
 }
@@ -90,7 +99,7 @@ impl<T> Mutex<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
         Self {
-            locked: AtomicBool::new(false),
+            state: AtomicU8::new(FREE),
             waiters: SpinLock::new(VecDeque::new()),
             value: UnsafeCell::new(value),
         }
@@ -99,23 +108,35 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     /// Waits until it is free, and takes it.
+    #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        while !self.try_take() {
+        if !self.try_take() {
+            self.wait();
+        }
+        MutexGuard { mutex: self }
+    }
+
+    /// Takes it, after somebody else gave it free. The state then says that others may wait, since it is not known who else is in the queue.
+    #[cold]
+    fn wait(&self) {
+        loop {
             let Ok(notification) = thread::park_notification() else {
+                if self.state.swap(CONTENDED, Ordering::SeqCst) == FREE {
+                    return;
+                }
                 kernel::yield_now();
                 continue;
             };
             {
+                // Whoever gives it free and sees that others may wait looks at the queue, which this thread is in by then.
                 let mut waiters = self.waiters.lock();
-                // Whoever unlocks looks at the queue after giving the lock free: one of both sees the other.
-                if self.try_take() {
-                    break;
+                if self.state.swap(CONTENDED, Ordering::SeqCst) == FREE {
+                    return;
                 }
                 waiters.push_back(notification);
             }
             park();
         }
-        MutexGuard { mutex: self }
     }
 
     /// Takes it if it is free.
@@ -123,12 +144,20 @@ impl<T: ?Sized> Mutex<T> {
         self.try_take().then_some(MutexGuard { mutex: self })
     }
 
+    #[inline]
     fn try_take(&self) -> bool {
-        self.locked.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        self.state.compare_exchange(FREE, LOCKED, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
+    #[inline]
     fn release(&self) {
-        self.locked.store(false, Ordering::SeqCst);
+        if self.state.swap(FREE, Ordering::SeqCst) == CONTENDED {
+            self.wake_next();
+        }
+    }
+
+    #[cold]
+    fn wake_next(&self) {
         let next = self.waiters.lock().pop_front();
         if let Some(waiter) = next {
             wake(waiter);
@@ -152,6 +181,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: this thread holds the lock.
         unsafe { &*self.mutex.value.get() }
@@ -159,6 +189,7 @@ impl<T: ?Sized> Deref for MutexGuard<'_, T> {
 }
 
 impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: this thread holds the lock.
         unsafe { &mut *self.mutex.value.get() }
@@ -166,6 +197,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 }
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         self.mutex.release();
     }
