@@ -249,3 +249,40 @@ fn every_error_has_a_code_and_a_sentence() {
     }
     assert_eq!((Error::from_code(0), Error::from_code(200)), (None, None));
 }
+
+#[test]
+fn a_path_that_was_known_leads_to_what_is_there_now() {
+    everywhere(|vfs| {
+        let kind = |vfs: &mut Vfs, path: &str| vfs.status(path, true).map(|status| status.attributes.kind);
+        vfs.make_directory("/d", 0o755).unwrap();
+        write_file(vfs, "/d/f", b"first").unwrap();
+        vfs.make_symlink("d/f", "/link").unwrap();
+        for path in ["/d/f", "/link", "//d/./f"] {
+            assert_eq!(read_file(vfs, path).unwrap(), b"first");
+        }
+        vfs.unlink("/d/f").unwrap();
+        for path in ["/d/f", "/link", "//d/./f"] {
+            assert_eq!(read_file(vfs, path), Err(Error::NotFound));
+        }
+        write_file(vfs, "/d/f", b"second").unwrap();
+        assert_eq!(read_file(vfs, "/link").unwrap(), b"second");
+        write_file(vfs, "/other", b"third").unwrap();
+        vfs.rename("/other", "/d/f").unwrap();
+        assert_eq!(read_file(vfs, "/link").unwrap(), b"third");
+        assert_eq!(read_file(vfs, "/other"), Err(Error::NotFound));
+        vfs.rename("/d", "/e").unwrap();
+        assert_eq!(read_file(vfs, "/d/f"), Err(Error::NotFound));
+        assert_eq!(read_file(vfs, "/e/f").unwrap(), b"third");
+        vfs.mount_memory("/e", "size=16k", 1 << 14).unwrap();
+        assert_eq!(read_file(vfs, "/e/f"), Err(Error::NotFound));
+        write_file(vfs, "/e/f", b"covers").unwrap();
+        assert_eq!(read_file(vfs, "/e/f").unwrap(), b"covers");
+        vfs.unmount("/e").unwrap();
+        assert_eq!(read_file(vfs, "/e/f").unwrap(), b"third");
+        vfs.unlink("/e/f").unwrap();
+        assert_eq!(kind(vfs, "/e"), Ok(Kind::Directory));
+        vfs.remove_directory("/e").unwrap();
+        write_file(vfs, "/e", b"a file").unwrap();
+        assert_eq!(kind(vfs, "/e"), Ok(Kind::File));
+    });
+}

@@ -4,7 +4,7 @@ use rsext4::Ext4ErrorKind;
 
 use super::{
     Ext4, inode,
-    node::{Extent, Place},
+    node::{Extent, Node, Place},
 };
 use crate::{
     cache::{MAX_RUN, PAGE_SIZE, delayed_key},
@@ -33,12 +33,16 @@ impl Ext4 {
         output: &mut Output<'_>,
         ahead: &mut ReadAhead,
     ) -> Result<usize> {
-        let size = self.file(number)?.size;
+        if !self.nodes.get(&number).is_some_and(Node::is_loaded) {
+            self.file(number)?;
+        }
+        let node = self.nodes.get(&number).ok_or(Error::Io)?;
+        let size = node.size;
         if position >= size || output.remaining() == 0 {
             return Ok(0);
         }
         let length = (output.remaining() as u64).min(size - position) as usize;
-        if !self.has_data_path(number)? {
+        if !node.has_data_path(self.whole_pages) {
             return self.read_by_core(number, position, length, output);
         }
         let sequential = position == ahead.next;
@@ -55,7 +59,7 @@ impl Ext4 {
             let at = position + done as u64;
             let page = page_of(at)?;
             let within = (at % PAGE) as usize;
-            let place = self.nodes.get(&number).ok_or(Error::Io)?.place(page);
+            let place = node.place(page);
             let left_in_call = (within + length - done).div_ceil(PAGE_SIZE) as u64;
             match place {
                 Place::Device(physical, run) => {
@@ -175,6 +179,7 @@ impl Ext4 {
             node.size = node.size.max(position + done as u64);
             node.modified = now;
             node.touched = true;
+            self.unsettled = true;
         }
         if self.delayed > self.most_delayed() {
             let settled = self.settle(number);
@@ -367,6 +372,7 @@ impl Ext4 {
         node.size = size;
         node.modified = now;
         node.touched = true;
+        self.unsettled = true;
         self.bound_transaction()
     }
 

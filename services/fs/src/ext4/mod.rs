@@ -28,9 +28,7 @@ use crate::{
     cache::CacheStatistics,
     clock::WallClock,
     error::{Error, Result},
-    filesystem::{
-        AttributeChange, Attributes, Child, DirectoryEntry, FileSystem, ReadAhead, Space, check_name,
-    },
+    filesystem::{AttributeChange, Attributes, Child, DirectoryEntry, FileSystem, ReadAhead, Space},
     memory::{Input, Output},
 };
 
@@ -55,6 +53,8 @@ pub struct Ext4 {
     freed: bool,
     /// Delayed pages of all nodes.
     delayed: usize,
+    /// Whether a node may have changed since all were settled.
+    unsettled: bool,
 }
 
 fn number(node: u64) -> Result<u32> {
@@ -114,7 +114,6 @@ impl FileSystem for Ext4 {
     }
 
     fn lookup(&mut self, directory: u64, name: &[u8]) -> Result<Child> {
-        check_name(name)?;
         self.find(number(directory)?, name)?.ok_or(Error::NotFound)
     }
 
@@ -184,7 +183,11 @@ impl FileSystem for Ext4 {
     }
 
     fn retain(&mut self, node: u64) -> Result<()> {
-        self.node(number(node)?)?.opens += 1;
+        let number = number(node)?;
+        match self.nodes.get_mut(&number) {
+            Some(node) => node.opens += 1,
+            None => self.node(number)?.opens += 1,
+        }
         Ok(())
     }
 
@@ -204,9 +207,7 @@ impl FileSystem for Ext4 {
 
     fn needs_sync(&self) -> bool {
         let settled = self.read_only
-            || self.core.running_blocks() == 0
-                && self.cache.borrow().is_clean()
-                && !self.nodes.values().any(|node| node.is_changed());
+            || self.core.running_blocks() == 0 && self.cache.borrow().is_clean() && !self.unsettled;
         !settled
     }
 
@@ -216,6 +217,7 @@ impl FileSystem for Ext4 {
         }
         let settled = self.settle_all();
         self.commit()?;
+        self.unsettled = settled.is_err();
         settled
     }
 

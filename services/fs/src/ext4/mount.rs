@@ -199,6 +199,7 @@ impl Ext4 {
             whole_pages,
             freed: false,
             delayed: 0,
+            unsettled: false,
         })
     }
 }

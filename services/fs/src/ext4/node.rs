@@ -101,6 +101,20 @@ impl Node {
         self.info = info;
     }
 
+    /// Whether the extents are known.
+    #[inline]
+    pub(super) fn is_loaded(&self) -> bool {
+        self.extents.is_some()
+    }
+
+    /// Whether the file's data goes through the page cache directly, on a file system whose blocks are as large as pages
+    /// (`whole_pages`).
+    #[inline]
+    pub(super) fn has_data_path(&self, whole_pages: bool) -> bool {
+        let flags = self.info.flags;
+        whole_pages && flags.contains(InodeFlags::EXTENTS) && !flags.contains(InodeFlags::INLINE_DATA)
+    }
+
     pub(super) fn kind(&self) -> Kind {
         kind_of(self.info.file_type())
     }
@@ -207,8 +221,7 @@ impl Ext4 {
     /// Whether the file's data goes through the page cache directly.
     pub(super) fn has_data_path(&mut self, number: u32) -> Result<bool> {
         let whole_pages = self.whole_pages;
-        let flags = self.node(number)?.info.flags;
-        Ok(whole_pages && flags.contains(InodeFlags::EXTENTS) && !flags.contains(InodeFlags::INLINE_DATA))
+        Ok(self.node(number)?.has_data_path(whole_pages))
     }
 
     fn load_extents(&mut self, number: u32) -> Result<Vec<Extent>> {

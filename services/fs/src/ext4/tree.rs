@@ -41,6 +41,7 @@ impl Ext4 {
         if let Some(known) = self.names.get(directory, name) {
             return Ok(known);
         }
+        check_name(name)?;
         if self.node(directory)?.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }

@@ -120,17 +120,9 @@ impl Vfs {
         {
             return Err(Error::InvalidArgument);
         }
-        let resolved = self.resolve(path, !flags.any(OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW))?;
-        let (location, kind) = match resolved.found {
-            Some(_) if flags.any(OpenFlags::CREATE_NEW) => return Err(Error::AlreadyExists),
-            Some(found) => found,
-            None if !making => return Err(Error::NotFound),
-            None if resolved.slash => return Err(Error::IsADirectory),
-            None => {
-                let parent = resolved.parent;
-                let node = self.writable(parent.mount)?.create(parent.node, &resolved.name, permissions)?;
-                (Location { mount: parent.mount, node }, Kind::File)
-            }
+        let (location, kind) = match flags.any(OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW) {
+            false if !making => self.find(path)?,
+            _ => self.find_or_make(path, flags, permissions)?,
         };
         match kind {
             Kind::Directory if writing => return Err(Error::IsADirectory),
@@ -165,6 +157,22 @@ impl Vfs {
             self.end_hold(number);
         }
         added
+    }
+
+    /// What is to be opened, made if it is not there and may be.
+    fn find_or_make(&mut self, path: &str, flags: OpenFlags, permissions: u32) -> Result<(Location, Kind)> {
+        let resolved = self.resolve(path, !flags.any(OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW))?;
+        match resolved.found {
+            Some(_) if flags.any(OpenFlags::CREATE_NEW) => Err(Error::AlreadyExists),
+            Some(found) => Ok(found),
+            None if !flags.any(OpenFlags::CREATE | OpenFlags::CREATE_NEW) => Err(Error::NotFound),
+            None if resolved.slash => Err(Error::IsADirectory),
+            None => {
+                let parent = resolved.parent;
+                let node = self.writable(parent.mount)?.create(parent.node, &resolved.name, permissions)?;
+                Ok((Location { mount: parent.mount, node }, Kind::File))
+            }
+        }
     }
 
     fn end_hold(&mut self, number: u32) {
@@ -219,18 +227,19 @@ impl Vfs {
         position: Option<u64>,
         output: &mut Output<'_>,
     ) -> Result<usize> {
-        let description = self.description(client, handle)?;
+        let number = self.description_number(client, handle)?;
+        let description = self.descriptions.get_mut(number as usize).and_then(Option::as_mut);
+        let description = description.ok_or(Error::BadHandle)?;
         if !description.flags.any(OpenFlags::READ) {
             return Err(Error::BadHandle);
         }
         if description.kind == Kind::Directory {
             return Err(Error::IsADirectory);
         }
-        let (location, mut ahead) = (description.location, description.ahead);
+        let Location { mount, node } = description.location;
+        let mount = self.mounts.get_mut(mount as usize).and_then(Option::as_mut).ok_or(Error::Io)?;
         let at = position.unwrap_or(description.position);
-        let got = self.file_system(location.mount)?.read(location.node, at, output, &mut ahead)?;
-        let description = self.description(client, handle)?;
-        description.ahead = ahead;
+        let got = mount.file_system.read(node, at, output, &mut description.ahead)?;
         if position.is_none() {
             description.position = at + got as u64;
         }

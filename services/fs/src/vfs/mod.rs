@@ -4,6 +4,7 @@
 //! handle of an open file (`handles`).
 
 mod handles;
+mod known;
 mod path;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 
 use self::{
     handles::{Client, Description},
+    known::KnownPaths,
     path::Resolved,
 };
 pub use self::{
@@ -103,6 +105,7 @@ pub struct Vfs {
     clients: HashMap<u64, Client>,
     /// What all memory file systems that are mounted on request may hold together.
     memory_pool: u64,
+    known: KnownPaths,
     /// Kept between walks for its memory.
     walked: Vec<Location>,
 }
@@ -124,6 +127,7 @@ impl Vfs {
             free_descriptions: Vec::new(),
             clients: HashMap::new(),
             memory_pool: u64::MAX,
+            known: KnownPaths::default(),
             walked: Vec::new(),
         }
     }
@@ -211,6 +215,7 @@ impl Vfs {
         options: &str,
         place: Place,
     ) -> Result<()> {
+        self.known.forget();
         if let Some(location) = place.retained() {
             self.file_system(location.mount)?.retain(location.node)?;
         }
@@ -286,6 +291,7 @@ impl Vfs {
         if nested || mount.file_system.in_use() {
             return Err(Error::Busy);
         }
+        self.known.forget();
         self.file_system(location.mount)?.unmount()?;
         self.mounts[location.mount as usize] = None;
         while self.mounts.last().is_some_and(Option::is_none) {
@@ -297,6 +303,7 @@ impl Vfs {
 
     /// At shutdown: closes every file and unmounts everything, as far as it goes. Nothing works afterwards.
     pub fn shutdown(&mut self) -> Result<()> {
+        self.known.forget();
         let clients: Vec<u64> = self.clients.keys().copied().collect();
         for client in clients {
             self.client_gone(client);
@@ -358,7 +365,10 @@ impl Vfs {
 
     /// Attributes of what `path` names; of a symbolic link itself unless `follow`.
     pub fn status(&mut self, path: &str, follow: bool) -> Result<Status> {
-        let (location, _) = self.resolve(path, follow)?.existing()?;
+        let (location, _) = match follow {
+            true => self.find(path)?,
+            false => self.resolve(path, false)?.existing()?,
+        };
         self.status_of(location)
     }
 
@@ -393,7 +403,7 @@ impl Vfs {
     }
 
     /// For a new name: the directory to make it in.
-    fn vacant(resolved: &Resolved) -> Result<Location> {
+    fn vacant(resolved: &Resolved<'_>) -> Result<Location> {
         match resolved.found {
             Some(_) => Err(Error::AlreadyExists),
             None => Ok(resolved.parent),
@@ -445,6 +455,7 @@ impl Vfs {
 
     /// Takes away the name `path` of a file that is no directory.
     pub fn unlink(&mut self, path: &str) -> Result<()> {
+        self.known.forget();
         let resolved = self.resolve(path, false)?;
         match resolved.existing()? {
             (_, Kind::Directory) => Err(Error::IsADirectory),
@@ -454,6 +465,7 @@ impl Vfs {
 
     /// Removes the empty directory at `path`.
     pub fn remove_directory(&mut self, path: &str) -> Result<()> {
+        self.known.forget();
         let resolved = self.resolve(path, false)?;
         let (location, kind) = resolved.existing()?;
         if kind != Kind::Directory {
@@ -471,6 +483,7 @@ impl Vfs {
 
     /// Renames, replacing what is at `new` when that is possible.
     pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
+        self.known.forget();
         let source = self.resolve(old, false)?;
         let (location, kind) = source.existing()?;
         let mut above = Vec::new();

@@ -4,6 +4,7 @@
 //! on, and needs no lookup.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::ops::Range;
 
 use super::{Location, Vfs};
 use crate::{
@@ -17,18 +18,18 @@ pub const PATH_MAX: usize = 4096;
 const MOST_SYMLINKS: usize = 40;
 
 /// Where a path leads.
-pub(super) struct Resolved {
+pub(super) struct Resolved<'p> {
     /// The directory that holds, or would hold, the last name.
     pub parent: Location,
     /// The last name; empty when the path ends in the root, `.` or `..`.
-    pub name: Vec<u8>,
+    pub name: Cow<'p, [u8]>,
     /// What the path names, if anything.
     pub found: Option<(Location, Kind)>,
     /// Whether the path ends in a slash, so that only a directory will do.
     pub slash: bool,
 }
 
-impl Resolved {
+impl Resolved<'_> {
     /// What the path names, or that nothing is there.
     pub fn existing(&self) -> Result<(Location, Kind)> {
         self.found.ok_or(Error::NotFound)
@@ -40,14 +41,32 @@ impl Resolved {
     }
 }
 
+/// How far a path leads without following a symbolic link.
+enum Way {
+    /// To its end; the name is a range of the path.
+    End { parent: Location, name: Range<usize>, found: Option<(Location, Kind)>, slash: bool },
+    /// To a symbolic link, which makes this the rest of the path.
+    Link(Vec<u8>),
+}
+
 impl Vfs {
     /// Finds what `path` names. A symbolic link at its end is followed only if `follow`.
-    pub(super) fn resolve(&mut self, path: &str, follow: bool) -> Result<Resolved> {
+    pub(super) fn resolve<'p>(&mut self, path: &'p str, follow: bool) -> Result<Resolved<'p>> {
         let mut stack = core::mem::take(&mut self.walked);
         stack.clear();
         let result = self.walk(path, follow, &mut stack, None);
         self.walked = stack;
         result
+    }
+
+    /// What `path` names, through symbolic links.
+    pub(super) fn find(&mut self, path: &str) -> Result<(Location, Kind)> {
+        if let Some(known) = self.known.get(path) {
+            return Ok(known);
+        }
+        let found = self.resolve(path, true)?.existing()?;
+        self.known.insert(path, found);
+        Ok(found)
     }
 
     /// The path of what `path` names, without symbolic links, `.` and `..`.
@@ -62,51 +81,69 @@ impl Vfs {
     }
 
     /// As `resolve`; also leaves the directories walked through in `stack`, and the path in `trail`.
-    pub(super) fn walk(
+    pub(super) fn walk<'p>(
         &mut self,
-        path: &str,
+        path: &'p str,
         follow: bool,
         stack: &mut Vec<Location>,
         mut trail: Option<&mut Vec<u8>>,
-    ) -> Result<Resolved> {
+    ) -> Result<Resolved<'p>> {
         if !path.starts_with('/') {
             return Err(if path.is_empty() { Error::NotFound } else { Error::InvalidArgument });
         }
         if path.len() > PATH_MAX {
             return Err(Error::NameTooLong);
         }
-        let root = self.root_location();
-        stack.push(root);
-        let mut links = 0;
-        let mut rest: Cow<'_, [u8]> = Cow::Borrowed(path.as_bytes());
+        stack.push(self.root_location());
+        let mut rest = Cow::Borrowed(path.as_bytes());
+        for _ in 0..=MOST_SYMLINKS {
+            match self.walk_to_link(&rest, follow, stack, trail.as_deref_mut())? {
+                Way::End { parent, name, found, slash } => {
+                    let name = match rest {
+                        Cow::Borrowed(path) => Cow::Borrowed(&path[name]),
+                        Cow::Owned(path) => Cow::Owned(path[name].to_vec()),
+                    };
+                    return Ok(Resolved { parent, name, found, slash });
+                }
+                Way::Link(target) => rest = Cow::Owned(target),
+            }
+        }
+        Err(Error::Loop)
+    }
+
+    /// Walks along `path` from the directory on top of `stack`.
+    fn walk_to_link(
+        &mut self,
+        path: &[u8],
+        follow: bool,
+        stack: &mut Vec<Location>,
+        mut trail: Option<&mut Vec<u8>>,
+    ) -> Result<Way> {
         let mut at = 0;
-        let mut name = (0, 0);
-        let mut last = (root, Kind::Directory);
+        let mut name = 0..0;
         let mut slash = true;
         loop {
-            while rest.get(at) == Some(&b'/') {
+            while path.get(at) == Some(&b'/') {
                 at += 1;
             }
             let directory = *stack.last().ok_or(Error::Io)?;
-            if at == rest.len() {
-                let name = rest[name.0..name.1].to_vec();
+            if at == path.len() {
                 let parent = match stack.len() {
-                    0 | 1 => root,
+                    0 | 1 => directory,
                     length if !name.is_empty() => stack[length - 2],
                     _ => directory,
                 };
-                return Ok(Resolved { parent, name, found: Some(last), slash });
+                return Ok(Way::End { parent, name, found: Some((directory, Kind::Directory)), slash });
             }
             let start = at;
-            while at < rest.len() && rest[at] != b'/' {
+            while path.get(at).is_some_and(|byte| *byte != b'/') {
                 at += 1;
             }
-            let component = &rest[start..at];
-            slash = at < rest.len();
-            let ends = rest[at..].iter().all(|byte| *byte == b'/');
+            let component = &path[start..at];
+            slash = at < path.len();
             match component {
                 b"." => {
-                    name = (0, 0);
+                    name = 0..0;
                     continue;
                 }
                 b".." => {
@@ -116,37 +153,24 @@ impl Vfs {
                     if let Some(trail) = trail.as_deref_mut() {
                         trail.truncate(trail.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
                     }
-                    name = (0, 0);
-                    last = (*stack.last().ok_or(Error::Io)?, Kind::Directory);
+                    name = 0..0;
                     continue;
                 }
                 _ if component.len() > NAME_MAX => return Err(Error::NameTooLong),
                 _ => {}
             }
-            if let Some(location) = self.find_beside(directory, component) {
-                if let Some(trail) = trail.as_deref_mut() {
-                    trail.push(b'/');
-                    trail.extend_from_slice(component);
-                }
-                stack.push(location);
-                name = (start, at);
-                last = (location, Kind::Directory);
-                continue;
-            }
-            let child = match self.file_system(directory.mount)?.lookup(directory.node, component) {
-                Ok(child) => child,
-                Err(Error::NotFound) if ends => {
-                    let name = component.to_vec();
-                    return Ok(Resolved { parent: directory, name, found: None, slash });
-                }
-                Err(error) => return Err(error),
+            let ends = || path[at..].iter().all(|byte| *byte == b'/');
+            let (mut location, kind) = match self.find_beside(directory, component) {
+                Some(location) => (location, Kind::Directory),
+                None => match self.file_system(directory.mount)?.lookup(directory.node, component) {
+                    Ok(child) => (Location { mount: directory.mount, node: child.node }, child.kind),
+                    Err(Error::NotFound) if ends() => {
+                        return Ok(Way::End { parent: directory, name: start..at, found: None, slash });
+                    }
+                    Err(error) => return Err(error),
+                },
             };
-            let mut location = Location { mount: directory.mount, node: child.node };
-            if child.kind == Kind::Symlink && (!ends || follow || slash) {
-                links += 1;
-                if links > MOST_SYMLINKS {
-                    return Err(Error::Loop);
-                }
+            if kind == Kind::Symlink && (follow || slash) {
                 let mut target = self.file_system(location.mount)?.read_symlink(location.node)?;
                 if target.first() == Some(&b'/') {
                     stack.truncate(1);
@@ -154,30 +178,21 @@ impl Vfs {
                         trail.clear();
                     }
                 }
-                last = (*stack.last().ok_or(Error::Io)?, Kind::Directory);
-                target.extend_from_slice(&rest[at..]);
-                if target.len() > PATH_MAX {
-                    return Err(Error::NameTooLong);
-                }
-                rest = Cow::Owned(target);
-                at = 0;
-                name = (0, 0);
-                continue;
+                target.extend_from_slice(&path[at..]);
+                return if target.len() > PATH_MAX { Err(Error::NameTooLong) } else { Ok(Way::Link(target)) };
             }
             if let Some(trail) = trail.as_deref_mut() {
                 trail.push(b'/');
                 trail.extend_from_slice(component);
             }
-            if child.kind == Kind::Directory {
+            name = start..at;
+            if kind == Kind::Directory {
                 location = self.enter(location);
                 stack.push(location);
-                name = (start, at);
-                last = (location, Kind::Directory);
-            } else if ends && !slash {
-                let name = component.to_vec();
-                return Ok(Resolved { parent: directory, name, found: Some((location, child.kind)), slash });
-            } else {
+            } else if slash {
                 return Err(Error::NotADirectory);
+            } else {
+                return Ok(Way::End { parent: directory, name, found: Some((location, kind)), slash });
             }
         }
     }
