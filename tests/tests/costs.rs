@@ -15,7 +15,7 @@ fn no_message_or_kernel_call_costs_more_than_was_accepted() {
     let motte = Motte::prepare().unwrap();
     let mut measured = Measurements::default();
     for group in groups {
-        measured.extend(motte.measure(&[group], Count::Instructions, None).unwrap());
+        measured.extend(motte.measure(&[group.name()], Count::Instructions, None).unwrap());
     }
     for operation in OPERATIONS {
         let is_due = Group::of(operation.name).is_some_and(|group| groups.contains(&group));

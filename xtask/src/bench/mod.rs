@@ -8,6 +8,7 @@
 //! | [`listen`], [`protocol`], [`plugin`] | how a machine says what it measured |
 //! | [`limits`], [`peers`] | what it may cost; what others need |
 //! | [`results`], [`table`], [`pages`] | what comes of it, for programs, the terminal, the book |
+//! | [`report`], [`charts`], [`svg`], [`history`] | the page with its pictures |
 //! | [`trace`] | one operation, instruction by instruction |
 
 use std::path::{Path, PathBuf};
@@ -21,12 +22,14 @@ use crate::workspace;
 use limits::Limits;
 use linux::Linux;
 use motte::Motte;
-use operations::Group;
+use operations::{Group, OPERATIONS};
 use peers::{LinuxFigures, Sel4};
 use plugin::{Mark, Plugin};
 use protocol::Measurements;
 use results::Results;
 
+pub mod charts;
+pub mod history;
 pub mod limits;
 pub mod linux;
 pub mod listen;
@@ -37,8 +40,10 @@ pub mod pages;
 pub mod peers;
 pub mod plugin;
 pub mod protocol;
+pub mod report;
 pub mod results;
 pub mod size;
+pub mod svg;
 pub mod table;
 pub mod trace;
 
@@ -131,6 +136,10 @@ pub fn run(options: &Options) -> Result<()> {
         std::fs::write(file, results.json()?)
             .with_context(|| format!("{} could not be written", file.display()))?;
     }
+    if !options.check {
+        let report = report::write(&results, &directory()?)?;
+        eprintln!("motte: the report is {}", report.display());
+    }
     if options.accept {
         limits::accept(&found.figures)?;
         pages::write(&Limits::read()?)?;
@@ -165,7 +174,7 @@ fn measure_motte(
     let motte = if inside.is_empty() { None } else { Some(Motte::prepare()?) };
     if let Some(motte) = &motte {
         for group in inside {
-            match motte.measure(&[group], Count::Instructions, plugin) {
+            match motte.measure(&[group.name()], Count::Instructions, plugin) {
                 Ok(measurements) => found.extend(measurements),
                 Err(error) => failures.push(format!("{group} could not be measured: {error:#}")),
             }
@@ -201,7 +210,13 @@ fn measure_linux(
     if let Some(motte) = motte {
         linux_times = Some(linux.measure(&beside, Count::Time, plugin)?);
         for group in beside.iter().filter(|group| group.is_measured_inside()) {
-            match motte.measure(&[*group], Count::Time, plugin) {
+            // Only what Linux has something beside.
+            let operations = OPERATIONS.iter().filter(|operation| Group::of(operation.name) == Some(*group));
+            let names: Vec<&str> = operations
+                .filter(|operation| !operation.linux.is_empty())
+                .map(|operation| operation.name)
+                .collect();
+            match motte.measure(&names, Count::Time, plugin) {
                 Ok(measurements) => times.extend(measurements),
                 Err(error) => eprintln!("motte: {group} could not be measured by time: {error:#}"),
             }

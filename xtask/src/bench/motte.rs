@@ -41,16 +41,16 @@ impl Motte {
         (&self.system.kernel, self.system.programs().join("bench"))
     }
 
-    /// Boots and measures groups that are measured inside.
-    pub fn measure(&self, groups: &[Group], count: Count, plugin: Option<&Plugin>) -> Result<Measurements> {
-        let names: Vec<&str> = groups.iter().map(|group| group.name()).collect();
+    /// Boots and measures: `what` are groups and operations that are measured inside.
+    pub fn measure(&self, what: &[&str], count: Count, plugin: Option<&Plugin>) -> Result<Measurements> {
         let directory = RunDirectory::create(&workspace::run_directory())?;
         let marks = directory.path().join("marks");
         let option = plugin.map(|plugin| count.option(plugin, &marks));
-        let needs_disk = groups.iter().any(|group| matches!(group, Group::Disk | Group::File));
+        let on_disk = [Group::Disk, Group::File].map(Group::name);
+        let needs_disk = what.iter().any(|word| on_disk.iter().any(|group| word.starts_with(group)));
         let disk = needs_disk.then(|| directory.path().join("disk.img"));
         let heard =
-            self.run(&format!("bench {}", names.join(" ")), count, option, disk.as_deref(), count.words())?;
+            self.run(&format!("bench {}", what.join(" ")), count, option, disk.as_deref(), count.words())?;
         heard.measurements(plugin.map(|_| marks.as_path()), count)
     }
 

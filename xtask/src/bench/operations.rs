@@ -174,8 +174,8 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "kernel/fault_map",
-        title: "the same, with a zeroed page mapped",
-        meaning: "The handler gives the program a page of zeros before it goes on: memory on demand.",
+        title: "page fault, answered with a page of zeros",
+        meaning: "The handler, in another address space, gives the program memory before it goes on: memory on demand.",
         linux: &[linux("page_fault", "a page of zeros on first touch, inside the kernel")],
     },
     Operation {

@@ -1,16 +1,18 @@
-//! The tables in the book, written when figures are accepted.
+//! The tables in the book and the picture for those who come by, written when figures are accepted.
 
 use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::charts;
 use super::limits::Limits;
 use super::numbers::grouped;
 use super::operations::Group;
 use super::peers::{LinuxFigures, Sel4};
 use super::protocol::Measurements;
-use super::results::Results;
+use super::report::COLOURS;
+use super::results::{Results, Row};
 use super::table;
 use crate::workspace;
 
@@ -18,16 +20,31 @@ use crate::workspace;
 const PERFORMANCE: &str = "docs/book/performance.md";
 /// The page about sizes.
 const SIZES: &str = "docs/book/sizes.md";
+/// The picture.
+const PICTURE: &str = "docs/images/performance.svg";
+/// What it shows.
+const SHOWN: [&str; 6] = [
+    "ipc/call_reply/0",
+    "ipc/signal_wait",
+    "kernel/fault_map",
+    "kernel/thread_create",
+    "file/open_read_close",
+    "disk/write_per_mib",
+];
 /// What stands before and after a table that is written here.
 const BEGIN: &str = "<!-- written by `cargo xtask bench --accept` -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Writes the tables: what was accepted, beside the recorded figures of others.
+/// Writes them: what was accepted, beside the recorded figures of others.
 pub fn write(limits: &Limits) -> Result<()> {
     let accepted = Measurements { figures: limits.accepted(), ..Measurements::default() };
     let results = Results::new(accepted, None, &LinuxFigures::recorded()?, &Sel4::read()?, limits);
     replace(PERFORMANCE, &table::markdown(&results))?;
-    replace(SIZES, &sizes(&results))
+    replace(SIZES, &sizes(&results))?;
+    let shown: Vec<&Row> = results.rows.iter().filter(|row| SHOWN.contains(&row.operation.name)).collect();
+    let picture = charts::poster(&shown).file("What operations cost in Motte, seL4 and Linux", COLOURS);
+    let file = workspace::root().join(PICTURE);
+    fs::write(&file, picture).with_context(|| format!("{PICTURE} could not be written"))
 }
 
 fn replace(page: &str, table: &str) -> Result<()> {
