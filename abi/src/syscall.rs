@@ -106,7 +106,8 @@ syscalls! {
     ThreadBindNotification = 35;
     /// `rdi` Thread (READ). Fills `words` of the caller's message buffer with [`crate::fault::Registers`].
     ThreadReadRegisters = 36;
-    /// `rdi` Thread (WRITE). Takes [`crate::fault::Registers`] from `words` of the caller's message buffer.
+    /// `rdi` Thread (WRITE). Takes [`crate::fault::Registers`] from `words` of the caller's message buffer. `Busy` while the thread
+    /// waits in a call of its own: suspend it first.
     ThreadWriteRegisters = 37;
     /// Let a stopped thread run. `rdi` Thread (WRITE). A wait it was stopped in ends with `Cancelled`.
     ThreadResume = 38;
@@ -116,6 +117,9 @@ syscalls! {
     ThreadSetTls = 40;
     /// `rdi` Thread (READ). Out: `rdi` state ([`ThreadState`]), `rsi` priority, `rdx` nanoseconds run.
     ThreadInfo = 41;
+    /// The last request that a thread took, or the last call that it made if that is later. `rdi` Thread (READ). Out: `rdi` badge
+    /// (request), `rsi` info: with [`crate::MessageInfo::CALL`] a request, else a call; both 0: there was none.
+    ThreadLastMessage = 42;
 
     /// `rdi` SchedControl, `rsi` SchedContext, `rdx` budget in ns, `r8` period in ns (budget = period: no
     /// limit, the budget is then the round-robin slice), `r9` flags: bit 0 tells the thread's fault endpoint when the budget is exhausted.
@@ -162,11 +166,25 @@ syscalls! {
     /// Write up to 48 bytes to the kernel's debug console and log: `rsi` length, bytes in the message registers.
     /// Needs no capability in this version; meant for start-up and last words.
     DebugWrite = 96;
+    /// Whether the trace is to hold every message, or only those that take the general path: then it costs the others nothing. `rdi` a
+    /// frame of the trace (READ), `rsi` 1 or 0 (as at start).
+    TraceMessages = 97;
 }
 
 impl Syscall {
     /// Calls from this number on work on objects and preserve the message registers.
     pub const FIRST_OBJECT_CALL: u64 = 16;
+
+    /// Whether the call needs nothing of the caller's registers but its number and arguments.
+    pub const fn is_lean(self) -> bool {
+        use Syscall::*;
+        match self {
+            Signal | Wait | Poll | Yield => true,
+            // The one reads the message words, the other may read the caller's registers.
+            DebugWrite | ThreadReadRegisters => false,
+            _ => self as u64 >= Self::FIRST_OBJECT_CALL,
+        }
+    }
 }
 
 /// Bit of `SchedConfigure`'s flags: tell the fault endpoint when the budget is exhausted.
@@ -183,7 +201,7 @@ pub const IRQ_ACTIVE_LOW: u64 = 2;
 
 /// What a thread is doing, as `ThreadInfo` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
+#[repr(u8)]
 pub enum ThreadState {
     /// Never started, or suspended.
     Stopped = 0,

@@ -37,10 +37,10 @@ use irq::{IrqSource, MAX_SOURCES};
 use log::Log;
 use mem::space::SpaceTable;
 use memory::{Link, Lock};
-use motte_abi::fault::FaultKind;
+use motte_abi::Syscall;
 use motte_abi::trace::TraceKind;
 use object::Header;
-use object::thread::Fault;
+use object::thread::{Fault, Thread};
 use sched::Core;
 
 /// The most processors that the kernel can use.
@@ -85,7 +85,7 @@ impl<A: Arch> Kernel<A> {
     pub const fn new() -> Self {
         Self {
             lock: Lock::new(),
-            cores: [const { Core::new() }; MAX_CORES],
+            cores: Core::all(),
             dying: Link::null(),
             spaces: SpaceTable::new(),
             irqs: [const { IrqSource::new() }; MAX_SOURCES],
@@ -95,25 +95,40 @@ impl<A: Arch> Kernel<A> {
         }
     }
 
-    /// The current thread of this core made a system call; its context holds the registers.
-    pub fn syscall(&self, core: usize) -> Next<'_, A> {
-        if let Some(thread) = self.cores[core].current.get(self) {
-            self.dispatch(core, thread);
-        }
+    /// The running thread of this core made a system call; its context holds the registers.
+    pub fn syscall(&self, core: usize, thread: &Thread<A>) -> Next<'_, A> {
+        self.cores[core].enter(thread);
+        self.dispatch(core, thread);
         self.leave(core)
     }
 
-    /// The current thread of this core raised an exception in user mode; its context holds the registers.
-    /// `address`: faulting address (page fault) or the vector ([`FaultKind::Other`]); `code`: the processor's error code.
-    pub fn exception(&self, core: usize, kind: FaultKind, address: u64, code: u64) -> Next<'_, A> {
-        if let Some(thread) = self.cores[core].current.get(self) {
-            self.raise(thread, Fault { kind, address, code });
-        }
+    /// The running thread of this core made this call, which is one of those that [`Syscall::is_lean`] names: its context need not hold
+    /// the registers.
+    #[inline(always)]
+    pub fn lean_syscall(
+        &self,
+        core: usize,
+        thread: &Thread<A>,
+        call: Syscall,
+        arguments: [u64; 6],
+    ) -> Next<'_, A> {
+        self.cores[core].enter(thread);
+        self.perform(core, thread, call, arguments);
         self.leave(core)
     }
 
-    /// An interrupt came, out of user mode (the current thread's context holds its registers) or out of idling.
-    pub fn interrupt(&self, core: usize, interrupt: Interrupt) -> Next<'_, A> {
+    /// The running thread of this core raised an exception in user mode; its context holds the registers.
+    pub fn exception(&self, core: usize, thread: &Thread<A>, fault: Fault) -> Next<'_, A> {
+        self.cores[core].enter(thread);
+        self.raise(thread, fault);
+        self.leave(core)
+    }
+
+    /// An interrupt came, out of the running thread (its context holds the registers) or out of idling.
+    pub fn interrupt(&self, core: usize, thread: Option<&Thread<A>>, interrupt: Interrupt) -> Next<'_, A> {
+        if let Some(thread) = thread {
+            self.cores[core].enter(thread);
+        }
         match interrupt {
             Interrupt::Timer => self.timer_interrupt(core),
             Interrupt::Device(vector) => {

@@ -6,6 +6,7 @@
 
 use super::{Access, Arch, Context, Entry};
 use core::cell::{Cell, RefCell};
+use motte_abi::Syscall;
 use motte_abi::fault::Registers;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub struct State {
     pub root: u64,
     /// Connected lines: vector, and whether masked.
     pub lines: BTreeMap<u64, (usize, bool)>,
-    /// Pages flushed, as (space id, address); address `u64::MAX` is the whole space.
+    /// Pages flushed, as (root, address); address `u64::MAX` is the whole space.
     pub flushed: Vec<(u64, u64)>,
     /// Contents of ports.
     pub ports: BTreeMap<u16, u32>,
@@ -160,6 +161,14 @@ impl Context for MockContext {
         self.change(|r| r.fs_base = base);
     }
 
+    fn call_again(&self, call: Syscall, arguments: [u64; 6]) {
+        self.change(|r| {
+            r.rax = call as u64;
+            [r.rdi, r.rsi, r.rdx, r.r8, r.r9, r.r10] = arguments;
+        });
+        self.rewind_syscall();
+    }
+
     fn rewind_syscall(&self) {
         self.change(|r| r.rip = r.rip.wrapping_sub(2));
     }
@@ -177,6 +186,7 @@ const TARGET: u64 = !0xfff;
 
 impl Arch for Mock {
     type Context = MockContext;
+    type Core = ();
     const DIRECT_MAP: u64 = 0;
     const VECTORS: usize = 4;
 
@@ -211,18 +221,26 @@ impl Arch for Mock {
         context.retired.set(true);
     }
 
-    fn activate(_core: usize, root: u64, _id: u64) {
+    fn activate(_core: usize, root: u64) {
         with(|state| state.root = root);
+    }
+
+    fn retire_root(root: u64) {
+        with(|state| {
+            if state.root == root {
+                state.root = 0;
+            }
+        });
     }
 
     fn prepare_root(_root: u64) {}
 
-    fn flush_page(_root: u64, id: u64, address: u64) {
-        with(|state| state.flushed.push((id, address)));
+    fn flush_page(root: u64, address: u64) {
+        with(|state| state.flushed.push((root, address)));
     }
 
-    fn flush_space(_root: u64, id: u64) {
-        with(|state| state.flushed.push((id, u64::MAX)));
+    fn flush_space(root: u64) {
+        with(|state| state.flushed.push((root, u64::MAX)));
     }
 
     fn table_entry(physical: u64) -> u64 {

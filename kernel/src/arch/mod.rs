@@ -10,12 +10,16 @@ pub mod mock;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod x86_64;
 
+use motte_abi::Syscall;
 use motte_abi::fault::Registers;
 
 /// What the kernel's logic needs of a machine.
 pub trait Arch: Sized + 'static {
     /// A thread's saved user state; see [`Context`].
     type Context: Context;
+
+    /// What the machine keeps for one core.
+    type Core: MachineCore;
 
     /// What is added to a physical address to reach RAM in the kernel's address space.
     const DIRECT_MAP: u64;
@@ -41,25 +45,27 @@ pub trait Arch: Sized + 'static {
 
     /// The thread whose state is `to` is the next to run on `core`, another one than before: load what belongs to a thread
     /// but not to its saved registers (thread-local base, ownership of the floating-point unit). General registers
-    /// are loaded from the context when the kernel is left.
+    /// are loaded from the context when the kernel is left. Base of a thread that waited in a system call: what `set_tls` said.
     fn switch(core: usize, to: &Self::Context);
 
     /// This state will never run again: forget it wherever the machine remembers it (owner of the floating-point unit).
     fn retire(context: &Self::Context);
 
-    /// Use the page tables with this root on `core` from now on; `id` is unique to this use of an address space and never
-    /// comes again. Root 0: the kernel's own tables, which map no user page. Entries of earlier roots need not survive.
-    fn activate(core: usize, root: u64, id: u64);
+    /// Use the page tables with this root on `core` from now on. Entries of earlier roots need not survive.
+    fn activate(core: usize, root: u64);
+
+    /// The tables with this root are about to go: nothing may use them when this returns, on any core.
+    fn retire_root(root: u64);
 
     /// Fill a zeroed root table so that the kernel's half is mapped in it.
     fn prepare_root(root: u64);
 
-    /// The mapping of the page at `address` in the space `root`/`id` changed or went; nothing may use the old one when this
+    /// The mapping of the page at `address` in the space with this root changed or went; nothing may use the old one when this
     /// returns, on any core.
-    fn flush_page(root: u64, id: u64, address: u64);
+    fn flush_page(root: u64, address: u64);
 
-    /// Any mapping of the space `root`/`id` may have changed or gone (a page table was taken out).
-    fn flush_space(root: u64, id: u64);
+    /// Any mapping of the space with this root may have changed or gone (a page table was taken out).
+    fn flush_space(root: u64);
 
     /// The page-table entry that names a lower table. User-accessible; the pages below restrict.
     fn table_entry(physical: u64) -> u64;
@@ -91,6 +97,16 @@ pub trait Arch: Sized + 'static {
 
     /// Write bytes to the debug console. Never waits for long.
     fn debug_write(bytes: &[u8]);
+}
+
+/// What a machine keeps for one core, at the beginning of [`crate::sched::Core`].
+pub trait MachineCore {
+    /// Of a core that has not started.
+    const NEW: Self;
+}
+
+impl MachineCore for () {
+    const NEW: Self = ();
 }
 
 /// How a page may be used.
@@ -161,6 +177,9 @@ pub trait Context {
 
     /// Base of thread-local storage. If the thread runs on this core the kernel calls [`Arch::switch`] before it leaves.
     fn set_tls(&self, base: u64);
+
+    /// Make the thread, which has entered by a system call, make this call again when it next runs.
+    fn call_again(&self, call: Syscall, arguments: [u64; 6]);
 
     /// Set the instruction pointer back onto the system-call instruction it entered by, number and arguments unchanged: the call
     /// is made again when the thread next runs.

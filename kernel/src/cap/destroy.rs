@@ -18,6 +18,7 @@ use crate::object::space::AddressSpace;
 use crate::object::table::CapTable;
 use crate::object::thread::{Inner, Thread};
 use crate::object::{Header, is_counted};
+use crate::sched::Core;
 use crate::syscall::Failure;
 use motte_abi::trace::TraceKind;
 use motte_abi::{Error, ObjectType};
@@ -66,6 +67,7 @@ impl<A: Arch> Kernel<A> {
     fn begin_dying(&self, header: &Header) {
         header.next_dying.copy(&self.dying);
         self.dying.set(Some(header));
+        self.cores.iter().for_each(Core::unsettle);
     }
 
     /// Destroys all dying objects. `Preempted` if an interrupt came first; calling it again goes on.
@@ -148,6 +150,7 @@ impl<A: Arch> Kernel<A> {
         for core in &self.cores {
             if core.current.names(thread) {
                 core.current.clear();
+                core.unsettle();
             }
         }
         self.unload(thread);
@@ -168,8 +171,8 @@ impl<A: Arch> Kernel<A> {
         self.disarm(&context.timer);
         self.unbind_context(context);
         for core in &self.cores {
-            if core.context.names(context) {
-                core.context.clear();
+            if core.charges(context) {
+                core.set_context(None);
             }
         }
     }
@@ -183,6 +186,7 @@ impl<A: Arch> Kernel<A> {
         self.disarm(&notification.timer);
         if let Some(thread) = notification.bound.take(self) {
             thread.notification.clear();
+            thread.signalled.set(false);
         }
         self.forget_notification(notification);
         true

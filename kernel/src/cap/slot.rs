@@ -27,12 +27,13 @@ pub const USED: u8 = 8;
 /// | other objects | kernel address | | | |
 #[repr(C, align(64))]
 pub struct Slot {
+    /// See the table above.
+    pub mark: Cell<u32>,
     kind: Cell<ObjectType>,
     rights: Cell<Rights>,
     flags: Cell<u8>,
-    spare: Cell<u8>,
-    /// See the table above.
-    pub mark: Cell<u32>,
+    /// What it can be used for in the calls that have a short path: type and rights in one.
+    uses: Cell<u8>,
     /// See the table above.
     pub object: Cell<u64>,
     /// See the table above.
@@ -44,6 +45,32 @@ pub struct Slot {
     pub(crate) prev: Link<Slot>,
     pub(crate) next: Link<Slot>,
 }
+
+/// Use: an endpoint that may be sent to.
+pub const SENDS: u8 = 1;
+/// Use: an endpoint that may be received from.
+pub const RECEIVES: u8 = 2;
+/// Use: a Reply object.
+pub const REPLIES: u8 = 4;
+/// Use: a notification that may be signalled.
+pub const SIGNALS: u8 = 8;
+/// Use: a notification that may be waited for.
+pub const WAITS: u8 = 16;
+
+/// What a capability with this type and these rights can be used for.
+fn uses(kind: ObjectType, rights: Rights) -> u8 {
+    let with = |right, bit| if rights.contains(right) { bit } else { 0 };
+    match kind {
+        ObjectType::Endpoint => with(Rights::SEND, SENDS) | with(Rights::RECEIVE, RECEIVES),
+        ObjectType::Reply => REPLIES,
+        ObjectType::Notification => with(Rights::WRITE, SIGNALS) | with(Rights::READ, WAITS),
+        _ => 0,
+    }
+}
+
+// A table's header in its place must serve for nothing.
+const _: () =
+    assert!(core::mem::offset_of!(Slot, uses) == core::mem::offset_of!(crate::object::Header, spare) + 2);
 
 const _: () = assert!(size_of::<Slot>() as u64 == motte_abi::object::SLOT_BYTES);
 
@@ -58,6 +85,12 @@ impl Slot {
     #[inline(always)]
     pub fn rights(&self) -> Rights {
         self.rights.get()
+    }
+
+    /// Whether it can be used for this: `SENDS` and the others.
+    #[inline(always)]
+    pub fn serves(&self, usage: u8) -> bool {
+        self.uses.get() & usage != 0
     }
 
     /// Whether it holds no capability.
@@ -82,6 +115,7 @@ impl Slot {
         debug_assert!(self.is_empty());
         self.kind.set(kind);
         self.rights.set(rights);
+        self.uses.set(uses(kind, rights));
         self.flags.set(self.flags.get() & INTERNAL | flags);
         self.mark.set(0);
         self.object.set(object);
@@ -108,6 +142,7 @@ impl Slot {
     pub(crate) fn empty(&self) {
         self.kind.set(ObjectType::Null);
         self.rights.set(Rights::NONE);
+        self.uses.set(0);
         self.flags.set(self.flags.get() & INTERNAL);
         for link in [&self.parent, &self.child, &self.prev, &self.next] {
             link.clear();
@@ -121,6 +156,7 @@ impl Slot {
     /// Take rights away.
     pub(crate) fn restrict(&self, rights: Rights) {
         self.rights.set(self.rights().intersection(rights));
+        self.uses.set(uses(self.kind(), self.rights()));
     }
 
     /// Set or clear a flag.

@@ -47,7 +47,7 @@ impl<A: Arch> Kernel<A> {
         if !how.wait {
             return Err(Error::WouldBlock);
         }
-        sender.state.set(ThreadState::Sending);
+        self.block(sender, ThreadState::Sending);
         let (queue, kind) = match how.outgoing {
             Outgoing::Send => (&endpoint.senders, QueueKind::Senders),
             Outgoing::Call | Outgoing::Fault => (&endpoint.callers, QueueKind::Callers),
@@ -74,11 +74,11 @@ impl<A: Arch> Kernel<A> {
             // What its last caller, now gone, had lent.
             self.give_back(reply);
         }
-        if let Some(notification) = receiver.notification.get(self)
-            && notification.word.get() != 0
+        if receiver.signalled.get()
+            && let Some(notification) = receiver.notification.get(self)
         {
             self.give_back_lent(receiver);
-            self.deliver_notification(receiver, notification.word.take());
+            self.deliver_notification(receiver, self.take_bits(notification));
             return Ok(());
         }
         let one_way = endpoint.senders.first(self);
@@ -99,7 +99,7 @@ impl<A: Arch> Kernel<A> {
         if !wait {
             return Err(Error::WouldBlock);
         }
-        receiver.state.set(ThreadState::Receiving);
+        self.block(receiver, ThreadState::Receiving);
         self.give_back_lent(receiver);
         let (queue, kind) = match reply {
             Some(_) => (&endpoint.receivers, QueueKind::Receivers),
@@ -119,11 +119,17 @@ impl<A: Arch> Kernel<A> {
         let is_call = outgoing != Outgoing::Send;
         let flags = if is_call { MessageInfo::CALL } else { 0 };
         self.transfer(sender, receiver, sender.badge.get(), flags);
+        if outgoing == Outgoing::Call {
+            let info = sender.context().argument(1);
+            receiver.last_badge.set(sender.badge.get());
+            receiver.last_info.set(info | flags);
+            sender.last_info.set(info);
+        }
         let kind = if is_call { TraceKind::Call } else { TraceKind::Send };
         self.record(receiver, kind, sender.context().argument(1), sender.number.get(), receiver.number.get());
         match reply {
             Some(reply) if is_call => {
-                sender.state.set(ThreadState::AwaitingReply);
+                self.block(sender, ThreadState::AwaitingReply);
                 sender.reply.set(Some(reply));
                 reply.caller.set(Some(sender));
                 self.lend(sender, receiver, reply);
@@ -137,6 +143,9 @@ impl<A: Arch> Kernel<A> {
         self.refresh(thread);
         thread.endpoint.set(Some(endpoint));
         thread.ticket.set(self.next_ticket());
+        if matches!(kind, QueueKind::Senders | QueueKind::Callers) {
+            endpoint.waiting.set(endpoint.waiting.get() + 1);
+        }
         queue.push_back(self, thread, kind);
     }
 
@@ -150,6 +159,9 @@ impl<A: Arch> Kernel<A> {
             QueueKind::PlainReceivers => &endpoint.plain_receivers,
             QueueKind::None | QueueKind::Ready | QueueKind::Waiters => return,
         };
+        if matches!(thread.queue.get(), QueueKind::Senders | QueueKind::Callers) {
+            endpoint.waiting.set(endpoint.waiting.get() - 1);
+        }
         queue.remove(self, thread);
         if let Some(reply) = thread.reply.take(self) {
             reply.receiver.clear();

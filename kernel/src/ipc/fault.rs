@@ -39,7 +39,7 @@ impl<A: Arch> Kernel<A> {
             fault.code,
             registers.rsp,
         ));
-        thread.state.set(ThreadState::Faulted);
+        self.block(thread, ThreadState::Faulted);
         self.refresh(thread);
     }
 

@@ -16,7 +16,6 @@ impl<A: Arch> Kernel<A> {
             return;
         }
         if let Some(waiter) = notification.waiters.first(self) {
-            notification.word.set(0);
             self.leave_notification(waiter);
             let context = waiter.context();
             context.set_result(0, word);
@@ -28,14 +27,31 @@ impl<A: Arch> Kernel<A> {
         if let Some(bound) = notification.bound.get(self)
             && bound.state.get() == ThreadState::Receiving
         {
-            notification.word.set(0);
+            self.set_bits(notification, 0);
             self.leave_endpoint(bound);
             self.deliver_notification(bound, word);
             self.record(bound, TraceKind::Signal, 0, bound.number.get(), bits);
             self.make_ready(bound);
             return;
         }
+        self.set_bits(notification, word);
+    }
+
+    /// Sets the word, and tells the bound thread whether it holds something.
+    fn set_bits(&self, notification: &Notification<A>, word: u64) {
         notification.word.set(word);
+        if let Some(bound) = notification.bound.get(self) {
+            bound.signalled.set(word != 0);
+        }
+    }
+
+    /// The word, which is cleared.
+    pub(crate) fn take_bits(&self, notification: &Notification<A>) -> u64 {
+        let word = notification.word.get();
+        if word != 0 {
+            self.set_bits(notification, 0);
+        }
+        word
     }
 
     /// A receive ends with the bound notification's bits.
@@ -54,7 +70,7 @@ impl<A: Arch> Kernel<A> {
         notification: &Notification<A>,
         wait: bool,
     ) -> Result<(), Error> {
-        let word = notification.word.take();
+        let word = self.take_bits(notification);
         if word != 0 {
             thread.context().set_result(0, word);
             thread.context().set_status(0);
@@ -63,7 +79,7 @@ impl<A: Arch> Kernel<A> {
         if !wait {
             return Err(Error::WouldBlock);
         }
-        thread.state.set(ThreadState::Waiting);
+        self.block(thread, ThreadState::Waiting);
         thread.waits_on.set(Some(notification));
         notification.waiters.push_back(self, thread, QueueKind::Waiters);
         Ok(())
@@ -89,6 +105,7 @@ impl<A: Arch> Kernel<A> {
         }
         if let Some(old) = thread.notification.take(self) {
             old.bound.clear();
+            thread.signalled.set(false);
         }
         if let Some(new) = notification {
             thread.notification.set(Some(new));

@@ -24,7 +24,7 @@ impl<A: Arch> Kernel<A> {
         caller.reply.clear();
         if caller.outgoing.get() == Outgoing::Fault {
             if info.label() == RESUME_STOPPED {
-                caller.state.set(ThreadState::Stopped);
+                self.block(caller, ThreadState::Stopped);
                 return Ok(());
             }
         } else {
@@ -52,6 +52,9 @@ impl<A: Arch> Kernel<A> {
     pub(crate) fn abandon_reply(&self, caller: &Thread<A>) {
         if let Some(reply) = caller.reply.take(self) {
             reply.caller.clear();
+            if let Some(context) = reply.lent.get(self) {
+                Self::forget_lent(context, Some(caller));
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ impl<A: Arch> Kernel<A> {
         if !clear_entry::<A>(root, address, frame_level(frame), expected) {
             return Err(Error::NotMapped);
         }
-        A::flush_page(root, id, address);
+        A::flush_page(root, address);
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl<A: Arch> Kernel<A> {
         let root = self.table_mapping(table).ok_or(Error::NotMapped)?;
         let (address, level) = table_place(table);
         clear_entry::<A>(root, address, level + 1, Entry::Table(table.object.get()));
-        A::flush_space(root, table.badge.get());
+        A::flush_space(root);
         zero::<A>(table.object.get(), 4096);
         table.badge.set(0);
         table.extra.set(0);

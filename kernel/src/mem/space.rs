@@ -117,13 +117,6 @@ impl<A: Arch> Kernel<A> {
     pub(crate) fn destroy_space(&self, space: &AddressSpace) {
         let id = space.id.get();
         self.spaces.remove(id);
-        A::flush_space(space.root.get(), id);
-        for (index, core) in self.cores.iter().enumerate() {
-            if core.active_space.get() == id {
-                core.active_space.set(0);
-                core.loaded.clear();
-                A::activate(index, 0, 0);
-            }
-        }
+        A::retire_root(space.root.get());
     }
 }

@@ -92,6 +92,7 @@ impl<A: Arch> Kernel<A> {
         for core in &self.cores {
             if core.loaded.names(thread) {
                 core.loaded.clear();
+                core.unsettle();
             }
         }
     }

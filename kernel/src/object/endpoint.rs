@@ -21,6 +21,8 @@ pub struct Endpoint<A: Arch> {
     pub receivers: Queue<A>,
     /// Threads that take one-way messages only.
     pub plain_receivers: Queue<A>,
+    /// How many threads are in the first two.
+    pub waiting: Cell<u32>,
     /// Whether senders are turned away.
     pub closed: Cell<bool>,
 }

@@ -19,7 +19,8 @@ pub struct Header {
     /// Capabilities that name the object. At 0 it is destroyed.
     pub caps: Cell<u32>,
     kind: Cell<ObjectType>,
-    spare: [u8; 3],
+    /// Zero: a table's header must not look like a capability that serves for anything ([`table::slot_or_header`]).
+    pub(crate) spare: [u8; 3],
     /// Next in the list of objects that are being destroyed.
     pub next_dying: Link<Header>,
 }

@@ -28,6 +28,13 @@ impl CapTable {
     }
 }
 
+/// The slot `index` of a table known by address and length, where 0 gives the table's header in the guise of a slot: one that serves
+/// for nothing (`cap::slot::Slot::serves`), because its byte there is zero.
+#[inline(always)]
+pub(crate) fn slot_or_header(held: &Lock, base: u64, slots: u64, index: u64) -> Option<&Slot> {
+    if index >= slots { None } else { Some(view_in_row(held, base, index as usize)) }
+}
+
 /// The slot `index` of a table known by address and length.
 #[inline(always)]
 pub(crate) fn slot_at(held: &Lock, base: u64, slots: u64, index: u64) -> Option<&Slot> {

@@ -4,7 +4,8 @@
 //! - On the ready queue exactly if its state is `Ready`, it has a scheduling context with budget, and it is not
 //!   its core's current thread (`sched::refresh` restores this after every change).
 //! - `queue` says which queue `link` is in; a thread is in at most one.
-//! - `lent` and the context's `runner` name each other; `own` and the context's `thread` do.
+//! - `lent` names a context whose `runner` is this thread, or in whose stack of Replies it is a caller; `own` and the context's `thread`
+//!   name each other.
 //! - `table`, `table_slots`, `space_*`, `buffer` mirror the slots, for short access.
 
 use super::endpoint::Endpoint;
@@ -90,24 +91,25 @@ pub struct Thread<A: Arch> {
     pub space_id: Cell<u64>,
     /// Physical address of the message buffer; 0 without one.
     pub buffer: Cell<u64>,
-    /// What it is doing.
-    pub state: Cell<ThreadState>,
-    /// Priority, 0 (lowest) to 255.
-    pub priority: Cell<u8>,
-    /// The highest priority that it may give.
-    pub max_priority: Cell<u8>,
-    /// Which queue it is in.
-    pub queue: Cell<QueueKind>,
     /// While sending or awaiting a reply: what.
     pub outgoing: Cell<Outgoing>,
+    /// What it is doing.
+    pub state: Cell<ThreadState>,
+    /// Which queue it is in.
+    pub queue: Cell<QueueKind>,
     /// While sending: whether the capability it sends through may pass capabilities on.
     pub grant: Cell<bool>,
+    /// Priority, 0 (lowest) to 255. Beside `core`, because the short path compares both at once ([`Thread::place`]).
+    pub priority: Cell<u8>,
     /// The core it runs on.
     pub core: Cell<u8>,
+    /// The highest priority that it may give.
+    pub max_priority: Cell<u8>,
     fault_kind: Cell<u8>,
     /// The scheduling context bound to it.
     pub own: Link<SchedContext<A>>,
-    /// The one lent to it by a caller.
+    /// The one lent to it by a caller. It may run on it while that context's `runner` is this thread; while it calls on, it only waits
+    /// to get it back.
     pub lent: Link<SchedContext<A>>,
     /// Neighbours in `queue`.
     pub link: QueueLink<A>,
@@ -119,12 +121,18 @@ pub struct Thread<A: Arch> {
     pub reply: Link<Reply<A>>,
     /// The notification bound to it.
     pub notification: Link<Notification<A>>,
+    /// Whether bits wait in that notification.
+    pub signalled: Cell<bool>,
     /// While sending: the badge.
     pub badge: Cell<u64>,
     /// While in an endpoint's queue: when it came, as a running number.
     pub ticket: Cell<u64>,
     /// Names it in the trace; never reused.
     pub number: Cell<u64>,
+    /// Badge of the last request that it took.
+    pub last_badge: Cell<u64>,
+    /// Description of that request, or of the last call that it made: whichever is later.
+    pub last_info: Cell<u64>,
     fault_address: Cell<u64>,
     fault_code: Cell<u64>,
     context: Aligned<A::Context>,
@@ -140,13 +148,19 @@ impl<A: Arch> Object for Thread<A> {
 pub struct Fault {
     /// Why.
     pub kind: FaultKind,
-    /// Faulting address, call number or vector.
+    /// Faulting address (page fault), call number, or the vector ([`FaultKind::Other`]).
     pub address: u64,
     /// The processor's error code.
     pub code: u64,
 }
 
 impl<A: Arch> Thread<A> {
+    /// Where its saved registers lie.
+    pub const CONTEXT_OFFSET: usize = core::mem::offset_of!(Self, context);
+
+    /// Where the badge of its last request lies.
+    pub const BADGE_OFFSET: usize = core::mem::offset_of!(Self, last_badge);
+
     const FITS: () = {
         assert!(size_of::<Self>() == 4096);
         assert!(size_of::<A::Context>() <= CONTEXT_BYTES);
@@ -177,6 +191,21 @@ impl<A: Arch> Thread<A> {
         [Inner::Table, Inner::Space, Inner::FaultEndpoint, Inner::Buffer]
             .into_iter()
             .find(|&which| core::ptr::eq(self.slot(which), slot))
+    }
+
+    /// Whether it waits in a message call of its own; not if it has faulted.
+    pub(crate) fn waits_in_call(&self) -> bool {
+        match self.state.get() {
+            ThreadState::Receiving | ThreadState::Waiting => true,
+            ThreadState::Sending | ThreadState::AwaitingReply => self.outgoing.get() != Outgoing::Fault,
+            ThreadState::Stopped | ThreadState::Ready | ThreadState::Faulted => false,
+        }
+    }
+
+    /// Core and priority in one number.
+    #[inline(always)]
+    pub fn place(&self) -> u16 {
+        u16::from_le_bytes([self.priority.get(), self.core.get()])
     }
 
     /// The fault it raised last.

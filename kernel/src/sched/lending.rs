@@ -13,15 +13,13 @@ use crate::object::thread::Thread;
 impl<A: Arch> Kernel<A> {
     /// `from` calls `to`, which will answer through `reply`: lends the context that `from` runs on.
     pub(crate) fn lend(&self, from: &Thread<A>, to: &Thread<A>, reply: &Reply<A>) {
-        let own = || from.own.get(self).filter(|own| own.runner.names(from));
-        let Some(context) = self.usable_context(from).or_else(|| from.lent.get(self)).or_else(own) else {
-            return;
+        let any = || {
+            let links = [&from.lent, &from.own].into_iter();
+            links.filter_map(|link| link.get(self)).find(|context| context.runner.names(from))
         };
+        let Some(context) = self.usable_context(from).or_else(any) else { return };
         if !to.lent.is_null() || context.depth.get() >= MAX_LENDING {
             return;
-        }
-        if from.lent.names(context) {
-            from.lent.clear();
         }
         to.lent.set(Some(context));
         context.runner.set(Some(to));
@@ -53,6 +51,7 @@ impl<A: Arch> Kernel<A> {
                 target = caller;
                 break;
             }
+            Self::forget_lent(context, caller);
         }
         self.hand_to(context, target.or_else(|| context.thread.get(self)));
     }
@@ -60,6 +59,7 @@ impl<A: Arch> Kernel<A> {
     /// The server receives again: what was lent to it goes back.
     pub(crate) fn give_back_lent(&self, server: &Thread<A>) {
         if let Some(context) = server.lent.get(self)
+            && context.runner.names(server)
             && let Some(top) = context.top.get(self)
         {
             self.give_back(top);
@@ -68,23 +68,25 @@ impl<A: Arch> Kernel<A> {
 
     /// Takes a context back from everyone it was lent to.
     pub(crate) fn withdraw(&self, context: &SchedContext<A>) {
-        while self.pop_lender(context).is_some() {}
+        while let Some((_, caller)) = self.pop_lender(context) {
+            Self::forget_lent(context, caller);
+        }
         self.hand_to(context, context.thread.get(self));
+    }
+
+    /// A context will not come back to this thread, to which it was lent.
+    pub(crate) fn forget_lent(context: &SchedContext<A>, thread: Option<&Thread<A>>) {
+        if let Some(thread) = thread
+            && thread.lent.names(context)
+        {
+            thread.lent.clear();
+        }
     }
 
     fn hand_to(&self, context: &SchedContext<A>, target: Option<&Thread<A>>) {
         let before = context.runner.get(self);
-        if let Some(before) = before
-            && before.lent.names(context)
-        {
-            before.lent.clear();
-        }
+        Self::forget_lent(context, before);
         context.runner.set(target);
-        if let Some(target) = target
-            && !target.own.names(context)
-        {
-            target.lent.set(Some(context));
-        }
         for thread in [before, target].into_iter().flatten() {
             self.refresh(thread);
         }

@@ -7,13 +7,13 @@ pub mod lending;
 pub mod queue;
 pub mod timer;
 
-use crate::arch::Arch;
-use crate::memory::Link;
+use crate::arch::{Arch, MachineCore};
+use crate::memory::{Link, Lock};
 use crate::object::notification::Notification;
 use crate::object::sched_context::SchedContext;
 use crate::object::thread::{Fault, QueueKind, Thread};
 use crate::trace::TraceRing;
-use crate::{Kernel, Next};
+use crate::{Kernel, MAX_CORES, Next};
 use core::cell::Cell;
 use motte_abi::fault::FaultKind;
 use motte_abi::syscall::ThreadState;
@@ -23,15 +23,25 @@ use queue::ReadyQueues;
 use timer::{TimerHeap, TimerNode};
 
 /// The state of one core.
+#[repr(C)]
 pub struct Core<A: Arch> {
-    /// The thread that runs, or ran last before the kernel was entered. In no queue.
+    /// What the machine keeps for the core.
+    pub machine: A::Core,
+    /// In the kernel: the thread that runs, in no queue. Set when the kernel is entered, because the short path of messages
+    /// leaves it alone.
     pub current: Link<Thread<A>>,
     /// The context that time is charged to.
-    pub context: Link<SchedContext<A>>,
+    context: Link<SchedContext<A>>,
+    /// The same, or null while messages may not take the short path.
+    pub short: Link<SchedContext<A>>,
+    /// Why they may not: bits.
+    hindrances: Cell<u8>,
     /// Since when.
     pub charged_at: Cell<u64>,
     /// The current thread's turn is over: others of its priority go first.
-    pub rotate: Cell<bool>,
+    rotate: Cell<bool>,
+    /// Whether anything has changed that could make another thread run, or time be charged otherwise, since the kernel was left.
+    unsettled: Cell<bool>,
     /// Threads that could run.
     pub ready: ReadyQueues<A>,
     /// What happens at a time.
@@ -40,31 +50,106 @@ pub struct Core<A: Arch> {
     timer_changed: Cell<bool>,
     /// The deadline that the machine was given.
     programmed: Cell<u64>,
-    /// The thread that the machine was switched to last.
+    /// The thread that the machine was switched to last. Set as `current`.
     pub(crate) loaded: Link<Thread<A>>,
-    /// Id of the space that the machine uses; 0: the kernel's own.
-    pub(crate) active_space: Cell<u64>,
     /// Events.
     pub trace: TraceRing,
 }
 
 impl<A: Arch> Core<A> {
-    pub(crate) const fn new() -> Self {
+    /// The state of every core.
+    pub(crate) const fn all() -> [Self; MAX_CORES] {
+        [
+            Self::new(0),
+            Self::new(1),
+            Self::new(2),
+            Self::new(3),
+            Self::new(4),
+            Self::new(5),
+            Self::new(6),
+            Self::new(7),
+        ]
+    }
+
+    /// The kernel is entered out of this thread.
+    pub(crate) fn enter(&self, thread: &Thread<A>) {
+        self.current.set(Some(thread));
+        self.loaded.set(Some(thread));
+    }
+
+    /// The context that time is charged to.
+    pub fn context<'k>(&self, held: &'k Lock) -> Option<&'k SchedContext<A>> {
+        self.context.get(held)
+    }
+
+    /// Whether time is charged to this context.
+    pub(crate) fn charges(&self, context: &SchedContext<A>) -> bool {
+        self.context.names(context)
+    }
+
+    /// The kernel must look again at who runs.
+    pub(crate) fn unsettle(&self) {
+        self.unsettled.set(true);
+    }
+
+    /// The current thread's turn is over.
+    pub(crate) fn end_turn(&self) {
+        self.rotate.set(true);
+        self.unsettle();
+    }
+
+    /// A deadline came or went.
+    fn change_timers(&self) {
+        self.timer_changed.set(true);
+        self.unsettle();
+    }
+
+    /// Charge to this context from now on.
+    pub(crate) fn set_context(&self, context: Option<&SchedContext<A>>) {
+        self.context.set(context);
+        self.unsettle();
+        self.set_short();
+    }
+
+    /// Keeps messages from the short path for a reason, or no longer for this one.
+    pub fn hinder_short(&self, reason: u8, hinders: bool) {
+        let others = self.hindrances.get() & !reason;
+        self.hindrances.set(if hinders { others | reason } else { others });
+        self.set_short();
+    }
+
+    fn set_short(&self) {
+        if self.hindrances.get() == 0 {
+            self.short.copy(&self.context);
+        } else {
+            self.short.clear();
+        }
+    }
+
+    const fn new(index: u8) -> Self {
         Self {
+            machine: A::Core::NEW,
             current: Link::null(),
             context: Link::null(),
+            short: Link::null(),
+            hindrances: Cell::new(0),
             charged_at: Cell::new(0),
             rotate: Cell::new(false),
-            ready: ReadyQueues::new(),
+            unsettled: Cell::new(true),
+            ready: ReadyQueues::new(index),
             timers: TimerHeap::new(),
             timer_changed: Cell::new(false),
             programmed: Cell::new(u64::MAX),
             loaded: Link::null(),
-            active_space: Cell::new(0),
             trace: TraceRing::new(),
         }
     }
 }
+
+/// Why messages may not take the short path: a thread uses the floating-point unit, which must be kept from the next one.
+pub const FPU_IN_USE: u8 = 1;
+/// Why messages may not take the short path: they are traced.
+pub const TRACED: u8 = 2;
 
 /// The most deadlines handled at one timer interrupt; the rest come with the next, at once.
 const MAX_DEADLINES: usize = 32;
@@ -85,16 +170,16 @@ impl<A: Arch> Kernel<A> {
     /// The context that a thread may run on now: the one lent to it, else its own, if it has budget left.
     #[inline(always)]
     pub(crate) fn usable_context<'k>(&'k self, thread: &Thread<A>) -> Option<&'k SchedContext<A>> {
-        let lent = thread.lent.get(self).filter(|context| context.remaining.get() > 0);
-        lent.or_else(|| {
-            let own = thread.own.get(self)?;
-            (own.remaining.get() > 0 && own.runner.names(thread)).then_some(own)
-        })
+        [&thread.lent, &thread.own]
+            .into_iter()
+            .filter_map(|link| link.get(self))
+            .find(|context| context.runner.names(thread) && context.remaining.get() > 0)
     }
 
     /// Puts a thread into the ready queue or takes it out, as its state and contexts now say.
     pub(crate) fn refresh(&self, thread: &Thread<A>) {
         let core = self.core_of(thread);
+        core.unsettle();
         let context = self.usable_context(thread);
         let ready =
             thread.state.get() == ThreadState::Ready && context.is_some() && !core.current.names(thread);
@@ -102,11 +187,17 @@ impl<A: Arch> Kernel<A> {
             QueueKind::Ready if !ready => core.ready.remove(self, thread),
             QueueKind::None if ready => {
                 // Who goes on with the running context also goes on with its turn.
-                let front = context.is_some_and(|context| core.context.names(context));
+                let front = context.is_some_and(|context| core.charges(context));
                 core.ready.insert(self, thread, front);
             }
             _ => {}
         }
+    }
+
+    /// Makes a thread one that does not run, for this reason.
+    pub(crate) fn block(&self, thread: &Thread<A>, state: ThreadState) {
+        thread.state.set(state);
+        self.core_of(thread).unsettle();
     }
 
     /// Lets a thread that waited run.
@@ -127,8 +218,15 @@ impl<A: Arch> Kernel<A> {
     /// Ends this entry into the kernel: decides what runs on the core, and tells the machine what that needs.
     pub(crate) fn leave(&self, index: usize) -> Next<'_, A> {
         let core = &self.cores[index];
+        if !core.unsettled.replace(false)
+            && let Some(current) = core.current.get(self)
+        {
+            debug_assert!(self.choose(core).is_some_and(|chosen| core::ptr::eq(chosen, current)));
+            return Next::Run(current.context());
+        }
         if !self.dying.is_null() {
             self.destroy_some();
+            core.unsettle();
         }
         let mut next = self.choose(core);
         if next.is_none() {
@@ -145,10 +243,7 @@ impl<A: Arch> Kernel<A> {
             core.trace.record::<A>(TraceKind::Switch, 0, from, thread.number.get());
             core.loaded.set(Some(thread));
             A::switch(index, thread.context());
-            if core.active_space.get() != thread.space_id.get() {
-                core.active_space.set(thread.space_id.get());
-                A::activate(index, thread.space_root.get(), thread.space_id.get());
-            }
+            A::activate(index, thread.space_root.get());
         }
         if core.timer_changed.replace(false) {
             self.program_timer(core);
@@ -174,8 +269,8 @@ impl<A: Arch> Kernel<A> {
             if !core.context.is_null() && !same(context, core.context.get(self)) {
                 // Charging may use up the budget, and that may make others ready: look again.
                 self.charge(core, A::now());
-                core.context.clear();
-                core.timer_changed.set(true);
+                core.set_context(None);
+                core.change_timers();
                 continue;
             }
             let rotate = core.rotate.replace(false);
@@ -199,9 +294,9 @@ impl<A: Arch> Kernel<A> {
                 context.remaining.set(context.budget.get());
                 context.refill_at.set(now.saturating_add(context.period.get()));
             }
-            core.context.set(Some(context));
+            core.set_context(Some(context));
             core.charged_at.set(now);
-            core.timer_changed.set(true);
+            core.change_timers();
         }
         chosen
     }
@@ -212,7 +307,7 @@ impl<A: Arch> Kernel<A> {
         let elapsed = now.saturating_sub(core.charged_at.replace(now));
         context.consumed.set(context.consumed.get() + elapsed);
         context.remaining.set(context.remaining.get().saturating_sub(elapsed));
-        core.timer_changed.set(true);
+        core.change_timers();
         if context.remaining.get() == 0 && !context.timer.is_armed() {
             self.exhaust(core, context, now);
         }
@@ -220,7 +315,7 @@ impl<A: Arch> Kernel<A> {
 
     /// A context's budget is used up.
     fn exhaust(&self, core: &Core<A>, context: &SchedContext<A>, now: u64) {
-        core.rotate.set(true);
+        core.end_turn();
         if context.is_unlimited() || now >= context.refill_at.get() {
             context.remaining.set(context.budget.get());
             context.refill_at.set(now.saturating_add(context.period.get()));
@@ -241,7 +336,7 @@ impl<A: Arch> Kernel<A> {
         self.disarm(node);
         let core_state = &self.cores[core % crate::MAX_CORES];
         core_state.timers.insert(self, node, deadline, core);
-        core_state.timer_changed.set(true);
+        core_state.change_timers();
     }
 
     /// Disarms a deadline, if it is armed.
@@ -249,7 +344,7 @@ impl<A: Arch> Kernel<A> {
         if node.is_armed() {
             let core = &self.cores[node.core()];
             core.timers.remove(self, node);
-            core.timer_changed.set(true);
+            core.change_timers();
         }
     }
 
@@ -258,7 +353,7 @@ impl<A: Arch> Kernel<A> {
         let core = &self.cores[index];
         let now = A::now();
         core.programmed.set(u64::MAX);
-        core.timer_changed.set(true);
+        core.change_timers();
         self.charge(core, now);
         for _ in 0..MAX_DEADLINES {
             let Some(node) = core.timers.first(self).filter(|node| node.deadline() <= now) else { break };
@@ -308,9 +403,9 @@ impl<A: Arch> Kernel<A> {
             return Err(Error::InvalidArgument);
         }
         for core in &self.cores {
-            if core.context.names(context) {
+            if core.charges(context) {
                 self.charge(core, A::now());
-                core.timer_changed.set(true);
+                core.change_timers();
             }
         }
         self.disarm(&context.timer);

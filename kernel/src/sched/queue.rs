@@ -31,15 +31,36 @@ impl<A: Arch> Queue<A> {
     }
 
     /// To the end. The thread is in no queue.
+    #[inline(always)]
     pub fn push_back(&self, held: &Lock, thread: &Thread<A>, kind: QueueKind) {
         debug_assert!(thread.queue.get() == QueueKind::None);
         thread.queue.set(kind);
-        thread.link.prev.copy(&self.tail);
         match self.tail.get(held) {
-            Some(last) => last.link.next.set(Some(thread)),
+            Some(last) => {
+                thread.link.prev.set(Some(last));
+                last.link.next.set(Some(thread));
+            }
             None => self.head.set(Some(thread)),
         }
         self.tail.set(Some(thread));
+    }
+
+    /// Takes the first thread out, which is `first`.
+    #[inline(always)]
+    pub fn pop_front(&self, held: &Lock, first: &Thread<A>) {
+        debug_assert!(self.head.names(first));
+        match first.link.next.get(held) {
+            None => {
+                self.head.clear();
+                self.tail.clear();
+            }
+            Some(next) => {
+                self.head.set(Some(next));
+                next.link.prev.clear();
+                first.link.next.clear();
+            }
+        }
+        first.queue.set(QueueKind::None);
     }
 
     /// To the front. The thread is in no queue.
@@ -87,17 +108,33 @@ pub struct ReadyQueues<A: Arch> {
     bits: [Cell<u64>; 4],
     /// One more than the highest priority with a ready thread; 0 if there is none.
     top: Cell<u16>,
+    /// The lowest place ([`Thread::place`]) from which a thread need not queue: of this core, and at least as urgent as any here.
+    floor: Cell<u16>,
+    /// How many places above it are of this core too.
+    room: Cell<u16>,
 }
 
 impl<A: Arch> ReadyQueues<A> {
-    pub(crate) const fn new() -> Self {
-        Self { queues: [const { Queue::new() }; 256], bits: [const { Cell::new(0) }; 4], top: Cell::new(0) }
+    pub(crate) const fn new(core: u8) -> Self {
+        Self {
+            queues: [const { Queue::new() }; 256],
+            bits: [const { Cell::new(0) }; 4],
+            top: Cell::new(0),
+            floor: Cell::new((core as u16) << 8),
+            room: Cell::new(255),
+        }
     }
 
     /// The highest priority with a ready thread.
     #[inline(always)]
     pub fn top(&self) -> Option<u8> {
         self.top.get().checked_sub(1).map(|top| top as u8)
+    }
+
+    /// Whether this thread, becoming ready on the running context, runs on this core and goes first.
+    #[inline(always)]
+    pub fn gives_way_to(&self, thread: &Thread<A>) -> bool {
+        thread.place().wrapping_sub(self.floor.get()) <= self.room.get()
     }
 
     /// The thread to run first.
@@ -116,7 +153,7 @@ impl<A: Arch> ReadyQueues<A> {
         }
         let bits = &self.bits[usize::from(priority / 64)];
         bits.set(bits.get() | 1 << (priority % 64));
-        self.top.set(self.top.get().max(u16::from(priority) + 1));
+        self.set_top(self.top.get().max(u16::from(priority) + 1));
     }
 
     /// Takes a ready thread out.
@@ -128,9 +165,16 @@ impl<A: Arch> ReadyQueues<A> {
             let bits = &self.bits[usize::from(priority / 64)];
             bits.set(bits.get() & !(1 << (priority % 64)));
             if self.top.get() == u16::from(priority) + 1 {
-                self.top.set(self.find_top());
+                self.set_top(self.find_top());
             }
         }
+    }
+
+    fn set_top(&self, top: u16) {
+        self.top.set(top);
+        let highest = top.saturating_sub(1);
+        self.floor.set(self.floor.get() & 0xff00 | highest);
+        self.room.set(255 - highest);
     }
 
     fn find_top(&self) -> u16 {

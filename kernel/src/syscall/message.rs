@@ -8,8 +8,9 @@ use crate::object::endpoint::Endpoint;
 use crate::object::notification::Notification;
 use crate::object::reply::Reply;
 use crate::object::thread::{Outgoing, Thread};
+use crate::sched::TRACED;
 use motte_abi::syscall::ThreadState;
-use motte_abi::{Error, MessageInfo, Rights};
+use motte_abi::{Error, MessageInfo, ObjectType, Rights};
 
 impl<A: Arch> Kernel<A> {
     /// Call, Send, TryCall, TrySend.
@@ -90,6 +91,17 @@ impl<A: Arch> Kernel<A> {
         }
         let text = usize::try_from(length).ok().and_then(|length| bytes.get(..length));
         self.log.write(text.ok_or(Error::InvalidArgument)?);
+        Ok(Done::Plain)
+    }
+
+    /// TraceMessages.
+    pub(super) fn call_trace_messages(&self, thread: &Thread<A>, [frame, all, ..]: Arguments) -> Outcome {
+        let frame = self.capability(thread, frame, ObjectType::Frame, Rights::READ)?.object.get();
+        let mut rings = self.cores.iter().map(|core| core.trace.memory());
+        if !rings.any(|(memory, bytes)| memory != 0 && (memory..memory + bytes).contains(&frame)) {
+            return Err(Error::InvalidArgument.into());
+        }
+        self.cores.iter().for_each(|core| core.hinder_short(TRACED, all != 0));
         Ok(Done::Plain)
     }
 }

@@ -68,23 +68,39 @@ impl<A: Arch> Kernel<A> {
             self.raise(thread, Fault { kind: FaultKind::UnknownSyscall, address: number, code: 0 });
             return;
         };
-        let arguments: Arguments = core::array::from_fn(|index| context.argument(index));
-        let (status, results) = match self.call(core, thread, call, arguments) {
+        self.perform(core, thread, call, core::array::from_fn(|index| context.argument(index)));
+    }
+
+    /// Makes this call for the current thread and leaves what it gives in its context.
+    #[inline(always)]
+    pub(crate) fn perform(&self, core: usize, thread: &Thread<A>, call: Syscall, arguments: Arguments) {
+        let context = thread.context();
+        let status = match self.call(core, thread, call, arguments) {
             Ok(Done::Waits) => return,
-            Ok(Done::Plain) => (0, [None; 3]),
-            Ok(Done::One(a)) => (0, [Some(a), None, None]),
-            Ok(Done::Two(a, b)) => (0, [Some(a), Some(b), None]),
-            Ok(Done::Three(a, b, c)) => (0, [Some(a), Some(b), Some(c)]),
-            Err(Failure::Error(error)) => (error as u64, [None; 3]),
-            Err(Failure::Detailed(error, a)) => (error as u64, [Some(a), None, None]),
-            Err(Failure::Preempted) => return context.rewind_syscall(),
+            Ok(Done::Plain) => 0,
+            Ok(Done::One(a)) => {
+                context.set_result(0, a);
+                0
+            }
+            Ok(Done::Two(a, b)) => {
+                context.set_result(0, a);
+                context.set_result(1, b);
+                0
+            }
+            Ok(Done::Three(a, b, c)) => {
+                context.set_result(0, a);
+                context.set_result(1, b);
+                context.set_result(2, c);
+                0
+            }
+            Err(Failure::Error(error)) => error as u64,
+            Err(Failure::Detailed(error, a)) => {
+                context.set_result(0, a);
+                error as u64
+            }
+            Err(Failure::Preempted) => return context.call_again(call, arguments),
         };
         context.set_status(status);
-        for (index, value) in results.into_iter().enumerate() {
-            if let Some(value) = value {
-                context.set_result(index, value);
-            }
-        }
     }
 
     fn call(&self, core: usize, thread: &Thread<A>, call: Syscall, arguments: Arguments) -> Outcome {
@@ -103,10 +119,11 @@ impl<A: Arch> Kernel<A> {
             Wait => self.call_wait(thread, arguments, true),
             Poll => self.call_wait(thread, arguments, false),
             Yield => {
-                self.cores[core].rotate.set(true);
+                self.cores[core].end_turn();
                 Ok(Done::Plain)
             }
             DebugWrite => self.call_debug_write(thread, arguments),
+            TraceMessages => self.call_trace_messages(thread, arguments),
 
             Retype => self.call_retype(thread, arguments),
             CapCopy => self.call_cap_copy(thread, arguments, None),
@@ -127,6 +144,7 @@ impl<A: Arch> Kernel<A> {
             ThreadSuspend => self.call_thread_suspend(thread, arguments),
             ThreadSetTls => self.call_thread_set_tls(thread, arguments),
             ThreadInfo => self.call_thread_info(thread, arguments),
+            ThreadLastMessage => self.call_thread_last_message(thread, arguments),
             SchedConfigure => self.call_sched_configure(thread, arguments),
             SchedInfo => self.call_sched_info(thread, arguments),
 

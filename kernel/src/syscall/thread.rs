@@ -95,6 +95,10 @@ impl<A: Arch> Kernel<A> {
             // The result of this very call would be lost in them.
             return Err(Error::InvalidArgument.into());
         }
+        if target.waits_in_call() {
+            // The end of its wait would overwrite some of them.
+            return Err(Error::Busy.into());
+        }
         let words = core::array::from_fn(|index| buffer.word::<A>(index));
         target.context().set_registers(&Registers::from_words(&words));
         self.unload(target);
@@ -133,6 +137,12 @@ impl<A: Arch> Kernel<A> {
         Ok(Done::Three(target.state.get() as u64, target.priority.get().into(), time))
     }
 
+    /// ThreadLastMessage.
+    pub(super) fn call_thread_last_message(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
+        let (target, _) = self.object::<Thread<A>>(thread, target, Rights::READ)?;
+        Ok(Done::Two(target.last_badge.get(), target.last_info.get()))
+    }
+
     /// SchedConfigure.
     pub(super) fn call_sched_configure(
         &self,
@@ -153,7 +163,7 @@ impl<A: Arch> Kernel<A> {
 
     /// Time used on a context, the running slice included.
     fn consumed(&self, context: &SchedContext<A>) -> u64 {
-        let running = self.cores.iter().find(|core| core.context.names(context));
+        let running = self.cores.iter().find(|core| core.charges(context));
         let slice = running.map_or(0, |core| A::now().saturating_sub(core.charged_at.get()));
         context.consumed.get() + slice
     }

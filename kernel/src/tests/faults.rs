@@ -115,7 +115,7 @@ fn an_unknown_call_is_a_fault() {
     let w = World::new();
     let h = handled(&w, 0);
     h.thread.context().change(|r| r.rax = 12345);
-    w.kernel.syscall(0);
+    w.kernel.syscall(0, w.current());
     let (_, info, words) = w.received(h.root);
     assert_eq!(FaultKind::from_label(info.label()), Some(FaultKind::UnknownSyscall));
     assert_eq!(words[1], 12345);

@@ -1,6 +1,7 @@
 //! What must hold between any two entries into the kernel; checked after every step of the property tests.
 
 use super::world::World;
+use crate::arch::Context;
 use crate::arch::mock::Mock;
 use crate::cap::slot::{DEVICE, Slot};
 use crate::memory::{address_of, view};
@@ -14,6 +15,8 @@ use crate::object::{Header, is_counted};
 use motte_abi::ObjectType;
 use motte_abi::syscall::ThreadState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::format;
+use std::string::String;
 use std::vec::Vec;
 
 /// Slots of init's large table that are looked at; tests use no others.
@@ -297,10 +300,75 @@ fn check_lending(w: &World, found: &Found<'_>) {
             ObjectType::Thread => {
                 let thread: &Thread<Mock> = view(kernel, address);
                 if let Some(context) = thread.lent.get(kernel) {
-                    assert!(context.runner.names(thread));
+                    let lender = thread.reply.get(kernel).is_some_and(|reply| reply.lent.names(context));
+                    assert!(
+                        context.runner.names(thread) || lender,
+                        "lent, and neither runs nor waits for it"
+                    );
                 }
             }
             _ => {}
         }
     }
+}
+
+/// All that two runs of the same calls must agree on, whichever path their messages took. Addresses count from the start of memory.
+pub fn snapshot(w: &World) -> Vec<String> {
+    let (kernel, base) = (&*w.kernel, w.arena.base());
+    let found = find(w);
+    let place = |address: u64| address - base;
+    let thread =
+        |link: &crate::memory::Link<Thread<Mock>>| link.get(kernel).map(|thread| thread.number.get());
+    let queue = |queue: &crate::sched::queue::Queue<Mock>| -> Vec<u64> {
+        queue.iter(kernel).map(|thread| thread.number.get()).collect()
+    };
+    let core = &kernel.cores[0];
+    let ready: Vec<_> = core.ready.iter(kernel).map(|(_, thread)| thread.number.get()).collect();
+    let context = core.context(kernel).map(|context| place(address_of(context)));
+    let mut lines = std::vec![format!("runs {:?} on {context:?}, ready {ready:?}", thread(&core.current))];
+    for (&address, &(kind, _)) in &found.objects {
+        let at = place(address);
+        lines.push(match kind {
+            ObjectType::Thread => {
+                let t: &Thread<Mock> = view(kernel, address);
+                let lent = t.lent.get(kernel).map(|context| place(address_of(context)));
+                let r = t.context().registers();
+                format!(
+                    "{at:x} {:?} {:?} lent {lent:x?} signalled {} {r:x?}",
+                    t.state.get(),
+                    t.queue.get(),
+                    t.signalled.get()
+                )
+            }
+            ObjectType::Endpoint => {
+                let e: &Endpoint<Mock> = view(kernel, address);
+                let queues = [&e.senders, &e.callers, &e.receivers, &e.plain_receivers].map(queue);
+                format!("{at:x} {queues:?} closed {}", e.closed.get())
+            }
+            ObjectType::Notification => {
+                let n: &Notification<Mock> = view(kernel, address);
+                format!("{at:x} {:x} {:?} bound {:?}", n.word.get(), queue(&n.waiters), thread(&n.bound))
+            }
+            ObjectType::Reply => {
+                let reply: &Reply<Mock> = view(kernel, address);
+                let lent = reply.lent.get(kernel).map(|context| place(address_of(context)));
+                format!(
+                    "{at:x} caller {:?} receiver {:?} {lent:x?}",
+                    thread(&reply.caller),
+                    thread(&reply.receiver)
+                )
+            }
+            ObjectType::SchedContext => {
+                let c: &SchedContext<Mock> = view(kernel, address);
+                format!(
+                    "{at:x} runner {:?} depth {} left {}",
+                    thread(&c.runner),
+                    c.depth.get(),
+                    c.remaining.get()
+                )
+            }
+            _ => continue,
+        });
+    }
+    lines
 }

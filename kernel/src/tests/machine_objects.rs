@@ -19,7 +19,7 @@ fn a_line_is_masked_until_it_is_acknowledged() {
     let notification = w.mint(w.make(ObjectType::Notification, 0), 8);
     w.ok(IrqBind, &[irq, notification]);
     assert!(!masked(4));
-    w.kernel.interrupt(0, Interrupt::Device(0));
+    w.interrupt(Interrupt::Device(0));
     assert!(masked(4));
     assert_eq!(w.ok(Poll, &[notification])[0], 8);
     w.ok(IrqAcknowledge, &[irq]);
@@ -44,8 +44,8 @@ fn a_message_that_comes_early_is_kept() {
     assert_eq!(w.ok(IrqMessage, &[irq])[..2], [0xfee0_0000, 0]);
     let notification = w.make(ObjectType::Notification, 0);
     w.ok(IrqBind, &[irq, notification]);
-    w.kernel.interrupt(0, Interrupt::Device(0));
-    w.kernel.interrupt(0, Interrupt::Device(0));
+    w.interrupt(Interrupt::Device(0));
+    w.interrupt(Interrupt::Device(0));
     assert_eq!(w.ok(Poll, &[notification])[0], 1);
     assert_eq!(w.call(Poll, &[notification]), Err(Error::WouldBlock));
     w.ok(IrqAcknowledge, &[irq]);
@@ -53,8 +53,8 @@ fn a_message_that_comes_early_is_kept() {
     // A destroyed notification is no longer told.
     w.ok(CapRevoke, &[0, notification]);
     w.ok(CapDelete, &[0, notification]);
-    w.kernel.interrupt(0, Interrupt::Device(0));
-    w.kernel.interrupt(0, Interrupt::Device(77));
+    w.interrupt(Interrupt::Device(0));
+    w.interrupt(Interrupt::Device(77));
     check(&w);
 }
 

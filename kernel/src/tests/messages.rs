@@ -1,6 +1,7 @@
 //! Messages, replies, notifications.
 
 use super::invariants::check;
+use super::new;
 use super::world::{T, World};
 use motte_abi::syscall::ThreadState;
 use motte_abi::{Error, MessageInfo, ObjectType, Rights, Syscall::*};
@@ -30,7 +31,7 @@ fn pair(w: &World) -> Pair<'_> {
 
 #[test]
 fn a_call_carries_words_and_badge_and_is_answered() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     let badged = w.mint(p.endpoint, 42);
     w.start(Call, &[badged, INFO.0], [1, 2, 3, 4, 5, 6]);
@@ -55,7 +56,7 @@ fn a_call_carries_words_and_badge_and_is_answered() {
 
 #[test]
 fn callers_queue_until_a_receive_with_a_reply_object() {
-    let w = World::new();
+    let w = new();
     let endpoint = w.make(ObjectType::Endpoint, 0);
     let reply = w.make(ObjectType::Reply, 0);
     w.set_priority(100);
@@ -84,7 +85,7 @@ fn callers_queue_until_a_receive_with_a_reply_object() {
 
 #[test]
 fn non_blocking_forms_say_so() {
-    let w = World::new();
+    let w = new();
     let endpoint = w.make(ObjectType::Endpoint, 0);
     let reply = w.make(ObjectType::Reply, 0);
     let notification = w.make(ObjectType::Notification, 0);
@@ -98,7 +99,7 @@ fn non_blocking_forms_say_so() {
 
 #[test]
 fn a_caller_is_woken_when_its_server_dies() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     w.start(Call, &[p.endpoint, INFO.0], [0; 6]);
     assert!(w.runs(p.server));
@@ -113,7 +114,7 @@ fn a_caller_is_woken_when_its_server_dies() {
 
 #[test]
 fn waiting_peers_of_a_destroyed_endpoint_are_told() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     let (_, caller) = w.spawn(200);
     let other = w.make(ObjectType::Endpoint, 0);
@@ -130,7 +131,7 @@ fn waiting_peers_of_a_destroyed_endpoint_are_told() {
 
 #[test]
 fn a_closed_endpoint_turns_callers_away_until_it_is_opened() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     let send_only = w.copy(p.endpoint, Rights::SEND);
     assert_eq!(w.call(EndpointClose, &[send_only]), Err(Error::MissingRight));
@@ -145,7 +146,7 @@ fn a_closed_endpoint_turns_callers_away_until_it_is_opened() {
 
 #[test]
 fn long_messages_and_capabilities_travel_through_the_buffers() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     let frame = w.make(ObjectType::Frame, 4096);
     let notification = w.mint(w.make(ObjectType::Notification, 0), 5);
@@ -183,7 +184,7 @@ fn long_messages_and_capabilities_travel_through_the_buffers() {
 
 #[test]
 fn descriptions_are_checked() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     for bad in [113, 127, 5 << 7, 1 << 10, 1 << 11, 1 << 15] {
         assert_eq!(w.call(Call, &[p.endpoint, bad]), Err(Error::InvalidArgument), "{bad:#x}");
@@ -198,7 +199,7 @@ fn descriptions_are_checked() {
 
 #[test]
 fn a_bound_notification_ends_a_receive() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     let notification = w.make(ObjectType::Notification, 0);
     w.ok(ThreadBindNotification, &[p.server_slot, notification]);
@@ -224,7 +225,7 @@ fn a_bound_notification_ends_a_receive() {
 
 #[test]
 fn a_wait_takes_all_bits() {
-    let w = World::new();
+    let w = new();
     let notification = w.make(ObjectType::Notification, 0);
     let (one, two) = (w.mint(notification, 1), w.mint(notification, 2));
     w.ok(Signal, &[one]);
@@ -250,7 +251,7 @@ fn a_wait_takes_all_bits() {
 
 #[test]
 fn a_stopped_wait_is_cancelled() {
-    let w = World::new();
+    let w = new();
     let p = pair(&w);
     w.ok(ThreadSuspend, &[p.server_slot]);
     check(&w);
@@ -272,7 +273,7 @@ fn a_stopped_wait_is_cancelled() {
 
 #[test]
 fn messages_arrive_in_order() {
-    let w = World::new();
+    let w = new();
     let endpoint = w.make(ObjectType::Endpoint, 0);
     w.set_priority(100);
     for number in 0..5 {

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use std::vec;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Call(usize, [u64; 6]),
     Fault(u64),
     Pass(u64),
@@ -80,7 +80,7 @@ fn likely() -> impl Strategy<Value = (Syscall, [u64; 6])> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let number = |call: Syscall| Syscall::ALL.iter().position(|&other| other == call).unwrap();
     prop_oneof![
         12 => likely().prop_map(move |(call, arguments)| Step::Call(number(call), arguments)),
@@ -95,7 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Endpoints in slots 100 to 102, Reply objects 103 to 105, notifications 106 to 108, untyped memory 109, then four threads that
 /// run, one of them limited and one passive.
-fn furnish(w: &World) {
+pub fn furnish(w: &World) {
     for kind in [ObjectType::Endpoint, ObjectType::Reply, ObjectType::Notification] {
         for _ in 0..3 {
             w.make(kind, 0);
@@ -120,7 +120,7 @@ fn furnish(w: &World) {
     w.ok(Syscall::ThreadSetPriority, &[fixed::THREAD, 75, 255]);
 }
 
-fn run(w: &World, step: &Step) {
+pub fn run(w: &World, step: &Step) {
     if w.idle() {
         w.pass(500_000);
         return;
@@ -131,7 +131,7 @@ fn run(w: &World, step: &Step) {
             w.fault(FaultKind::from_raw(*kind).unwrap_or(FaultKind::Other), 0xbad, 2);
         }
         Step::Pass(time) => w.pass(*time),
-        Step::Device(vector) => drop(w.kernel.interrupt(0, Interrupt::Device(*vector))),
+        Step::Device(vector) => w.interrupt(Interrupt::Device(*vector)),
         Step::Preempt(after) => {
             mock::with(|state| state.interrupt_after = Some(*after));
             w.start(Syscall::CapRevoke, &[0, 109], [0; 6]);

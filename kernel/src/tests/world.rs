@@ -5,7 +5,7 @@ use crate::arch::{Context, Interrupt};
 use crate::boot::{self, Parameters};
 use crate::memory::view;
 use crate::object::sched_context::SchedContext;
-use crate::object::thread::Thread;
+use crate::object::thread::{Fault, Outgoing, Thread};
 use crate::{Kernel, Next};
 use motte_abi::boot_info::slot as fixed;
 use motte_abi::clock::ClockPage;
@@ -34,6 +34,10 @@ pub struct World {
     pub arena: Arena,
     next: Cell<u64>,
     root_table: Cell<u64>,
+    /// Whether messages take the short path where it applies.
+    pub short: Cell<bool>,
+    /// How often one did.
+    pub handovers: Cell<u64>,
 }
 
 /// A boot image with an init of one executable and one writable segment.
@@ -100,7 +104,14 @@ impl World {
         };
         boot::start_init(&kernel, &parameters).unwrap();
         kernel.start(0);
-        let world = Self { kernel, arena, next: Cell::new(100), root_table: Cell::new(0) };
+        let world = Self {
+            kernel,
+            arena,
+            next: Cell::new(100),
+            root_table: Cell::new(0),
+            short: Cell::new(true),
+            handovers: Cell::new(0),
+        };
         world.root_table.set(world.current().table.get());
         world
     }
@@ -142,8 +153,34 @@ impl World {
     /// Executes the system call whose registers are set.
     fn execute(&self, thread: T<'_>) {
         thread.context().change(|r| r.rip += 2);
-        let next = self.kernel.syscall(0);
+        if self.short.get() && self.take_short_path(thread) {
+            self.handovers.set(self.handovers.get() + 1);
+            return;
+        }
+        let next = self.kernel.syscall(0, thread);
         assert_eq!(matches!(next, Next::Idle), self.idle());
+    }
+
+    /// What a machine does with the two calls that have a short path. Whether it applied.
+    fn take_short_path(&self, thread: T<'_>) -> bool {
+        let (kernel, context) = (&*self.kernel, thread.context());
+        let core = &kernel.cores[0];
+        let [a, info, b] = core::array::from_fn(|index| context.argument(index));
+        let reply = |to| kernel.fast_reply_receive(core, thread, a, info, b, to);
+        let handover = match Syscall::from_raw(context.syscall_number()) {
+            Some(Syscall::Call) => kernel.fast_call(core, thread, a, info),
+            Some(Syscall::ReplyReceive) => reply(Outgoing::Call).or_else(|| reply(Outgoing::Fault)),
+            _ => None,
+        };
+        let Some(handover) = handover else { return false };
+        kernel.finish_handover(thread, &handover);
+        core.enter(handover.to);
+        true
+    }
+
+    /// An interrupt comes.
+    pub fn interrupt(&self, interrupt: Interrupt) {
+        self.kernel.interrupt(0, self.kernel.cores[0].current.get(&self.kernel), interrupt);
     }
 
     /// Whether the thread's last system call was preempted: it stands on the instruction again.
@@ -271,6 +308,11 @@ impl World {
         self.ok(Syscall::ThreadSetPriority, &[fixed::THREAD, priority, 255]);
     }
 
+    /// Changes the running thread's priority, whatever it may do itself.
+    pub fn set_priority_of_current(&self, priority: u64) {
+        self.kernel.set_priority(self.current(), priority as u8);
+    }
+
     /// Lets time pass and the timer fire when it is due.
     pub fn pass(&self, nanoseconds: u64) {
         let end = mock::with(|state| state.now) + nanoseconds;
@@ -287,13 +329,13 @@ impl World {
             if !due {
                 return;
             }
-            self.kernel.interrupt(0, Interrupt::Timer);
+            self.interrupt(Interrupt::Timer);
         }
     }
 
     /// The running thread faults.
     pub fn fault(&self, kind: FaultKind, address: u64, code: u64) {
-        self.kernel.exception(0, kind, address, code);
+        self.kernel.exception(0, self.current(), Fault { kind, address, code });
     }
 
     /// A thread's registers.

@@ -156,4 +156,7 @@ pub trait Supervisor {
     fn shut_down(&self, status: u8) -> Result<(), SupervisorError>;
     /// Writes everything back, and starts the machine anew.
     fn reboot(&self) -> Result<(), SupervisorError>;
+    /// Whether the trace is to hold every message, or only those that the kernel does not pass on by its short path.
+    #[idempotent]
+    fn trace_messages(&self, all: bool) -> Result<(), SupervisorError>;
 }

@@ -461,6 +461,13 @@ impl Thread {
         object(Syscall::ThreadInfo, [self.0.0, 0, 0, 0, 0, 0])
             .map(|[state, priority, nanoseconds]| ThreadInfo { state, priority, nanoseconds })
     }
+
+    /// The last request that it took (badge, and a description with `MessageInfo::CALL`) or the last call that it made, whichever is
+    /// later.
+    pub fn last_message(self) -> Result<(u64, MessageInfo), Error> {
+        object(Syscall::ThreadLastMessage, [self.0.0, 0, 0, 0, 0, 0])
+            .map(|[badge, info, _]| (badge, MessageInfo(info)))
+    }
 }
 
 impl SchedControl {
@@ -530,6 +537,11 @@ impl Frame {
     #[inline]
     pub unsafe fn unmap(self) -> Result<(), Error> {
         object(Syscall::FrameUnmap, [self.0.0, 0, 0, 0, 0, 0]).map(drop)
+    }
+
+    /// Whether the kernel's trace, a frame of which this is, is to hold every message, or only those that do not take the short path.
+    pub fn trace_messages(self, all: bool) -> Result<(), Error> {
+        object(Syscall::TraceMessages, [self.0.0, all.into(), 0, 0, 0, 0]).map(drop)
     }
 
     /// Physical address, size, and mapped address or 0 (right MANAGE).

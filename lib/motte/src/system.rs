@@ -226,6 +226,11 @@ pub struct TraceEvent {
     pub c: u64,
 }
 
+/// Whether the trace is to hold every message from now on, or only those that take the kernel's general path.
+pub fn trace_messages(all: bool) -> Result<()> {
+    supervisor()?.trace_messages(all).map_err(failed)
+}
+
 /// The events that every processor's trace holds, in the order of time.
 pub fn trace_read() -> Result<Vec<TraceEvent>> {
     let supervisor = supervisor()?;

@@ -24,7 +24,7 @@ use motte::time::monotonic_ns;
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Places, Window};
 use motte_process::{Ending, Machine, ProcessServer};
-use motte_supervisor::record::{Cause, Findings, backtrace, last_message, recent_events};
+use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
 
 use programs::Programs;
 
@@ -96,8 +96,8 @@ impl Service {
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
         let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
-        let events = recent_events(|from| supervisor.trace(0, from).ok());
-        let last_message = last_message(&events, &fault);
+        let last_message =
+            places.thread.last_message().ok().and_then(|(badge, info)| describe_message(badge, info));
         let findings = |number| Findings {
             number,
             time_ns: monotonic_ns(),

@@ -1,15 +1,17 @@
 //! From a fault message to a fault record, and to what follows.
 
+use alloc::string::String;
 use alloc::vec;
 
 use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED, Registers};
 use motte::abi::{MessageInfo, PAGE_SIZE};
 use motte::interfaces::ReplyToken;
+use motte::kernel::Thread;
 use motte::last_words::{self, Kind, LastWords};
 use motte::time::monotonic_ns;
 use motte_loader::{Window, system};
 use motte_supervisor::policy::End;
-use motte_supervisor::record::{Cause, Findings, backtrace, last_message, recent_events};
+use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
 use motte_supervisor::state::Status;
 
 use crate::components::{State, Supervisor, say};
@@ -85,9 +87,7 @@ impl State {
             registers: registers.filter(same),
             backtrace: &trace,
             symbols: self.files.symbols(&component.program),
-            last_message: cause
-                .place()
-                .and_then(|fault| last_message(&recent_events(|from| read_trace(0, from)), fault)),
+            last_message: last_message(system::places(index).thread),
         }
         .record();
         for line in record.text.lines() {
@@ -95,6 +95,12 @@ impl State {
         }
         self.keep_record(record);
     }
+}
+
+/// The last message of a component's first thread.
+fn last_message(thread: Thread) -> Option<String> {
+    let (badge, info) = thread.last_message().ok()?;
+    describe_message(badge, info)
 }
 
 /// What a component left in the page of its message buffer.

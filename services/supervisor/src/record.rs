@@ -8,8 +8,6 @@ use core::fmt::Write;
 use motte_abi::MessageInfo;
 use motte_abi::fault::{FaultKind, FaultMessage, Registers};
 use motte_abi::symbols::Symbols;
-use motte_abi::trace::TraceKind;
-use motte_interfaces::supervisor::TraceEvent;
 
 /// The most frames of a backtrace.
 pub const MAX_FRAMES: usize = 32;
@@ -163,46 +161,14 @@ impl Findings<'_> {
     }
 }
 
-/// How far back a fault's last message is looked for, in events.
-const RECENT: u64 = 200;
-
-/// The newest events of a trace ring. `read` gives those from a number on, as many as it can, and the number after the last of them.
-pub fn recent_events(mut read: impl FnMut(u64) -> Option<(u64, Vec<TraceEvent>)>) -> Vec<TraceEvent> {
-    let Some((written, _)) = read(u64::MAX) else { return Vec::new() };
-    let (mut all, mut from) = (Vec::new(), written.saturating_sub(RECENT));
-    while from < written {
-        match read(from) {
-            Some((next, events)) if next > from => {
-                all.extend(events);
-                from = next;
-            }
-            _ => break,
-        }
+/// A thread's last message in one line: a request that it took, with its sender's badge, or a call that it made. `None`: it had none.
+pub fn describe_message(badge: u64, info: MessageInfo) -> Option<String> {
+    let (label, words) = (info.label(), info.length());
+    match info {
+        MessageInfo(0) => None,
+        _ if info.is_call() => Some(format!("request of badge {badge:#x}, label {label}, {words} words")),
+        _ => Some(format!("call, label {label}, {words} words")),
     }
-    all
-}
-
-/// The last message of the thread that had this fault, out of a trace ring's events in their order; times in nanoseconds.
-pub fn last_message(events: &[TraceEvent], fault: &FaultMessage) -> Option<String> {
-    let kind = |event: &TraceEvent| TraceKind::from_raw(event.kind as u8);
-    let faulted = |event: &TraceEvent| kind(event) == Some(TraceKind::Fault) && event.b == fault.address;
-    let fault = events.iter().rposition(faulted)?;
-    let thread = events[fault].a;
-    let messages = events[..fault].iter().rev();
-    messages.filter(|event| event.a == thread || event.b == thread).find_map(|event| {
-        let act = match kind(event)? {
-            TraceKind::Call => "call",
-            TraceKind::Reply => "reply",
-            TraceKind::Send => "send",
-            _ => return None,
-        };
-        let info = MessageInfo(event.kind >> 8);
-        let direction = if event.a == thread { "to" } else { "from" };
-        let peer = if event.a == thread { event.b } else { event.a };
-        let (ms, us) = (event.time_ns / 1_000_000, event.time_ns / 1000 % 1000);
-        let (label, words) = (info.label(), info.length());
-        Some(format!("{act} {direction} thread {peer}, label {label}, {words} words, at {ms}.{us:03} ms"))
-    })
 }
 
 /// Follows frame pointers: `instruction`, then the return address behind each frame. `read` gives the two words of a frame.
@@ -265,43 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_message_is_that_of_the_thread_that_faulted() {
-        let event = |kind: TraceKind, datum: MessageInfo, a, b| TraceEvent {
-            time_ns: 1_234_567,
-            cpu: 0,
-            kind: kind as u64 | datum.0 << 8,
-            a,
-            b,
-        };
-        let none = MessageInfo::default();
-        let events = [
-            event(TraceKind::Call, MessageInfo::new(5, 2, 0), 9, 4),
-            event(TraceKind::Reply, MessageInfo::new(0, 1, 0), 4, 9),
-            event(TraceKind::Call, none, 1, 2),
-            event(TraceKind::Switch, none, 1, 9),
-            event(TraceKind::Fault, none, 9, 0x10),
-            event(TraceKind::Call, none, 9, 3),
-            event(TraceKind::Fault, none, 1, 0x20),
-        ];
-        let fault = FaultMessage { address: 0x10, ..FaultMessage::default() };
-        let text = last_message(&events, &fault).unwrap();
-        assert_eq!(text, "reply from thread 4, label 0, 1 words, at 1.234 ms");
-        assert_eq!(last_message(&events[..4], &fault), None);
-    }
-
-    #[test]
-    fn recent_events_are_read_piece_by_piece_to_where_the_ring_ended_at_first() {
-        let mut asked = Vec::new();
-        let events = recent_events(|from| {
-            asked.push(from);
-            let from = from.min(1000);
-            let next = (from + 90).min(1000);
-            let event = |number| TraceEvent { time_ns: number, cpu: 0, kind: 0, a: 0, b: 0 };
-            Some((next, (from..next).map(event).collect()))
-        });
-        assert_eq!(asked, [u64::MAX, 800, 890, 980]);
-        assert!(events.iter().map(|event| event.time_ns).eq(800..1000));
-        assert_eq!(recent_events(|_| None), []);
+    fn a_message_is_told_as_a_request_or_a_call() {
+        let info = MessageInfo::new(5, 2, 0);
+        let request = MessageInfo(info.0 | MessageInfo::CALL);
+        assert_eq!(describe_message(0x10, request).unwrap(), "request of badge 0x10, label 5, 2 words");
+        assert_eq!(describe_message(0, info).unwrap(), "call, label 5, 2 words");
+        assert_eq!(describe_message(0, MessageInfo::default()), None);
     }
 
     #[test]

@@ -209,6 +209,10 @@ impl Interface for Supervisor {
         self.finish(Finish::Reset);
         Ok(())
     }
+
+    fn trace_messages(&mut self, _: &Sender, all: bool) -> Result<(), SupervisorError> {
+        Frame(CapSlot(system::TRACE)).trace_messages(all).map_err(|_| SupervisorError::NotFound)
+    }
 }
 
 impl State {

@@ -42,6 +42,7 @@
 //!          log_read(from: u64) -> io::Result<Vec<LogRecord { seq, time_ns: u64, level, source, text: String }>>
 //!            (records whose seq >= from that are still kept; times since start-up; level: error, warn, info,
 //!            debug or trace)
+//!          trace_messages(all: bool) -> io::Result<()>
 //!          trace_read() -> io::Result<Vec<TraceEvent { time_ns: u64, cpu: u32, kind: String, a, b, c: u64 }>>
 //!          uptime() -> Duration, shutdown(status: u8) -> io::Result<()>, reboot() -> io::Result<()>
 //!          kernel_version() -> String

@@ -25,10 +25,11 @@ Example: log -n 20 -l warn",
 pub const TRACE: Tool = Tool {
     name: "trace",
     about: "print the kernel's latest events",
-    help: "Usage: trace [-n N] [-k KIND] [-c CORE]
+    help: "Usage: trace [-n N] [-k KIND] [-c CORE]   or   trace -m on|off
 Prints the events in the kernel's trace ring: time in microseconds, core, kind, three values.
   -n N  only the last N   -k KIND  only of that kind   -c CORE  only of that core
-Example: trace -n 50",
+  -m on|off  from now on record every message, or (off, as at start) only those that wait or are long
+Example: trace -m on; ls; trace -n 50",
     run: trace,
 };
 
@@ -113,8 +114,19 @@ fn log(context: &mut Context, args: &[String]) -> Outcome {
 }
 
 fn trace(context: &mut Context, args: &[String]) -> Outcome {
-    let known = [Opt::Value('n', "lines"), Opt::Value('k', "kind"), Opt::Value('c', "core")];
+    let known =
+        [Opt::Value('n', "lines"), Opt::Value('k', "kind"), Opt::Value('c', "core"), Opt::Value('m', "on|off")];
     let parsed = args::parse(context, args, &known)?;
+    if let Some(messages) = parsed.value('m') {
+        let all = match messages {
+            "on" => true,
+            "off" => false,
+            other => return Err(Failure::new(2, format_args!("-m takes on or off, not '{other}'"))),
+        };
+        system::trace_messages(all)
+            .map_err(|error| Failure::new(1, format_args!("cannot change the trace: {}", describe(&error))))?;
+        return Ok(0);
+    }
     let limit = count(context, &parsed)?;
     let mut events = system::trace_read()
         .map_err(|error| Failure::new(1, format_args!("cannot read the trace: {}", describe(&error))))?;

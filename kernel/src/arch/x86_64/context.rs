@@ -7,8 +7,8 @@
 use super::percore;
 use crate::arch::{CONTEXT_BYTES, Context};
 use core::cell::{Cell, UnsafeCell};
-use motte_abi::USER_END;
 use motte_abi::fault::Registers;
+use motte_abi::{Syscall, USER_END};
 
 /// Bytes of the floating-point area.
 pub const FPU_BYTES: usize = 3072;
@@ -16,21 +16,23 @@ pub const FPU_BYTES: usize = 3072;
 /// A thread's user state.
 #[repr(C, align(64))]
 pub struct UserContext {
+    /// FS base of an interrupted thread.
     pub(super) fs_base: Cell<u64>,
+    /// GS base of an interrupted thread.
     pub(super) gs_base: Cell<u64>,
     pub(super) r15: Cell<u64>,
-    r14: Cell<u64>,
-    r13: Cell<u64>,
-    r12: Cell<u64>,
-    rbp: Cell<u64>,
-    rbx: Cell<u64>,
+    pub(super) r14: Cell<u64>,
+    pub(super) r13: Cell<u64>,
+    pub(super) r12: Cell<u64>,
+    pub(super) rbp: Cell<u64>,
+    pub(super) rbx: Cell<u64>,
     r11: Cell<u64>,
-    r10: Cell<u64>,
-    r9: Cell<u64>,
-    r8: Cell<u64>,
-    rdi: Cell<u64>,
-    rsi: Cell<u64>,
-    rdx: Cell<u64>,
+    pub(super) r10: Cell<u64>,
+    pub(super) r9: Cell<u64>,
+    pub(super) r8: Cell<u64>,
+    pub(super) rdi: Cell<u64>,
+    pub(super) rsi: Cell<u64>,
+    pub(super) rdx: Cell<u64>,
     rcx: Cell<u64>,
     pub(super) rax: Cell<u64>,
     /// Vector of the exception or interrupt, while it is being handled.
@@ -40,17 +42,23 @@ pub struct UserContext {
     pub(super) rip: Cell<u64>,
     cs: Cell<u64>,
     rflags: Cell<u64>,
-    rsp: Cell<u64>,
+    pub(super) rsp: Cell<u64>,
     ss: Cell<u64>,
-    /// 1: entered by `syscall`, resumes by `sysret`; 0: resumes by `iret` with every register.
+    /// 1: runs, or waits in a system call and resumes by `sysret`; 0: was interrupted, or is new, and resumes by `iret` with
+    /// every register.
     pub(super) resume: Cell<u64>,
-    _reserved: [Cell<u64>; 7],
+    /// FS base after a system call: of thread-local storage.
+    pub(super) tls: Cell<u64>,
+    _reserved: [Cell<u64>; 6],
     pub(super) fpu: FpuArea,
 }
 
 /// The state of the floating-point unit as `xsave` or `fxsave` writes it.
 #[repr(C, align(64))]
 pub struct FpuArea(pub(super) UnsafeCell<[u8; FPU_BYTES]>);
+
+/// Offset of the end of the frame that the processor and the entry code push.
+pub(super) const FRAME_END: u64 = core::mem::offset_of!(UserContext, resume) as u64;
 
 const _: () = assert!(size_of::<UserContext>() <= CONTEXT_BYTES);
 
@@ -59,20 +67,36 @@ const SYSCALL_BYTES: u64 = 2;
 
 /// Flags that a program sets as it likes: arithmetic, trap, direction, alignment check, identification.
 const USER_FLAGS: u64 = 0x24_0dd5;
-/// Flags that are always set in user mode: the reserved one, and interrupts.
-const FIXED_FLAGS: u64 = 0x202;
+/// Flags that are always set in user mode: the reserved one, and interrupts. After a system call no other is.
+pub(super) const FIXED_FLAGS: u64 = 0x202;
 
 /// End of the lower half of the canonical addresses.
 const CANONICAL_END: u64 = 1 << 47;
 
 impl UserContext {
     /// Where the processor begins to push, and what the entry code knows the context by.
+    #[inline(always)]
     pub(super) fn frame_end(&self) -> u64 {
-        core::ptr::from_ref(&self.resume) as u64
+        core::ptr::from_ref(self) as u64 + FRAME_END
+    }
+
+    /// Whether it resumes with every register, as it was interrupted or set.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.resume.get() == 0
+    }
+
+    /// Save a call's number and arguments.
+    pub(super) fn save_call(&self, number: u64, arguments: [u64; 6]) {
+        self.rax.set(number);
+        let registers = [&self.rdi, &self.rsi, &self.rdx, &self.r8, &self.r9, &self.r10];
+        for (register, value) in registers.into_iter().zip(arguments) {
+            register.set(value);
+        }
     }
 
     /// An instruction pointer outside user space would make the return instruction itself fault, in kernel mode. Such a
     /// thread resumes at an address that is never mapped and faults there.
+    #[inline(always)]
     pub(super) fn make_resumable(&self) {
         if self.rip.get() >= CANONICAL_END {
             self.rip.set(USER_END);
@@ -150,7 +174,7 @@ impl Context for UserContext {
             r13: self.r13.get(),
             r14: self.r14.get(),
             r15: self.r15.get(),
-            fs_base: self.fs_base.get(),
+            fs_base: if self.is_interrupted() { self.fs_base.get() } else { self.tls.get() },
         }
     }
 
@@ -181,8 +205,15 @@ impl Context for UserContext {
     }
 
     fn set_tls(&self, base: u64) {
-        self.fs_base.set(if base < CANONICAL_END { base } else { 0 });
+        let base = if base < CANONICAL_END { base } else { 0 };
+        self.tls.set(base);
+        self.fs_base.set(base);
         percore::reload_bases(self);
+    }
+
+    fn call_again(&self, call: Syscall, arguments: [u64; 6]) {
+        self.save_call(call as u64, arguments);
+        self.rewind_syscall();
     }
 
     fn rewind_syscall(&self) {

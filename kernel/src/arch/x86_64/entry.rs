@@ -1,16 +1,18 @@
-//! In and out of the kernel: system calls, exceptions, interrupts.
+//! In and out of the kernel: exceptions and interrupts. System calls come in by [`super::syscall`].
 //!
-//! An entry from user mode saves every register into the current thread's [`UserContext`], whose end is the stack pointer
+//! An entry from user mode saves every register into the current thread's [`UserContext`], whose frame's end is the stack pointer
 //! that the processor takes (TSS RSP0), then changes to the core's kernel stack. The handler says which context to leave
 //! with. Interrupts are off in the kernel except while it idles; an interrupt then does not return to
 //! the idle loop but starts at the top of the stack again. An exception in kernel mode is the kernel's end.
 
-use super::context::UserContext;
-use super::cpu::{self, msr};
+use super::context::{FIXED_FLAGS, UserContext};
+use super::cpu;
 use super::percore::{self, FaultStack, offset};
+use super::syscall::thread_at;
 use super::{X86, apic, fpu, idt, kernel};
 use crate::Next;
 use crate::arch::Interrupt;
+use crate::object::thread::{Fault, Thread};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use motte_abi::fault::FaultKind;
@@ -122,39 +124,6 @@ broken_entry:
     call exception_in_kernel
     ud2
 
-    .balign 16
-    .global syscall_entry
-syscall_entry:
-    swapgs
-    mov gs:[{scratch}], rsp
-    mov rsp, gs:[{frame_end}]
-    push {user_data}
-    push qword ptr gs:[{scratch}]
-    push r11
-    push {user_code}
-    push rcx
-    sub rsp, 16                     // error code and vector
-    push rax
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
-    mov qword ptr [rsp - {r15} + {resume}], 1
-    mov rsp, gs:[{stack_top}]
-    xor ebp, ebp
-    call syscall_from_user
-    jmp leave_kernel
-
     // Into user mode with the context at rax.
     .balign 16
     .global leave_kernel
@@ -178,11 +147,12 @@ leave_kernel:
     add rsp, 8                      // rcx: the instruction pointer
     pop rax
     mov rcx, [rsp + 16]
-    mov r11, [rsp + 32]
+    mov r11d, {flags}
     mov rsp, [rsp + 40]
     swapgs
     sysretq
 5:
+    mov qword ptr [rax + {resume}], 1
     pop r11
     pop r10
     pop r9
@@ -198,12 +168,9 @@ leave_kernel:
     "#,
     resume = const offset_of!(UserContext, resume),
     r15 = const offset_of!(UserContext, r15),
-    frame_end = const offset::FRAME_END,
     stack_top = const offset::STACK_TOP,
-    scratch = const offset::SCRATCH,
     has_smap = const offset::HAS_SMAP,
-    user_data = const percore::USER_DATA,
-    user_code = const percore::USER_CODE,
+    flags = const FIXED_FLAGS,
 );
 
 // The order that the pushes above produce.
@@ -218,18 +185,12 @@ const _: () = {
 
 unsafe extern "C" {
     static vector_stubs: [u8; 256 * 16];
-    fn syscall_entry();
     fn nmi_entry();
-    fn leave_kernel();
+    pub(super) fn leave_kernel();
 }
 
 /// Makes this core enter by the stubs above. After `percore::initialise`.
 pub fn initialise() {
-    const TRAP: u64 = 1 << 8;
-    const INTERRUPT: u64 = 1 << 9;
-    const DIRECTION: u64 = 1 << 10;
-    const NESTED: u64 = 1 << 14;
-    const ALIGNMENT: u64 = 1 << 18;
     let stubs = (&raw const vector_stubs) as u64;
     for vector in 0..256 {
         idt::set(vector, stubs + 16 * vector as u64);
@@ -240,36 +201,33 @@ pub fn initialise() {
     idt::use_stack(18, FaultStack::MachineCheck);
     idt::allow_user(3);
     idt::load();
-    // SAFETY: the registers exist on every 64-bit processor. The selectors are those of `percore`, the entry point is
-    // the stub above, and the flags cleared are those under which the kernel must not run.
-    unsafe {
-        cpu::write_msr(msr::STAR, percore::KERNEL_DATA << 48 | 3 << 48 | percore::KERNEL_CODE << 32);
-        cpu::write_msr(msr::LSTAR, syscall_entry as *const () as u64);
-        cpu::write_msr(msr::SFMASK, TRAP | INTERRUPT | DIRECTION | NESTED | ALIGNMENT);
-    }
 }
 
 /// Makes what the kernel decided come true as far as it can be done before the registers are loaded.
-fn proceed(next: Next<'_, X86>) -> *const UserContext {
+pub(super) fn proceed(next: Next<'_, X86>) -> *const UserContext {
     match next {
-        Next::Run(context) => {
-            context.make_resumable();
-            percore::current().set_current(context);
-            context
-        }
-        Next::Idle => idle(),
+        Next::Run(context) => enter_thread(context),
+        Next::Idle => wait_for_interrupt(),
     }
 }
 
+/// The same, where a thread runs.
+pub(super) fn enter_thread(context: &UserContext) -> &UserContext {
+    context.make_resumable();
+    percore::current().set_current(context);
+    context
+}
+
 /// Waits for an interrupt, which does not come back here.
-fn idle() -> ! {
+#[unsafe(no_mangle)]
+extern "C" fn wait_for_interrupt() -> ! {
     loop {
         // SAFETY: interrupts are taken on the kernel stack, which holds nothing that anybody will return to.
         unsafe { asm!("sti", "hlt", options(nomem, nostack)) };
     }
 }
 
-/// Leaves the kernel for the first time on this core.
+/// Leaves the kernel without coming back to where it was entered.
 pub fn leave(next: Next<'_, X86>) -> ! {
     let context = proceed(next);
     // SAFETY: the context is a complete user state, and nothing on this stack is needed any more.
@@ -277,15 +235,12 @@ pub fn leave(next: Next<'_, X86>) -> ! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn syscall_from_user() -> *const UserContext {
-    proceed(kernel().syscall(percore::current().index.get()))
-}
-
-#[unsafe(no_mangle)]
 extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
     let (vector, error) = ((context.vector.get() & 0xff) as usize, context.error.get());
+    // SAFETY: the context is where this core's entries save to.
+    let thread = unsafe { thread_at(context.frame_end()) };
     if vector >= 32 {
-        return interrupt(vector);
+        return interrupt(Some(thread), vector);
     }
     const DEVICE_NOT_AVAILABLE: usize = 7;
     if vector == DEVICE_NOT_AVAILABLE {
@@ -304,21 +259,22 @@ extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
         17 => (FaultKind::Alignment, 0),
         _ => (FaultKind::Other, vector as u64),
     };
-    proceed(kernel().exception(percore::current().index.get(), kind, address, error))
+    let fault = Fault { kind, address, code: error };
+    proceed(kernel().exception(percore::current().index.get(), thread, fault))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn interrupt_from_idle(vector: u32) -> *const UserContext {
-    interrupt((vector & 0xff) as usize)
+    interrupt(None, (vector & 0xff) as usize)
 }
 
-fn interrupt(vector: usize) -> *const UserContext {
+fn interrupt(thread: Option<&Thread<X86>>, vector: usize) -> *const UserContext {
     let interrupt = match vector {
         DEVICE_VECTOR..DEVICE_VECTOR_END => Interrupt::Device(vector - DEVICE_VECTOR),
         TIMER_VECTOR if apic::timer_is_due() => Interrupt::Timer,
         _ => Interrupt::Wake,
     };
-    let next = kernel().interrupt(percore::current().index.get(), interrupt);
+    let next = kernel().interrupt(percore::current().index.get(), thread, interrupt);
     // After the kernel has masked the line: a level-triggered one would come again at once.
     if vector != SPURIOUS_VECTOR {
         apic::end_of_interrupt();

@@ -19,6 +19,7 @@ pub mod panic;
 mod percore;
 mod port;
 pub mod start;
+mod syscall;
 
 use crate::Kernel;
 use crate::arch::{Access, Arch, Entry};
@@ -38,6 +39,7 @@ unsafe impl Sync for Global {}
 static KERNEL: Global = Global(UnsafeCell::new(Kernel::new()));
 
 /// The kernel's state. With one core, being in the kernel with interrupts off is holding the lock.
+#[inline(always)]
 fn kernel() -> &'static Kernel<X86> {
     // SAFETY: only shared references are ever made.
     unsafe { &*KERNEL.0.get() }
@@ -45,6 +47,7 @@ fn kernel() -> &'static Kernel<X86> {
 
 impl Arch for X86 {
     type Context = UserContext;
+    type Core = percore::PerCore;
 
     const DIRECT_MAP: u64 = paging::DIRECT_MAP;
     const VECTORS: usize = entry::DEVICE_VECTOR_END - entry::DEVICE_VECTOR;
@@ -75,20 +78,24 @@ impl Arch for X86 {
         fpu::forget(context);
     }
 
-    fn activate(_core: usize, root: u64, id: u64) {
-        paging::activate(root, id);
+    fn activate(_core: usize, root: u64) {
+        paging::activate(percore::current(), root);
+    }
+
+    fn retire_root(root: u64) {
+        paging::leave(root);
     }
 
     fn prepare_root(root: u64) {
         paging::prepare_root(root);
     }
 
-    fn flush_page(root: u64, id: u64, address: u64) {
-        paging::flush_page(root, id, address);
+    fn flush_page(root: u64, address: u64) {
+        paging::flush_page(root, address);
     }
 
-    fn flush_space(root: u64, id: u64) {
-        paging::flush_space(root, id);
+    fn flush_space(root: u64) {
+        paging::flush_space(root);
     }
 
     fn table_entry(physical: u64) -> u64 {

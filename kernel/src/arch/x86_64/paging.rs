@@ -6,7 +6,7 @@
 
 use super::cpu::{self, Features};
 use super::early_memory::EarlyMemory;
-use super::percore;
+use super::percore::{self, PerCore};
 use crate::arch::{Access, Entry};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -83,17 +83,24 @@ pub fn prepare_root(root: u64) {
     }
 }
 
-/// Uses the tables with this root on this core; 0 for the kernel's own.
-pub fn activate(root: u64, id: u64) {
-    let core = percore::current();
-    if core.space.get() == (root, id) {
-        return;
+/// Uses the tables with this root on this core.
+#[inline(always)]
+pub fn activate(core: &PerCore, root: u64) {
+    if core.root.get() != root {
+        core.root.set(root);
+        load_root(root);
     }
-    core.space.set((root, id));
-    let root = if root == 0 { KERNEL_ROOT.load(Relaxed) } else { root };
-    load_root(root);
 }
 
+/// Uses the kernel's own tables if this core uses those with this root, which are about to go.
+pub fn leave(root: u64) {
+    let core = percore::current();
+    if core.root.get() == root {
+        activate(core, KERNEL_ROOT.load(Relaxed));
+    }
+}
+
+#[inline(always)]
 fn load_root(root: u64) {
     // SAFETY: every root maps the kernel the same way (`prepare_root`), so it goes on as before.
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
@@ -101,16 +108,16 @@ fn load_root(root: u64) {
 
 /// Forgets what the processor remembers of one page, if it remembers anything of that space: other spaces' entries went
 /// when theirs were left.
-pub fn flush_page(root: u64, id: u64, address: u64) {
-    if percore::current().space.get() == (root, id) {
+pub fn flush_page(root: u64, address: u64) {
+    if percore::current().root.get() == root {
         // SAFETY: only drops a cached translation.
         unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
     }
 }
 
 /// The same for the whole space.
-pub fn flush_space(root: u64, id: u64) {
-    if percore::current().space.get() == (root, id) {
+pub fn flush_space(root: u64) {
+    if percore::current().root.get() == root {
         load_root(root);
     }
 }

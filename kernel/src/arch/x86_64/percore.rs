@@ -1,13 +1,16 @@
 //! What belongs to one core: its segments and task state, where its entries save to, and what is loaded on it.
 //!
-//! In the kernel, GS points to the core's [`PerCore`]; `swapgs` at entry and exit exchanges it with the user's. The
+//! In the kernel, GS points to the core's [`Core`], which begins with [`PerCore`]; `swapgs` at entry and exit exchanges it with the user's. The
 //! entry code relies on the first fields' offsets.
 
+use super::context::FRAME_END;
 use super::context::UserContext;
 use super::cpu::{self, Features, msr};
-use crate::MAX_CORES;
+use super::{X86, kernel};
+use crate::arch::MachineCore;
+use crate::sched::{Core, FPU_IN_USE};
 use core::arch::asm;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::ptr;
 
 /// Selector of the kernel's code.
@@ -46,19 +49,22 @@ impl TaskState {
         Self { words: [const { Cell::new(0) }; 26] }
     }
 
+    #[inline(always)]
     fn set_address(&self, word: usize, address: u64) {
         self.words[word].set(address as u32);
         self.words[word + 1].set((address >> 32) as u32);
     }
+
+    fn address(&self, word: usize) -> u64 {
+        u64::from(self.words[word + 1].get()) << 32 | u64::from(self.words[word].get())
+    }
 }
 
-/// One core's state.
+/// The machine's part of one core's state. A core touches only its own.
 #[repr(C, align(64))]
 pub struct PerCore {
     /// Address of this structure.
     own: Cell<u64>,
-    /// `frame_end` of the context that entries from user mode save to.
-    frame_end: Cell<u64>,
     /// Top of the kernel stack.
     stack_top: Cell<u64>,
     /// The user's stack pointer, for a moment.
@@ -67,18 +73,18 @@ pub struct PerCore {
     has_smap: Cell<u64>,
     pub(super) index: Cell<usize>,
     fsgsbase: Cell<bool>,
-    /// The context whose FS and GS base are in the processor.
-    loaded: Cell<*const UserContext>,
     /// The context whose floating-point state is in the processor.
     pub(super) fpu_owner: Cell<*const UserContext>,
     /// Whether floating-point instructions are let through.
     fpu_usable: Cell<bool>,
-    /// Root and use of the page tables in the processor.
-    pub(super) space: Cell<(u64, u64)>,
+    /// Root of the page tables in the processor.
+    pub(super) root: Cell<u64>,
     /// When the kernel wants the timer, in nanoseconds.
     pub(super) deadline: Cell<u64>,
     /// Number of the local APIC.
     pub(super) apic_id: Cell<u32>,
+    /// Its RSP0 is the end of the frame of the context that entries from user mode save to, and whose FS and GS base are in the
+    /// processor; 0: there is none.
     task_state: TaskState,
     segments: [Cell<u64>; 7],
 }
@@ -86,57 +92,61 @@ pub struct PerCore {
 /// Offsets that the entry code uses.
 pub(super) mod offset {
     use super::PerCore;
-    pub const FRAME_END: usize = core::mem::offset_of!(PerCore, frame_end);
+    pub const FRAME_END: usize = core::mem::offset_of!(PerCore, task_state) + 4 * super::TaskState::RSP0;
     pub const STACK_TOP: usize = core::mem::offset_of!(PerCore, stack_top);
     pub const SCRATCH: usize = core::mem::offset_of!(PerCore, scratch);
     pub const HAS_SMAP: usize = core::mem::offset_of!(PerCore, has_smap);
 }
 
+impl MachineCore for PerCore {
+    const NEW: Self = Self {
+        own: Cell::new(0),
+        stack_top: Cell::new(0),
+        scratch: Cell::new(0),
+        has_smap: Cell::new(0),
+        index: Cell::new(0),
+        fsgsbase: Cell::new(false),
+        fpu_owner: Cell::new(ptr::null()),
+        fpu_usable: Cell::new(false),
+        root: Cell::new(0),
+        deadline: Cell::new(u64::MAX),
+        apic_id: Cell::new(0),
+        task_state: TaskState::new(),
+        segments: [const { Cell::new(0) }; 7],
+    };
+}
+
 impl PerCore {
-    const fn new() -> Self {
-        Self {
-            own: Cell::new(0),
-            frame_end: Cell::new(0),
-            stack_top: Cell::new(0),
-            scratch: Cell::new(0),
-            has_smap: Cell::new(0),
-            index: Cell::new(0),
-            fsgsbase: Cell::new(false),
-            loaded: Cell::new(ptr::null()),
-            fpu_owner: Cell::new(ptr::null()),
-            fpu_usable: Cell::new(false),
-            space: Cell::new((0, 0)),
-            deadline: Cell::new(u64::MAX),
-            apic_id: Cell::new(0),
-            task_state: TaskState::new(),
-            segments: [const { Cell::new(0) }; 7],
-        }
+    /// Makes entries from user mode save to this context.
+    #[inline(always)]
+    pub(super) fn set_current(&self, context: &UserContext) {
+        self.task_state.set_address(TaskState::RSP0, context.frame_end());
     }
 
-    /// Makes entries from user mode save to this context.
-    pub(super) fn set_current(&self, context: &UserContext) {
-        self.frame_end.set(context.frame_end());
-        self.task_state.set_address(TaskState::RSP0, context.frame_end());
+    /// Whether entries from user mode save to this context, and its bases are in the processor.
+    pub(super) fn is_current(&self, context: &UserContext) -> bool {
+        self.task_state.address(TaskState::RSP0) == context.frame_end()
     }
 
     /// Lets floating-point instructions through, or not.
     pub(super) fn let_fpu(&self, usable: bool) {
-        if self.fpu_usable.get() != usable {
-            self.fpu_usable.set(usable);
+        if self.fpu_usable.replace(usable) != usable {
+            core().hinder_short(FPU_IN_USE, usable);
             cpu::set_fpu_usable(usable);
         }
     }
+
+    /// Keeps floating-point instructions from whoever gets the core without `fpu::switch`: the first one traps, and
+    /// `fpu::give` then sees whose state is loaded. Whether they had been let through.
+    pub(super) fn withhold_fpu(&self) -> bool {
+        let usable = self.fpu_usable.get();
+        self.let_fpu(false);
+        usable
+    }
 }
 
-/// All cores. A core touches only its own entry.
-struct Cores(UnsafeCell<[PerCore; MAX_CORES]>);
-
-// SAFETY: each core reaches its own entry only (`current`), with interrupts off.
-unsafe impl Sync for Cores {}
-
-static CORES: Cores = Cores(UnsafeCell::new([const { PerCore::new() }; MAX_CORES]));
-
 /// This core's state.
+#[inline(always)]
 pub fn current() -> &'static PerCore {
     let address: *const PerCore;
     // SAFETY: GS has pointed to this core's entry of a static since `initialise`, before which nothing asks. The fields
@@ -146,6 +156,15 @@ pub fn current() -> &'static PerCore {
         &*address
     }
 }
+
+/// The kernel's state of this core, of which the machine's part is the beginning.
+#[inline(always)]
+pub fn core() -> &'static Core<X86> {
+    // SAFETY: that part is nowhere else.
+    unsafe { &*ptr::from_ref(current()).cast() }
+}
+
+const _: () = assert!(core::mem::offset_of!(Core<X86>, machine) == 0);
 
 /// The stacks of one core: the address above each.
 #[derive(Clone, Copy, Debug)]
@@ -158,10 +177,10 @@ pub struct Stacks {
 
 /// Sets up this core: segments, task state, GS. Once per core, before anything else of this module.
 pub fn initialise(index: usize, stacks: &Stacks, features: &Features) {
-    assert!(index < MAX_CORES, "no room for processor {index}");
-    // SAFETY: the index is in bounds, and only this core uses this entry.
-    let core = unsafe { &(&*CORES.0.get())[index] };
-    core.own.set(ptr::from_ref(core) as u64);
+    let core = &kernel().cores[index];
+    let own = ptr::from_ref(core) as u64;
+    let core = &core.machine;
+    core.own.set(own);
     core.index.set(index);
     core.stack_top.set(stacks.kernel);
     core.has_smap.set(u64::from(features.smap));
@@ -227,30 +246,34 @@ fn load_segments(core: &PerCore) {
     }
 }
 
-/// Brings the thread-local bases of `to` into the processor, those of the thread before into its context: user space can
-/// change them by itself where they have instructions.
+/// Brings the thread-local bases of `to` into the processor, before it becomes current. Those of an interrupted thread are kept:
+/// user space can change them by itself where it has instructions for it. A system call gives them up.
 pub fn switch_bases(to: &UserContext) {
     let core = current();
-    if ptr::eq(core.loaded.get(), to) {
+    if core.is_current(to) {
         return;
     }
-    store_bases(core);
-    core.loaded.set(to);
+    let end = core.task_state.address(TaskState::RSP0);
+    // SAFETY: the end of the frame of a context that is alive: `forget` is called before its memory is reused.
+    let from = unsafe { (end.saturating_sub(FRAME_END) as *const UserContext).as_ref() };
+    if let Some(from) = from {
+        store_bases(core, from);
+    }
     load_bases(core, to);
 }
 
 /// Makes `context` hold the bases that its thread has.
 pub fn save_bases(context: &UserContext) {
     let core = current();
-    if ptr::eq(core.loaded.get(), context) {
-        store_bases(core);
+    if core.is_current(context) {
+        store_bases(core, context);
     }
 }
 
 /// Brings the bases of `context` into the processor if its thread is the one they belong to.
 pub fn reload_bases(context: &UserContext) {
     let core = current();
-    if ptr::eq(core.loaded.get(), context) {
+    if core.is_current(context) {
         load_bases(core, context);
     }
 }
@@ -258,17 +281,15 @@ pub fn reload_bases(context: &UserContext) {
 /// Forgets a context whose memory is about to be used for something else.
 pub fn forget(context: &UserContext) {
     let core = current();
-    if ptr::eq(core.loaded.get(), context) {
-        core.loaded.set(ptr::null());
+    if core.is_current(context) {
+        core.task_state.set_address(TaskState::RSP0, 0);
     }
 }
 
-fn store_bases(core: &PerCore) {
-    if !core.fsgsbase.get() {
+fn store_bases(core: &PerCore, context: &UserContext) {
+    if !core.fsgsbase.get() || !context.is_interrupted() {
         return;
     }
-    // SAFETY: a loaded context is alive: `forget` is called before its memory is reused.
-    let Some(context) = (unsafe { core.loaded.get().as_ref() }) else { return };
     let (fs, gs): (u64, u64);
     // SAFETY: the instructions exist (checked). Between the two swaps nothing uses GS: interrupts are off, and the
     // handler of the non-maskable one does not.
@@ -281,7 +302,10 @@ fn store_bases(core: &PerCore) {
 }
 
 fn load_bases(core: &PerCore, context: &UserContext) {
-    let (fs, gs) = (context.fs_base.get(), context.gs_base.get());
+    let (fs, gs) = match context.is_interrupted() {
+        true => (context.fs_base.get(), context.gs_base.get()),
+        false => (context.tls.get(), 0),
+    };
     // SAFETY: the bases are user space's own and canonical (from the processor, or checked by `set_tls`). GS as in
     // `store_bases`.
     unsafe {

@@ -3,7 +3,7 @@
 use super::early_memory::{EarlyMemory, Mapped};
 use super::paging::{self, KernelTables};
 use super::percore::{self, Stacks};
-use super::{X86, apic, clock, cpu, entry, fpu, ioapic, kernel, panic};
+use super::{X86, apic, clock, cpu, entry, fpu, ioapic, kernel, panic, syscall};
 use crate::boot::{self, Parameters};
 use core::arch::asm;
 use cpu::Features;
@@ -113,6 +113,7 @@ extern "C" fn start_on_stack(machine: &mut Machine) -> ! {
     let features = machine.features;
     percore::initialise(0, &machine.stacks, &features);
     entry::initialise();
+    syscall::initialise(&features);
     fpu::initialise(&features);
     apic::initialise(machine.local_apic, &features);
     if machine.interrupts.has_pic {

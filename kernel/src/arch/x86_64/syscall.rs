@@ -1,0 +1,343 @@
+//! System calls, in and out.
+//!
+//! Two calls make up nearly all traffic, `Call` and `ReplyReceive`, and have a short path ([`crate::ipc::fast`]). It saves only what the
+//! thread will need again (instruction and stack pointer), because the call's ABI ([`motte_abi::syscall`]) lets the kernel clobber the
+//! rest; and it leaves the message words in their registers: those are the ones that compiled code preserves, so they
+//! arrive where they were. When the short path does not apply nothing has been changed, the registers are saved
+//! in full, and the general path begins.
+//!
+//! After a system call the flags are [`FIXED_FLAGS`], the base of FS is that of thread-local storage and the base of GS is 0
+//! unless the thread went on without another one in between.
+
+use super::context::{FIXED_FLAGS, FRAME_END, UserContext};
+use super::cpu::{self, Features, msr};
+use super::entry::{enter_thread, leave, leave_kernel, proceed};
+use super::percore::{self, PerCore, offset};
+use super::{X86, kernel, paging};
+use crate::Next;
+use crate::ipc::fast::Handover;
+use crate::object::thread::{Outgoing, Thread};
+use crate::sched::Core;
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use motte_abi::Syscall;
+
+/// How to leave after a lean call: the thread goes on.
+const GO_ON: u64 = 0;
+/// How to leave: with the registers that the context holds.
+const SWITCH: u64 = 1;
+/// How to leave: the call is not lean, make it by the general path.
+const GENERAL: u64 = 2;
+/// How to leave: nobody runs.
+const IDLE: u64 = 3;
+
+global_asm!(
+    r#"
+    .text
+    .balign 64
+    .global short_syscall_entry
+short_syscall_entry:
+    cmp rax, {reply_receive}
+    ja syscall_entry
+    swapgs
+    mov r8, gs:[{frame_end}]
+    mov [r8 - {rsp}], rsp
+    mov [r8 - {rip}], rcx
+    mov rsp, gs:[{stack_top}]       // moves leave the flags as they are
+    je 2f
+    call fast_call                  // gives the frame to leave with in rax, the description of the message in rdx
+    test rax, rax
+    jz 3f
+    mov rdi, [rax - {badge}]
+    mov rsi, rdx
+    mov rcx, [rax - {rip}]
+    mov rsp, [rax - {rsp}]
+    mov r8, [rax + {tls}]
+    wrfsbase r8
+    swapgs
+    xor r9d, r9d
+    wrgsbase r9
+    mov r11d, {flags}
+    xor r10d, r10d                  // of what the kernel had in registers, nothing is shown
+    xor eax, eax
+    sysretq
+
+    .balign 64
+2:
+    call fast_reply_receive
+    test rax, rax
+    jz 3f
+    xor edi, edi                    // an answer has no badge
+    mov rsi, rdx
+    mov rcx, [rax - {rip}]
+    mov rsp, [rax - {rsp}]
+    mov r8, [rax + {tls}]
+    wrfsbase r8
+    swapgs
+    xor r9d, r9d
+    wrgsbase r9
+    mov r11d, {flags}
+    xor r10d, r10d
+    xor eax, eax
+    sysretq
+
+    // Any other call. What it needs of the registers are its number and arguments; the message words stay where they are and are
+    // saved only if another thread runs next.
+    .balign 16
+    .global syscall_entry
+syscall_entry:
+    swapgs
+    mov gs:[{scratch}], rsp
+    mov rsp, gs:[{frame_end}]
+    mov [rsp - {rip}], rcx
+    mov rcx, gs:[{scratch}]
+    mov [rsp - {rsp}], rcx
+    mov rcx, r10                    // the C convention's fourth argument; the call's sixth
+    mov r10, rsp
+    mov rsp, gs:[{stack_top}]
+    push r10
+    push rax
+    call lean_syscall               // gives the frame to leave with in rax, and how in edx
+    test edx, edx
+    jnz 4f
+    // The thread goes on: its results only.
+    mov rdi, [rax - {rdi}]
+    mov rsi, [rax - {rsi}]
+    mov rdx, [rax - {rdx}]
+    mov rcx, [rax - {rip}]
+    mov rsp, [rax - {rsp}]
+    mov r11d, {flags}
+    mov r8, [rax - {r8}]            // of use to a call that is made again
+    mov r9, [rax - {r9}]
+    mov r10, [rax - {r10}]
+    mov rax, [rax - {rax}]
+    swapgs
+    sysretq
+
+    // A message that does not take the short path: its arguments have been saved, its words are now.
+3:
+    mov edx, {general}
+    push qword ptr gs:[{frame_end}]
+    push rax
+4:
+    mov rcx, [rsp + 8]
+    mov [rcx - {r12}], r12
+    mov [rcx - {r13}], r13
+    mov [rcx - {r14}], r14
+    mov [rcx - {r15}], r15
+    mov [rcx - {rbx}], rbx
+    mov [rcx - {rbp}], rbp
+    xor ebp, ebp
+    cmp edx, {general}
+    je 5f
+    cmp edx, {idle}
+    je wait_for_interrupt
+    sub rax, {frame_bytes}
+    jmp leave_kernel
+5:
+    mov rdi, rcx
+    mov rsp, gs:[{stack_top}]
+    call syscall_from_user
+    jmp leave_kernel
+    "#,
+    reply_receive = const Syscall::ReplyReceive as u64,
+    frame_end = const offset::FRAME_END,
+    stack_top = const offset::STACK_TOP,
+    scratch = const offset::SCRATCH,
+    tls = const offset_of!(UserContext, tls) as u64 - FRAME_END,
+    badge = const FRAME_END + (Thread::<X86>::CONTEXT_OFFSET - Thread::<X86>::BADGE_OFFSET) as u64,
+    rdi = const FRAME_END - offset_of!(UserContext, rdi) as u64,
+    rip = const FRAME_END - offset_of!(UserContext, rip) as u64,
+    rsp = const FRAME_END - offset_of!(UserContext, rsp) as u64,
+    r12 = const FRAME_END - offset_of!(UserContext, r12) as u64,
+    r13 = const FRAME_END - offset_of!(UserContext, r13) as u64,
+    r14 = const FRAME_END - offset_of!(UserContext, r14) as u64,
+    r15 = const FRAME_END - offset_of!(UserContext, r15) as u64,
+    rbx = const FRAME_END - offset_of!(UserContext, rbx) as u64,
+    rbp = const FRAME_END - offset_of!(UserContext, rbp) as u64,
+    flags = const FIXED_FLAGS,
+    r8 = const FRAME_END - offset_of!(UserContext, r8) as u64,
+    r9 = const FRAME_END - offset_of!(UserContext, r9) as u64,
+    r10 = const FRAME_END - offset_of!(UserContext, r10) as u64,
+    rax = const FRAME_END - offset_of!(UserContext, rax) as u64,
+    rsi = const FRAME_END - offset_of!(UserContext, rsi) as u64,
+    rdx = const FRAME_END - offset_of!(UserContext, rdx) as u64,
+    frame_bytes = const FRAME_END,
+    general = const GENERAL,
+    idle = const IDLE,
+);
+
+unsafe extern "C" {
+    fn short_syscall_entry();
+    fn syscall_entry();
+}
+
+/// Makes this core take system calls. After `percore::initialise`.
+pub fn initialise(features: &Features) {
+    const TRAP: u64 = 1 << 8;
+    const INTERRUPT: u64 = 1 << 9;
+    const DIRECTION: u64 = 1 << 10;
+    const NESTED: u64 = 1 << 14;
+    const ALIGNMENT: u64 = 1 << 18;
+    // Writing FS and GS base through model-specific registers would cost more than the short path saves.
+    let entry = if features.fsgsbase { short_syscall_entry } else { syscall_entry };
+    // SAFETY: the registers exist on every 64-bit processor. The selectors are those of `percore`, the entry point is
+    // above, and the flags cleared are those under which the kernel must not run.
+    unsafe {
+        cpu::write_msr(msr::STAR, percore::KERNEL_DATA << 48 | 3 << 48 | percore::KERNEL_CODE << 32);
+        cpu::write_msr(msr::LSTAR, entry as *const () as u64);
+        cpu::write_msr(msr::SFMASK, TRAP | INTERRUPT | DIRECTION | NESTED | ALIGNMENT);
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall_from_user(frame_end: u64) -> *const UserContext {
+    // SAFETY: the entry code passes what it read.
+    let thread = unsafe { thread_at(frame_end) };
+    proceed(kernel().syscall(percore::current().index.get(), thread))
+}
+
+/// What a lean call gives the entry code: the end of the frame of the context to leave with, and how.
+#[repr(C)]
+struct LeanLeave {
+    frame_end: u64,
+    how: u64,
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn lean_syscall(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a5: u64,
+    a3: u64,
+    a4: u64,
+    number: u64,
+    frame_end: u64,
+) -> LeanLeave {
+    // SAFETY: the entry code passes what it read.
+    let thread = unsafe { thread_at(frame_end) };
+    let (core, context) = (percore::current(), thread.context());
+    let arguments = [a0, a1, a2, a3, a4, a5];
+    let Some(call) = Syscall::from_raw(number).filter(|call| call.is_lean()) else {
+        context.save_call(number, arguments);
+        return LeanLeave { frame_end, how: GENERAL };
+    };
+    match kernel().lean_syscall(core.index.get(), thread, call, arguments) {
+        Next::Run(next) if core::ptr::eq(next, context) => LeanLeave { frame_end, how: GO_ON },
+        next => switch(core, context, next),
+    }
+}
+
+/// The calling thread does not go on at once.
+fn switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> LeanLeave {
+    if !core.is_current(from) {
+        // It has destroyed itself: nothing is to be saved.
+        leave(next);
+    }
+    match next {
+        Next::Run(next) => LeanLeave { frame_end: enter_thread(next).frame_end(), how: SWITCH },
+        Next::Idle => LeanLeave { frame_end: 0, how: IDLE },
+    }
+}
+
+/// What the short path gives the entry code: the end of the frame of the context to leave with (0: it did not apply) and the
+/// description of the message.
+#[repr(C)]
+struct Leave {
+    frame_end: u64,
+    info: u64,
+}
+
+/// The running thread, by the end of its context's frame.
+///
+/// # Safety
+/// It must be what the entry code read from the core's task state.
+pub(super) unsafe fn thread_at<'k>(frame_end: u64) -> &'k Thread<X86> {
+    let thread = frame_end - FRAME_END - Thread::<X86>::CONTEXT_OFFSET as u64;
+    // SAFETY: the context lies in the page of a thread, which runs, so it lives while the kernel lock is held.
+    unsafe { &*core::ptr::with_exposed_provenance(thread as usize) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fast_call(endpoint: u64, info: u64, _reply: u64, _rip: u64, frame_end: u64) -> Leave {
+    // SAFETY: the entry code passes what it read.
+    let caller = unsafe { thread_at(frame_end) };
+    let core = percore::core();
+    match kernel().fast_call(core, caller, endpoint, info) {
+        Some(handover) => hand_over(core, &handover),
+        None => unusual_call(core, caller, endpoint, info),
+    }
+}
+
+/// A call that is not as short as can be, perhaps because of the floating-point unit.
+#[cold]
+fn unusual_call(core: &Core<X86>, caller: &Thread<X86>, endpoint: u64, info: u64) -> Leave {
+    if core.machine.withhold_fpu()
+        && let Some(handover) = kernel().fast_call(core, caller, endpoint, info)
+    {
+        return hand_over(core, &handover);
+    }
+    general(caller, Syscall::Call, [endpoint, info, 0])
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fast_reply_receive(
+    endpoint: u64,
+    info: u64,
+    reply: u64,
+    _rip: u64,
+    frame_end: u64,
+) -> Leave {
+    // SAFETY: the entry code passes what it read.
+    let server = unsafe { thread_at(frame_end) };
+    let core = percore::core();
+    match kernel().fast_reply_receive(core, server, endpoint, info, reply, Outgoing::Call) {
+        Some(handover) => hand_over(core, &handover),
+        None => unusual_reply(core, server, [endpoint, info, reply]),
+    }
+}
+
+/// An answer that is not as short as can be: to a thread that faulted, or because of the floating-point unit.
+#[cold]
+fn unusual_reply(core: &Core<X86>, server: &Thread<X86>, arguments: [u64; 3]) -> Leave {
+    let [endpoint, info, reply] = arguments;
+    let again =
+        if core.machine.withhold_fpu() { &[Outgoing::Fault, Outgoing::Call][..] } else { &[Outgoing::Fault] };
+    for &to in again {
+        match kernel().fast_reply_receive(core, server, endpoint, info, reply, to) {
+            Some(handover) if handover.by_call => return hand_over(core, &handover),
+            Some(handover) => resume_faulted(&core.machine, handover.to),
+            None => {}
+        }
+    }
+    general(server, Syscall::ReplyReceive, arguments)
+}
+
+/// Makes the receiver the thread that the processor is in. The floating-point unit is withheld already: the short path does not apply
+/// otherwise.
+#[inline(always)]
+fn hand_over(core: &Core<X86>, handover: &Handover<'_, X86>) -> Leave {
+    let context = handover.to.context();
+    paging::activate(&core.machine, handover.to.space_root.get());
+    core.machine.set_current(context);
+    Leave { frame_end: context.frame_end(), info: handover.info }
+}
+
+/// A thread that had faulted goes on with all its registers.
+fn resume_faulted(core: &PerCore, thread: &Thread<X86>) -> ! {
+    let context = thread.context();
+    context.make_resumable();
+    percore::switch_bases(context);
+    paging::activate(core, thread.space_root.get());
+    core.set_current(context);
+    // SAFETY: the context is a complete user state, and nothing on this stack is needed any more. The registers of the server hold
+    // nothing that it has a right to see again.
+    unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
+}
+
+fn general(thread: &Thread<X86>, call: Syscall, arguments: [u64; 3]) -> Leave {
+    let [endpoint, info, reply] = arguments;
+    thread.context().save_call(call as u64, [endpoint, info, reply, 0, 0, 0]);
+    Leave { frame_end: 0, info: 0 }
+}

@@ -1,0 +1,183 @@
+//! The short path of a message: a call to a server that waits, and the answer that makes it wait again.
+//!
+//! Both do exactly what the general path does ([`super::endpoint`], [`super::reply`], [`crate::sched`]) in the one case that
+//! matters most: a short message, the other side ready for it, and nobody more urgent. Everything that could stand in the way is
+//! looked at first; then the state of both threads is changed, and the receiver runs. In every other case nothing has
+//! been changed, and the caller takes the general path.
+//!
+//! What makes it short:
+//! - The words stay in their registers ([`motte_abi::message`]); the machine carries them ([`Handover`]).
+//! - The scheduling context goes along, so the budget that runs stays the same: no clock is read and no timer set.
+//! - The receiver runs at once, so it never enters a ready queue.
+//! - Type and rights of a capability are one test ([`Slot::serves`](crate::cap::slot::Slot::serves)).
+//!
+//! What the general path does besides and why it is not missed: objects that are being destroyed wait for the next other entry
+//! (each time slice ends with one); the end of a turn (`rotate`) is never pending in user mode.
+
+use crate::Kernel;
+use crate::arch::{Arch, Context};
+use crate::cap::slot::{RECEIVES, REPLIES, SENDS, Slot};
+use crate::memory::view;
+use crate::object::endpoint::Endpoint;
+use crate::object::reply::Reply;
+use crate::object::sched_context::MAX_LENDING;
+use crate::object::table::slot_or_header;
+use crate::object::thread::{Outgoing, QueueKind, Thread};
+use crate::sched::Core;
+use motte_abi::MessageInfo;
+use motte_abi::fault::RESUME_STOPPED;
+use motte_abi::message::REGISTER_WORDS;
+use motte_abi::syscall::ThreadState;
+
+/// What the machine has to do for a message that took the short path.
+pub struct Handover<'k, A: Arch> {
+    /// Who runs now.
+    pub to: &'k Thread<A>,
+    /// The badge it sees.
+    pub badge: u64,
+    /// The description it sees.
+    pub info: u64,
+    /// Whether it had sent a message: then the words in the registers, status 0, `badge` and `info` are its results. Otherwise it had
+    /// faulted, and goes on as it was.
+    pub by_call: bool,
+}
+
+/// Whether everything travels in registers and no reserved bit is set: the low 16 bits are then the length.
+#[inline(always)]
+fn is_short(info: u64) -> bool {
+    info as u16 <= REGISTER_WORDS as u16
+}
+
+impl<A: Arch> Kernel<A> {
+    /// The slot that serves for this.
+    #[inline(always)]
+    fn slot_for<'k>(&'k self, thread: &Thread<A>, index: u64, usage: u8) -> Option<&'k Slot> {
+        let slot = slot_or_header(self, thread.table.get(), thread.table_slots.get(), index)?;
+        slot.serves(usage).then_some(slot)
+    }
+
+    /// The running thread of `core`, `caller`, calls. `None`: by the general path.
+    #[inline(always)]
+    pub fn fast_call<'k>(
+        &'k self,
+        core: &Core<A>,
+        caller: &Thread<A>,
+        endpoint: u64,
+        info: u64,
+    ) -> Option<Handover<'k, A>> {
+        if !is_short(info) {
+            return None;
+        }
+        let slot = self.slot_for(caller, endpoint, SENDS)?;
+        let (endpoint, badge): (&Endpoint<A>, u64) = (view(self, slot.object.get()), slot.badge.get());
+        // Nobody waits at a closed endpoint for long, but a server may not know yet.
+        if endpoint.closed.get() {
+            return None;
+        }
+        // Whoever waits here can take calls, and then no other caller waits.
+        let server = endpoint.receivers.first(self)?;
+        let reply = server.reply.get(self)?;
+        // On another core it would have to be woken there. Below others that are ready it would have to wait for them;
+        // among equals it goes first, because it goes on with the caller's turn.
+        if !core.ready.gives_way_to(server) {
+            return None;
+        }
+        // The context that runs is the one that the caller would lend: it has budget, or the caller would not run. There is none
+        // here while something keeps messages from the short path (`Core::hinder_short`).
+        let context = core.short.get(self)?;
+        if context.depth.get() >= MAX_LENDING {
+            return None;
+        }
+        // From here on nothing fails.
+        endpoint.receivers.pop_front(self, server);
+        server.endpoint.clear();
+        server.state.set(ThreadState::Ready);
+        server.reply.clear();
+        reply.receiver.clear();
+
+        server.last_badge.set(badge);
+        server.last_info.set(info | MessageInfo::CALL);
+        caller.last_info.set(info);
+        caller.outgoing.set(Outgoing::Call);
+        caller.state.set(ThreadState::AwaitingReply);
+        caller.reply.set(Some(reply));
+        reply.caller.set(Some(caller));
+
+        server.lent.set(Some(context));
+        context.runner.set(Some(server));
+        reply.lent.set(Some(context));
+        reply.below.copy(&context.top);
+        context.top.set(Some(reply));
+        context.depth.set(context.depth.get() + 1);
+
+        Some(Handover { to: server, badge, info: info | MessageInfo::CALL, by_call: true })
+    }
+
+    /// The running thread of `core`, `server`, answers and receives again: a caller, or (`to`) a thread that faulted, which then goes on
+    /// as it was. `None`: by the general path.
+    #[inline(always)]
+    pub fn fast_reply_receive<'k>(
+        &'k self,
+        core: &Core<A>,
+        server: &Thread<A>,
+        endpoint: u64,
+        info: u64,
+        reply: u64,
+        to: Outgoing,
+    ) -> Option<Handover<'k, A>> {
+        if !is_short(info) {
+            return None;
+        }
+        let slot = self.slot_for(server, endpoint, RECEIVES)?;
+        let endpoint: &Endpoint<A> = view(self, slot.object.get());
+        let slot = self.slot_for(server, reply, REPLIES)?;
+        let reply: &Reply<A> = view(self, slot.object.get());
+        // A Reply object with a caller has no receiver: it is free to be received with once it has been answered.
+        let caller = reply.caller.get(self)?;
+        if caller.outgoing.get() != to || to == Outgoing::Fault && info >> 16 == RESUME_STOPPED {
+            return None;
+        }
+        // A message that waits is taken first, and so is what the bound notification holds.
+        if endpoint.waiting.get() != 0 || server.signalled.get() {
+            return None;
+        }
+        if !core.ready.gives_way_to(caller) {
+            return None;
+        }
+        // The server runs on what this caller lent, and lent it to nobody else: so it goes back as it came.
+        let context = core.short.get(self)?;
+        if !context.top.names(reply) {
+            return None;
+        }
+        // From here on nothing fails.
+        context.top.copy(&reply.below);
+        context.depth.set(context.depth.get() - 1);
+        context.runner.set(Some(caller));
+        reply.below.clear();
+        reply.lent.clear();
+        server.lent.clear();
+
+        reply.caller.clear();
+        caller.reply.clear();
+        caller.state.set(ThreadState::Ready);
+
+        server.state.set(ThreadState::Receiving);
+        server.endpoint.set(Some(endpoint));
+        server.reply.set(Some(reply));
+        reply.receiver.set(Some(server));
+        endpoint.receivers.push_back(self, server, QueueKind::Receivers);
+
+        Some(Handover { to: caller, badge: 0, info, by_call: to == Outgoing::Call })
+    }
+
+    /// Writes the results of a message into the saved registers of its receiver: for machines and entries that carry nothing in registers.
+    pub fn finish_handover(&self, from: &Thread<A>, handover: &Handover<'_, A>) {
+        if handover.by_call {
+            let context = handover.to.context();
+            context.set_message_words(from.context().message_words());
+            context.set_result(0, handover.badge);
+            context.set_result(1, handover.info);
+            context.set_status(0);
+        }
+    }
+}
