@@ -7,7 +7,7 @@
 //! nanoseconds. With `count=off` it counts nothing and costs nothing: for measuring time.
 //!
 //! With `trace=FILE`, what is executed after the mark 1 and before the mark 2 goes into that file, a line for each
-//! instruction: its address and its text.
+//! instruction: its address, its bytes, its text.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fs::File;
@@ -114,11 +114,13 @@ extern "C" fn on_translation(_id: qemu::Id, block: *mut qemu::Block) {
                 );
             }
         }
-        if let Some(number) = marker(instruction) {
+        let bytes = bytes(instruction);
+        if let Some(number) = marker(bytes) {
             on_execution(instruction, mark, ptr::without_provenance_mut(number.into()));
         } else if options.trace.is_some() {
             // Never freed: QEMU does not say when a block's translation is thrown away.
-            let line = Box::leak(Box::new(format!("{address:x} {}\n", text(instruction))));
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let line = Box::leak(Box::new(format!("{address:x} {digits} {}\n", text(instruction))));
             on_execution(instruction, trace, ptr::from_mut(line).cast());
         }
     }
@@ -132,13 +134,17 @@ fn on_execution(instruction: *mut qemu::Instruction, callback: qemu::OnExecution
     }
 }
 
-/// The number of a marker, if it is one.
-fn marker(instruction: *const qemu::Instruction) -> Option<u16> {
-    // SAFETY: called for an instruction of a block that is being translated: its bytes are there, so many as it says.
-    let bytes = unsafe {
+/// The bytes of an instruction of a block that is being translated.
+fn bytes<'a>(instruction: *const qemu::Instruction) -> &'a [u8] {
+    // SAFETY: the bytes of such an instruction are there, so many as it says, until the block is translated.
+    unsafe {
         let data = qemu::qemu_plugin_insn_data(instruction).cast::<u8>();
         std::slice::from_raw_parts(data, qemu::qemu_plugin_insn_size(instruction))
-    };
+    }
+}
+
+/// The number of a marker, if it is one.
+fn marker(bytes: &[u8]) -> Option<u16> {
     let number = bytes.strip_prefix(&MARKER_START)?.strip_suffix(&MARKER_END)?;
     Some(u16::from_le_bytes(number.try_into().ok()?))
 }

@@ -1,6 +1,6 @@
 //! Motte, measured: boots `system/bench.toml` and has the program `bench` print what things cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +15,7 @@ use crate::disk::{self, Access};
 use crate::machine::{Console, Ending, Hardware, Machine};
 use crate::process::RunDirectory;
 use crate::progress::Progress;
-use crate::workspace;
+use crate::workspace::{self, Workspace};
 
 /// The default system, with two components that measure what takes more authority than a program has.
 const MANIFEST: &str = "system/bench.toml";
@@ -35,10 +35,18 @@ impl Motte {
         Ok(Self { system: compile::system(Profile::Release, &manifest)? })
     }
 
-    /// The kernel's file and that of the measuring program, with what a debugger wants.
+    /// The kernel's file, with what a debugger wants.
     #[must_use]
-    pub fn programs(&self) -> (&Path, std::path::PathBuf) {
-        (&self.system.kernel, self.system.programs().join("bench"))
+    pub fn kernel(&self) -> &Path {
+        &self.system.kernel
+    }
+
+    /// The files of all other programs, by name.
+    pub fn programs(&self) -> Result<Vec<(String, PathBuf)>> {
+        let programs = Workspace::read()?.programs.into_iter();
+        Ok(programs
+            .map(|program| (program.name.clone(), self.system.programs().join(program.name)))
+            .collect())
     }
 
     /// Boots and measures: `what` are groups and operations that are measured inside.

@@ -55,6 +55,8 @@ impl Mark {
 pub struct Executed {
     /// Where it lies.
     pub address: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
     /// What it is.
     pub text: String,
 }
@@ -133,9 +135,12 @@ pub fn read_marks(file: &Path) -> Result<Vec<Mark>> {
 pub fn read_trace(file: &Path) -> Result<Vec<Executed>> {
     let text = fs::read_to_string(file).context("the plugin left no trace")?;
     let parse = |line: &str| {
-        let (address, text) = line.split_once(' ')?;
-        let address = u64::from_str_radix(address, 16).ok()?;
-        Some(Executed { address, text: text.trim().to_owned() })
+        let mut parts = line.splitn(3, ' ');
+        let address = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let digits = parts.next()?.as_bytes().chunks(2);
+        let byte = |digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let bytes = digits.map(byte).collect::<Option<_>>()?;
+        Some(Executed { address, bytes, text: parts.next()?.trim().to_owned() })
     };
     text.lines()
         .map(|line| parse(line).with_context(|| format!("`{line}` is no traced instruction")))

@@ -8,7 +8,7 @@ use std::path::Path;
 use addr2line::Context as Lines;
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 use anyhow::{Context, Result};
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSegment};
 
 use super::motte::Motte;
 use super::numbers::grouped;
@@ -17,11 +17,14 @@ use crate::elf::{self, Function};
 use crate::prepare::{self, Tool};
 use crate::workspace;
 
+/// The kernel, among programs.
+const KERNEL: &str = "kernel";
+
 /// Where an instruction comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
-    /// Whether it belongs to the kernel.
-    is_kernel: bool,
+    /// The program, or the kernel.
+    program: String,
     /// The function in whose source it is written. What it takes from the language's own library counts as its own.
     function: String,
     /// The function that it was compiled into.
@@ -36,17 +39,21 @@ pub fn run(operation: &str) -> Result<()> {
     let plugin = Plugin::prepare().context("nothing can be traced, for the plugin cannot be used")?;
     let motte = Motte::prepare()?;
     let executed = motte.trace(operation, &plugin)?;
-    let (kernel, program) = motte.programs();
-    let (kernel, program) = (read(kernel)?, read(&program)?);
-    let (kernel, program) = (Code::parse(&kernel)?, Code::parse(&program)?);
-    let place = |executed: &Executed| {
-        // The upper half of the address space is the kernel's.
-        let is_kernel = executed.address >> 63 == 1;
-        let code = if is_kernel { &kernel } else { &program };
-        code.place(executed.address, is_kernel)
-    };
-    let traced: Vec<(&Executed, Place)> =
-        executed.iter().map(|executed| (executed, place(executed))).collect();
+    let files = motte
+        .programs()?
+        .into_iter()
+        .map(|(name, path)| Ok((name, read(&path)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let programs = files.iter().map(|(name, file)| Code::parse(name, file)).collect::<Result<Vec<_>>>()?;
+    let file = read(motte.kernel())?;
+    let kernel = Code::parse(KERNEL, &file)?;
+    let stretches: Vec<&[Executed]> = executed.chunk_by(|a, b| is_kernel(a) == is_kernel(b)).collect();
+    let owners = owners(&stretches, &kernel, &programs);
+    let traced: Vec<(&Executed, Place)> = stretches
+        .iter()
+        .zip(owners)
+        .flat_map(|(stretch, owner)| stretch.iter().map(move |executed| (executed, place(executed, owner))))
+        .collect();
     print!("{}", text(operation, &traced));
     Ok(())
 }
@@ -55,24 +62,76 @@ fn read(program: &Path) -> Result<Vec<u8>> {
     std::fs::read(program).with_context(|| format!("{} could not be read", program.display()))
 }
 
+/// The upper half of the address space is the kernel's.
+const fn is_kernel(executed: &Executed) -> bool {
+    executed.address >> 63 == 1
+}
+
+/// Who executed each stretch between two changes of side. All programs lie at the same addresses: it is one that has these
+/// instructions there. Where several have, for a stretch is short, it is the one that is seen most elsewhere.
+fn owners<'c, 'a>(
+    stretches: &[&[Executed]],
+    kernel: &'c Code<'a>,
+    programs: &'c [Code<'a>],
+) -> Vec<Option<&'c Code<'a>>> {
+    let candidates: Vec<Vec<&Code>> = stretches
+        .iter()
+        .map(|stretch| {
+            if is_kernel(&stretch[0]) {
+                return vec![kernel];
+            }
+            programs.iter().filter(|program| stretch.iter().all(|executed| program.has(executed))).collect()
+        })
+        .collect();
+    let mut certain: BTreeMap<&str, usize> = BTreeMap::new();
+    for (stretch, candidates) in stretches.iter().zip(&candidates) {
+        if let [only] = candidates[..] {
+            *certain.entry(only.name).or_default() += stretch.len();
+        }
+    }
+    let seen = |code: &&Code| certain.get(code.name).copied().unwrap_or(0);
+    candidates.into_iter().map(|candidates| candidates.into_iter().max_by_key(seen)).collect()
+}
+
+fn place(executed: &Executed, code: Option<&Code>) -> Place {
+    code.map_or_else(
+        || Place { program: "?".into(), function: "?".into(), compiled: "?".into(), line: String::new() },
+        |code| code.place(executed.address),
+    )
+}
+
 /// A program that knows of its instructions where they come from.
 struct Code<'a> {
+    name: &'a str,
+    segments: Vec<(u64, &'a [u8])>,
     functions: Vec<Function>,
     lines: Lines<EndianSlice<'a, LittleEndian>>,
 }
 
 impl<'a> Code<'a> {
-    fn parse(program: &'a [u8]) -> Result<Self> {
-        let elf = object::File::parse(program)?;
+    fn parse(name: &'a str, program: &'a [u8]) -> Result<Self> {
+        let elf = object::File::parse(program).with_context(|| format!("{name} is not understood"))?;
         let section = |id: SectionId| -> Result<_> {
             let data = elf.section_by_name(id.name()).and_then(|section| section.data().ok());
             Ok(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
         };
         let lines = Lines::from_dwarf(Dwarf::load(section)?)?;
-        Ok(Self { functions: elf::functions(program)?, lines })
+        let segments =
+            elf.segments().filter_map(|segment| Some((segment.address(), segment.data().ok()?))).collect();
+        Ok(Self { name, segments, functions: elf::functions(program)?, lines })
     }
 
-    fn place(&self, address: u64, is_kernel: bool) -> Place {
+    /// Whether it has this instruction at this address.
+    fn has(&self, executed: &Executed) -> bool {
+        self.segments.iter().any(|&(address, data)| {
+            let offset =
+                executed.address.checked_sub(address).and_then(|offset| usize::try_from(offset).ok());
+            offset.and_then(|offset| data.get(offset..)).is_some_and(|code| code.starts_with(&executed.bytes))
+        })
+    }
+
+    fn place(&self, address: u64) -> Place {
+        let program = self.name.to_owned();
         let after = self.functions.partition_point(|function| function.address <= address);
         let compiled =
             after.checked_sub(1).map_or_else(|| "?".to_owned(), |index| self.functions[index].name.clone());
@@ -83,14 +142,9 @@ impl<'a> Code<'a> {
             let Some(file) = location.file.and_then(own) else { continue };
             let function = frame.function.and_then(|function| Some(plain(&function.raw_name().ok()?)));
             let line = format!("{file}:{}", location.line.unwrap_or(0));
-            return Place {
-                is_kernel,
-                function: function.unwrap_or_else(|| compiled.clone()),
-                compiled,
-                line,
-            };
+            return Place { program, function: function.unwrap_or_else(|| compiled.clone()), compiled, line };
         }
-        Place { is_kernel, function: compiled.clone(), compiled, line: String::new() }
+        Place { program, function: compiled.clone(), compiled, line: String::new() }
     }
 }
 
@@ -110,26 +164,21 @@ fn own(file: &str) -> Option<&str> {
 
 /// All that is printed.
 fn text(operation: &str, traced: &[(&Executed, Place)]) -> String {
-    let kernel = traced.iter().filter(|(_, place)| place.is_kernel).count();
-    let mut text = format!(
-        "{operation}: {} instructions, {} of the kernel's and {} of programs'\n\n",
-        grouped(traced.len() as u64),
-        grouped(kernel as u64),
-        grouped((traced.len() - kernel) as u64)
-    );
+    let mut text = format!("{operation}: {} instructions\n\n", grouped(traced.len() as u64));
+    let width = traced.iter().map(|(_, place)| place.program.len()).max().unwrap_or(0);
     let mut last = None;
     for (index, (executed, place)) in traced.iter().enumerate() {
-        let side = if place.is_kernel { "kernel" } else { "user" };
-        let _ = write!(text, "{:>6} {side:<6} {:>16x}  {:<44}", index + 1, executed.address, executed.text);
+        let Executed { address, text: code, .. } = executed;
+        let _ = write!(text, "{:>6} {:<width$} {address:>16x}  {code:<44}", index + 1, place.program);
         if last != Some(place) {
             let _ = write!(text, " {}  {}", place.function, place.line);
         }
         last = Some(place);
-        while text.ends_with(' ') {
-            text.pop();
-        }
+        text.truncate(text.trim_end().len());
         text.push('\n');
     }
+    text += "\nby program:\n";
+    text += &sums(traced, |_| String::new());
     text += "\nby function in whose source they are written:\n";
     text += &sums(traced, |place| {
         let file = place.line.rsplit_once(':').map_or("", |(file, _)| file);
@@ -140,19 +189,20 @@ fn text(operation: &str, traced: &[(&Executed, Place)]) -> String {
     text
 }
 
-/// How many instructions each function has, most first.
+/// How many instructions each program or function has, most first.
 fn sums(traced: &[(&Executed, Place)], function: impl Fn(&Place) -> String) -> String {
-    let mut counts: BTreeMap<(bool, String), u64> = BTreeMap::new();
+    let width = traced.iter().map(|(_, place)| place.program.len()).max().unwrap_or(0);
+    let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for (_, place) in traced {
-        *counts.entry((place.is_kernel, function(place))).or_default() += 1;
+        *counts.entry((&place.program, function(place))).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     let mut text = String::new();
-    for ((is_kernel, name), count) in counts {
+    for ((program, name), count) in counts {
         let share = count * 100 / traced.len().max(1) as u64;
-        let side = if is_kernel { "kernel" } else { "user" };
-        let _ = writeln!(text, "{:>7} {share:>3} %  {side:<6} {}", grouped(count), name.trim_end());
+        let line = format!("{:>9} {share:>3} %  {program:<width$} {name}", grouped(count));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }
@@ -161,50 +211,62 @@ fn sums(traced: &[(&Executed, Place)], function: impl Fn(&Place) -> String) -> S
 mod tests {
     use super::*;
 
-    fn executed(address: u64, text: &str) -> Executed {
-        Executed { address, text: text.to_owned() }
+    fn executed(address: u64, bytes: &[u8], text: &str) -> Executed {
+        Executed { address, bytes: bytes.to_vec(), text: text.to_owned() }
     }
 
-    fn place(is_kernel: bool, function: &str, compiled: &str, line: &str) -> Place {
-        Place { is_kernel, function: function.into(), compiled: compiled.into(), line: line.into() }
+    fn place(program: &str, function: &str, compiled: &str, line: &str) -> Place {
+        Place {
+            program: program.into(),
+            function: function.into(),
+            compiled: compiled.into(),
+            line: line.into(),
+        }
     }
 
     #[test]
     fn a_place_is_said_once_and_functions_are_summed() {
         let code = [
-            executed(0x40_1000, "syscall"),
-            executed(u64::MAX - 9, "swapgs"),
-            executed(u64::MAX - 6, "movq %rsp, %gs:8"),
+            executed(0x40_1000, &[0x0f, 5], "syscall"),
+            executed(u64::MAX - 9, &[0x0f, 1, 0xf8], "swapgs"),
+            executed(u64::MAX - 6, &[0x90], "nop"),
         ];
-        let entry = place(true, "load", "entry", "kernel/src/entry.rs:7");
+        let entry = place(KERNEL, "load", "entry", "kernel/src/entry.rs:7");
         let traced = [
-            (&code[0], place(false, "call", "main", "lib/call.rs:3")),
+            (&code[0], place("bench", "call", "main", "lib/call.rs:3")),
             (&code[1], entry.clone()),
             (&code[2], entry),
         ];
         let text = text("ipc/signal", &traced);
-        assert!(
-            text.starts_with("ipc/signal: 3 instructions, 2 of the kernel's and 1 of programs'\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("ipc/signal: 3 instructions\n"), "{text}");
         assert_eq!(text.matches("kernel/src/entry.rs:7").count(), 1);
-        assert!(
-            text.contains(
-                "      2  66 %  kernel load  kernel/src/entry.rs\n      1  33 %  user   call  lib/call.rs\n"
-            ),
-            "{text}"
-        );
-        assert!(text.ends_with("      2  66 %  kernel entry\n      1  33 %  user   main\n"), "{text}");
+        for sum in [
+            "by program:\n        2  66 %  kernel\n        1  33 %  bench\n",
+            "        2  66 %  kernel load  kernel/src/entry.rs\n        1  33 %  bench  call  lib/call.rs\n",
+            "        2  66 %  kernel entry\n        1  33 %  bench  main\n",
+        ] {
+            assert!(text.contains(sum), "{sum} is missing:\n{text}");
+        }
     }
 
     #[test]
-    fn an_address_of_this_program_has_its_function_and_line() {
+    fn an_instruction_of_this_program_has_its_function_and_line() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let functions = elf::functions(&own).unwrap();
         let this = functions.iter().find(|function| function.name.ends_with("trace::own")).unwrap();
-        let place = Code::parse(&own).unwrap().place(this.address, false);
+        let code = [Code::parse("xtask", &own).unwrap()];
+        let place = code[0].place(this.address);
         assert!(place.compiled.ends_with("trace::own"), "{place:?}");
         assert!(place.line.starts_with("xtask/src/bench/trace.rs:"), "{place:?}");
+
+        let (address, data) = code[0].segments.iter().find(|(_, data)| data.len() > 16).unwrap();
+        let ours = executed(*address + 8, &data[8..12], "");
+        let other = executed(*address + 8, &[!data[8]], "");
+        let found = owners(&[&[ours.clone()], &[ours, other]], &code[0], &code);
+        assert_eq!(
+            found.iter().map(|owner| owner.map(|code| code.name)).collect::<Vec<_>>(),
+            [Some("xtask"), None]
+        );
     }
 
     #[test]
