@@ -262,7 +262,8 @@ mod tests {
         let (address, data) = code[0].segments.iter().find(|(_, data)| data.len() > 16).unwrap();
         let ours = executed(*address + 8, &data[8..12], "");
         let other = executed(*address + 8, &[!data[8]], "");
-        let found = owners(&[&[ours.clone()], &[ours, other]], &code[0], &code);
+        let both = [ours, other];
+        let found = owners(&[&both[..1], &both], &code[0], &code);
         assert_eq!(
             found.iter().map(|owner| owner.map(|code| code.name)).collect::<Vec<_>>(),
             [Some("xtask"), None]
