@@ -166,12 +166,13 @@ impl Ext4 {
             }
             let at = position + done as u64;
             let within = (at % PAGE) as usize;
-            let piece = (PAGE_SIZE - within).min(length - done);
-            result = self.write_page(number, page_of(at)?, within, piece, input);
-            if result.is_err() {
-                break;
+            match self.write_run(number, page_of(at)?, within, length - done, input) {
+                Ok(written) => done += written,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
-            done += piece;
         }
         if done > 0 {
             let now = self.clock.seconds();
@@ -198,60 +199,113 @@ impl Ext4 {
         self.cache.borrow().frame_count() / 4
     }
 
-    /// Writes part of one page.
-    fn write_page(
+    /// Writes from byte `within` of a page on, at most `length` bytes, as far as the pages lie alike and there is certainly room for them.
+    /// Returns how many bytes.
+    fn write_run(
         &mut self,
         number: u32,
         page: u32,
         within: usize,
         length: usize,
         input: &mut Input<'_>,
-    ) -> Result<()> {
-        let place = self.nodes.get(&number).ok_or(Error::Io)?.place(page);
-        match place {
-            Place::Device(physical, _) => {
+    ) -> Result<usize> {
+        let pages = u32::try_from((within + length).div_ceil(PAGE_SIZE)).unwrap_or(u32::MAX);
+        let first = length.min(PAGE_SIZE - within);
+        let node = self.nodes.get(&number).ok_or(Error::Io)?;
+        match node.place(page) {
+            Place::Device(physical, run) => {
                 let mut cache = self.cache.borrow();
-                let frame = match length == PAGE_SIZE {
-                    true => cache.page_to_replace(physical)?,
-                    false => cache.page(physical, 1)?,
-                };
-                cache.copy_in(frame, within, length, input);
-                cache.mark_dirty(frame);
-                Ok(())
+                let mut piece = first;
+                let mut done = 0;
+                for index in 0..u64::from(pages.min(run)) {
+                    let frame = match piece == PAGE_SIZE {
+                        true => cache.page_to_replace(physical + index),
+                        false => cache.page(physical + index, 1),
+                    };
+                    let frame = match frame {
+                        Err(_) if done > 0 => break,
+                        frame => frame?,
+                    };
+                    cache.copy_in(frame, if index == 0 { within } else { 0 }, piece, input);
+                    cache.mark_dirty(frame);
+                    done += piece;
+                    piece = (length - done).min(PAGE_SIZE);
+                }
+                Ok(done)
             }
-            Place::Hole(_) => {
-                let key = delayed_key(number, page);
-                let known = self.nodes.get(&number).is_some_and(|node| node.delayed.contains(page));
-                let frame = if known { self.cache.borrow().find(key) } else { None };
-                let frame = match frame {
-                    Some(frame) => frame,
-                    None => {
-                        self.check_space()?;
-                        let frame = self.cache.borrow().delay(key)?;
-                        if length < PAGE_SIZE {
-                            self.cache.borrow().zero(frame, 0, PAGE_SIZE);
-                        }
-                        self.node(number)?.delayed.insert(page);
-                        self.delayed += 1;
-                        frame
-                    }
-                };
-                self.cache.borrow().copy_in(frame, within, length, input);
-                Ok(())
+            Place::Hole(run) => {
+                let most = (2 * self.most_delayed()).saturating_sub(self.delayed).max(1);
+                let pages = pages.min(run).min(u32::try_from(most).unwrap_or(u32::MAX));
+                if pages > 1 && self.has_space(u64::from(pages)) {
+                    return self.write_delayed(
+                        number,
+                        page,
+                        within,
+                        length.min(pages as usize * PAGE_SIZE - within),
+                        input,
+                    );
+                }
+                if !node.delayed.contains(page) {
+                    self.check_space()?;
+                }
+                self.write_delayed(number, page, within, first, input)
             }
             Place::Unwritten(_) => {
-                let mut bounce = alloc::vec![0; length];
+                let mut bounce = alloc::vec![0; first];
                 input.take(&mut bounce);
-                self.write_through_core(number, u64::from(page) * PAGE + within as u64, &bounce)
+                self.write_through_core(number, u64::from(page) * PAGE + within as u64, &bounce)?;
+                Ok(first)
             }
         }
     }
 
-    /// Whether one more page will find a block, with some left for the blocks that map it.
-    fn check_space(&mut self) -> Result<()> {
-        let promised = self.delayed as u64;
+    /// Writes into delayed pages, new ones where there are none. Less than all only if memory ran out behind the first page.
+    fn write_delayed(
+        &mut self,
+        number: u32,
+        page: u32,
+        mut within: usize,
+        length: usize,
+        input: &mut Input<'_>,
+    ) -> Result<usize> {
+        let node = self.nodes.get_mut(&number).ok_or(Error::Io)?;
+        let mut cache = self.cache.borrow();
+        let mut done = 0;
+        for page in page.. {
+            if done == length {
+                break;
+            }
+            let piece = (PAGE_SIZE - within).min(length - done);
+            let key = delayed_key(number, page);
+            let known = if node.delayed.contains(page) { cache.find(key) } else { None };
+            let frame = match known.map_or_else(|| cache.delay(key), Ok) {
+                Err(_) if done > 0 => break,
+                frame => frame?,
+            };
+            if known.is_none() {
+                if piece < PAGE_SIZE {
+                    cache.zero(frame, 0, PAGE_SIZE);
+                }
+                node.delayed.insert(page);
+                self.delayed += 1;
+            }
+            cache.copy_in(frame, within, piece, input);
+            done += piece;
+            within = 0;
+        }
+        Ok(done)
+    }
+
+    /// Whether so many more pages will certainly find blocks, with some left for the blocks that map them.
+    fn has_space(&self, pages: u64) -> bool {
+        let promised = self.delayed as u64 + pages;
         let spare = 8 + promised / 256;
-        if self.core.statfs().free_blocks > promised + spare {
+        self.core.statfs().free_blocks >= promised + spare
+    }
+
+    /// Whether one more page will find a block. If that is not certain, the pages that wait for theirs get them first.
+    fn check_space(&mut self) -> Result<()> {
+        if self.has_space(1) {
             return Ok(());
         }
         self.settle_all()?;

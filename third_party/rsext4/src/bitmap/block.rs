@@ -164,18 +164,25 @@ impl<'a> BlockBitmap<'a> {
         Ok(())
     }
 
-    /// Marks a contiguous block range as allocated.
+    /// Marks a contiguous block range as allocated: all of it, or nothing on an error.
     pub fn allocate_range(&mut self, start_idx: u32, count: u32) -> Result<(), BitmapError> {
-        for i in 0..count {
-            if self.is_allocated(start_idx + i) == Some(true) {
-                return Err(BitmapError::AlreadyAllocated);
-            }
+        let end = start_idx
+            .checked_add(count)
+            .filter(|end| *end <= self.blocks_per_group && end.div_ceil(8) as usize <= self.data.len())
+            .ok_or(BitmapError::IndexOutOfRange)?;
+        let bytes = start_idx / 8..end.div_ceil(8);
+        // The bits of a byte that lie in the range.
+        let mask = |byte: u32| {
+            let low = start_idx.saturating_sub(byte * 8);
+            let high = (end - byte * 8).min(8);
+            ((1u32 << high) - (1 << low)) as u8
+        };
+        if bytes.clone().any(|byte| self.data[byte as usize] & mask(byte) != 0) {
+            return Err(BitmapError::AlreadyAllocated);
         }
-
-        for i in 0..count {
-            self.allocate(start_idx + i)?;
+        for byte in bytes {
+            self.data[byte as usize] |= mask(byte);
         }
-
         Ok(())
     }
 
@@ -215,6 +222,30 @@ mod tests {
         let bitmap = BlockBitmap::new(&mut data, 1024);
 
         assert_eq!(bitmap.find_first_free(), Some(10 * 8 + 1));
+    }
+
+    #[test]
+    fn test_block_bitmap_allocate_range() {
+        for (start, count) in [(0, 1), (3, 4), (3, 5), (7, 2), (0, 64), (5, 100), (120, 8)] {
+            let mut data = vec![0u8; 16];
+            let mut bitmap = BlockBitmap::new(&mut data, 128);
+            assert!(bitmap.allocate_range(start, count).is_ok());
+            for block in 0..128 {
+                let inside = (start..start + count).contains(&block);
+                assert_eq!(bitmap.is_allocated(block), Some(inside));
+            }
+            assert_eq!(
+                bitmap.allocate_range(start + count - 1, 1),
+                Err(BitmapError::AlreadyAllocated)
+            );
+        }
+        let mut data = vec![0u8; 16];
+        let mut bitmap = BlockBitmap::new(&mut data, 128);
+        assert_eq!(
+            bitmap.allocate_range(121, 8),
+            Err(BitmapError::IndexOutOfRange)
+        );
+        assert_eq!(bitmap.count_free(), 128);
     }
 
     #[test]

@@ -42,9 +42,7 @@ impl BlockAllocator {
         let mut bitmap = BlockBitmap::new(bitmap_data, self.blocks_per_group);
 
         // Scan the group bitmap for the first free slot.
-        let block_in_group = self
-            .find_free_block(&bitmap)?
-            .ok_or(Ext4Error::no_space())?;
+        let block_in_group = bitmap.find_first_free().ok_or(Ext4Error::no_space())?;
 
         // Mark the chosen block as allocated in the bitmap.
         bitmap
@@ -76,8 +74,8 @@ impl BlockAllocator {
         let mut bitmap = BlockBitmap::new(bitmap_data, self.blocks_per_group);
 
         // Look for the first contiguous free range with the requested length.
-        let block_in_group = self
-            .find_contiguous_free_blocks(&bitmap, count)?
+        let block_in_group = bitmap
+            .find_contiguous_free(count)
             .ok_or(Ext4Error::no_space())?;
 
         // Mark the full range as allocated in one pass.
@@ -116,42 +114,6 @@ impl BlockAllocator {
             .free_range(start_block.raw(), count)
             .map_err(super::map_bitmap_error)?;
         Ok(())
-    }
-
-    /// Find the first free block in a bitmap.
-    fn find_free_block(&self, bitmap: &BlockBitmap) -> Ext4Result<Option<u32>> {
-        for block_idx in 0..self.blocks_per_group {
-            if bitmap.is_allocated(block_idx) == Some(false) {
-                return Ok(Some(block_idx));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Find the first contiguous free range with the requested length.
-    fn find_contiguous_free_blocks(
-        &self,
-        bitmap: &BlockBitmap,
-        count: u32,
-    ) -> Ext4Result<Option<u32>> {
-        let mut consecutive = 0u32;
-        let mut start_idx = 0u32;
-
-        for block_idx in 0..self.blocks_per_group {
-            if bitmap.is_allocated(block_idx) == Some(false) {
-                if consecutive == 0 {
-                    start_idx = block_idx;
-                }
-                consecutive += 1;
-                if consecutive == count {
-                    return Ok(Some(start_idx));
-                }
-            } else {
-                consecutive = 0;
-            }
-        }
-
-        Ok(None)
     }
 
     /// Convert a group-local block index into an absolute block number.

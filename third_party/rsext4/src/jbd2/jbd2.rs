@@ -2091,7 +2091,7 @@ mod tests {
                 phase,
                 updates: vec![Jbd2Update(
                     AbsoluteBN::new(HOME_BLOCK),
-                    vec![0x5a; BLOCK_SIZE].into_boxed_slice(),
+                    vec![0x5a; BLOCK_SIZE].into(),
                 )],
                 revoked_blocks: Vec::new(),
             },
@@ -2454,7 +2454,7 @@ mod tests {
     fn regular_journal_payload_borrows_transaction_buffer_and_magic_is_escaped() {
         let regular = Jbd2Update(
             AbsoluteBN::new(HOME_BLOCK),
-            vec![0x5a; BLOCK_SIZE].into_boxed_slice(),
+            vec![0x5a; BLOCK_SIZE].into(),
         );
         let regular_pointer = regular.1.as_ptr();
         let regular_payload = journal_payload(&regular, BLOCK_SIZE).expect("regular payload");
