@@ -36,10 +36,11 @@ pub fn terminal(results: &Results) -> String {
             points.iter().map(|(&x, &cost)| format!("{}: {}", grouped(x), grouped(cost))).collect();
         let _ = write!(table, "\n{} ({}):\n  {}\n", curve.title, curve.axis, points.join("  "));
     }
+    table.push('\n');
     for (name, reason) in &results.skipped {
-        let _ = write!(table, "\nnot measured: {name}: {reason}");
+        let _ = writeln!(table, "not measured: {name}: {reason}");
     }
-    let _ = write!(table, "\n{}\n", notes(results));
+    let _ = writeln!(table, "{}", notes(results));
     table
 }
 
