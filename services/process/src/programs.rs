@@ -10,6 +10,7 @@ use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
 use motte::boot_files::boot_image;
 use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
+use motte::interfaces::registry::ServiceSet;
 use motte::interfaces::stream::StreamClient;
 use motte::interfaces::{Cap, badge};
 use motte::kernel::{CapSlot, Endpoint, Frame, Notification, SchedControl, Untyped};
@@ -47,7 +48,7 @@ struct Running {
     block: BlockId,
     untyped: Untyped,
     streams: [Cap; 3],
-    services: Vec<String>,
+    services: ServiceSet,
     /// Held so that its shared pages stay.
     _image: Rc<Image>,
 }
@@ -89,7 +90,7 @@ pub struct Programs {
     clock: Frame,
     pool: Pool<Untyped>,
     running: BTreeMap<u32, Running>,
-    services: BTreeMap<u64, Vec<String>>,
+    default_services: Option<ServiceSet>,
     cache: Vec<Cached>,
     uses: u64,
 }
@@ -113,7 +114,7 @@ impl Programs {
             clock: Frame(capability("clock")?),
             pool,
             running: BTreeMap::new(),
-            services: BTreeMap::new(),
+            default_services: None,
             cache: Vec::new(),
             uses: 0,
         })
@@ -204,6 +205,28 @@ impl Programs {
         }
     }
 
+    /// What a program may use whose parent asks for `wanted`, or does not say: what the parent may use itself, if it is a program.
+    fn services(&mut self, parent: u64, wanted: Option<&[String]>) -> Result<ServiceSet, IoError> {
+        let set = |names: &[String]| {
+            let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
+            registry.services(names).map_err(|_| IoError::PermissionDenied)
+        };
+        let parent = u32::try_from(parent.wrapping_sub(FIRST_PROGRAM)).ok();
+        let allowed = parent.and_then(|id| self.running.get(&id)).map(|running| running.services);
+        match (wanted, allowed) {
+            // A program passes on what it has, and no more.
+            (Some(wanted), allowed) => Ok(set(wanted)?.intersection(allowed.unwrap_or(ServiceSet::ALL))),
+            (None, Some(allowed)) => Ok(allowed),
+            (None, None) => match self.default_services {
+                Some(services) => Ok(services),
+                None => {
+                    let names: Vec<String> = SERVICES.iter().map(ToString::to_string).collect();
+                    Ok(*self.default_services.insert(set(&names)?))
+                }
+            },
+        }
+    }
+
     fn load(
         &mut self,
         id: u32,
@@ -213,17 +236,9 @@ impl Programs {
     ) -> Result<Started, IoError> {
         let image = self.image(&request.path)?;
         let client = FIRST_PROGRAM + u64::from(id);
-        let allowed = self.services.get(&parent);
-        let mut services: Vec<String> = match &request.services {
-            Some(wanted) => wanted.clone(),
-            None => allowed.cloned().unwrap_or_else(|| SERVICES.iter().map(ToString::to_string).collect()),
-        };
-        // A program passes on what it has, and no more.
-        if let Some(allowed) = allowed {
-            services.retain(|service| allowed.contains(service));
-        }
+        let services = self.services(parent, request.services.as_deref())?;
         let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
-        let registry = registry.grant(client, &services).map_err(|_| IoError::PermissionDenied)?;
+        let registry = registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
         let limit = self.limit(request.memory_limit);
         let taken = self.pool.take(&mut Kernel, limit);
         let Some((block, untyped, size)) = taken else {
@@ -234,7 +249,6 @@ impl Programs {
         slots::delete(CapSlot(registry.0));
         match result {
             Ok(places) => {
-                self.services.insert(client, services.clone());
                 self.running.insert(id, Running { places, block, untyped, streams, services, _image: image });
                 Ok(Started { memory_limit: size, started_ns: motte::time::monotonic_ns() })
             }
@@ -352,7 +366,6 @@ impl Machine for Programs {
         }
         running.streams.into_iter().for_each(close);
         let client = FIRST_PROGRAM + u64::from(id);
-        self.services.remove(&client);
         // Services forget what it had open and the pages it lent before those go.
         if !running.services.is_empty()
             && let Ok(registry) = service::registry()

@@ -10,12 +10,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use motte_interfaces::badge;
-use motte_interfaces::registry::RegistryError;
+use motte_interfaces::registry::{RegistryError, ServiceSet};
 
 /// Prefix of the environment's names that say what a component uses.
 pub const USES: &str = "USES_";
@@ -24,37 +24,53 @@ pub const PROVIDES: &str = "PROVIDES_";
 /// The environment's name that says who may grant.
 pub const GRANTER: &str = "GRANTER";
 
+/// The registry's own service, which everybody may use.
+const REGISTRY: &str = "registry";
+
+/// A service.
+#[derive(Debug)]
+struct Service {
+    /// Slot of its endpoint.
+    slot: u64,
+    /// The client that provides it.
+    provider: Option<u64>,
+}
+
 /// Services and rights.
 #[derive(Debug, Default)]
 pub struct Directory {
-    /// Slot of each service's endpoint.
-    services: BTreeMap<String, u64>,
+    /// Number of each service: its place in `services`.
+    numbers: BTreeMap<String, usize>,
+    services: Vec<Service>,
     /// What each client may use.
-    allowed: BTreeMap<u64, BTreeSet<String>>,
-    /// What each client has looked up.
-    connected: BTreeMap<u64, BTreeSet<String>>,
-    /// Which client provides a service.
-    providers: BTreeMap<String, u64>,
+    allowed: BTreeMap<u64, ServiceSet>,
+    /// What each client has looked up. Every program that was granted something here has an entry.
+    connected: BTreeMap<u64, ServiceSet>,
     granter: Option<u64>,
 }
 
 impl Directory {
-    /// From the services' names and slots, and the environment.
+    /// From the services' names and slots, in an order that is the same at every start, and the environment.
     pub fn new<'a>(
         services: impl Iterator<Item = (&'a str, u64)>,
         environment: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let mut directory = Self {
-            services: services.map(|(name, slot)| (name.to_string(), slot)).collect(),
-            ..Self::default()
-        };
+        let mut directory = Self::default();
+        for (name, slot) in services.take(ServiceSet::CAPACITY) {
+            directory.numbers.insert(name.to_string(), directory.services.len());
+            directory.services.push(Service { slot, provider: None });
+        }
         for (name, value) in environment {
             if let Some(client) = name.strip_prefix(USES).and_then(|client| client.parse().ok()) {
-                let names = value.split(',').filter(|name| !name.is_empty()).map(ToString::to_string);
-                directory.allowed.insert(client, names.collect());
+                let allowed = directory.known(value).fold(ServiceSet::default(), |mut allowed, number| {
+                    allowed.insert(number);
+                    allowed
+                });
+                directory.allowed.insert(client, allowed);
             } else if let Some(client) = name.strip_prefix(PROVIDES).and_then(|client| client.parse().ok()) {
-                let names = value.split(',').filter(|name| !name.is_empty());
-                directory.providers.extend(names.map(|name| (name.to_string(), client)));
+                for number in directory.known(value).collect::<Vec<_>>() {
+                    directory.services[number].provider = Some(client);
+                }
             } else if name == GRANTER {
                 directory.granter = value.parse().ok();
             }
@@ -62,30 +78,43 @@ impl Directory {
         directory
     }
 
+    /// The numbers of the services in a list of names; those that do not exist are left out.
+    fn known(&self, names: &str) -> impl Iterator<Item = usize> {
+        names.split(',').filter_map(|name| self.numbers.get(name).copied())
+    }
+
     /// The slot of a service's endpoint, for a client who may use it.
     pub fn lookup(&mut self, sender: u64, name: &str) -> Result<u64, RegistryError> {
-        let slot = *self.services.get(name).ok_or(RegistryError::NotFound)?;
+        let number = *self.numbers.get(name).ok_or(RegistryError::NotFound)?;
         let client = badge::client(sender);
         let allowed =
-            name == "registry" || self.allowed.get(&client).is_some_and(|names| names.contains(name));
+            name == REGISTRY || self.allowed.get(&client).is_some_and(|allowed| allowed.contains(number));
         if !allowed {
             return Err(RegistryError::NotAllowed);
         }
-        self.connected.entry(client).or_default().insert(name.to_string());
-        Ok(slot)
+        self.connected.entry(client).or_default().insert(number);
+        Ok(self.services[number].slot)
     }
 
-    /// Allows a program more services: those that the granter itself may use.
-    pub fn grant(&mut self, sender: u64, client: u64, names: &[String]) -> Result<(), RegistryError> {
+    /// Services by their names.
+    pub fn services(&self, names: &[String]) -> Result<ServiceSet, RegistryError> {
+        let mut services = ServiceSet::default();
+        for name in names {
+            services.insert(*self.numbers.get(name).ok_or(RegistryError::NotFound)?);
+        }
+        Ok(services)
+    }
+
+    /// Allows a program more services.
+    pub fn grant(&mut self, sender: u64, client: u64, services: ServiceSet) -> Result<(), RegistryError> {
         let granter = badge::client(sender);
         let is_program = (badge::FIRST_PROGRAM..=u64::from(u32::MAX)).contains(&client);
         if self.granter != Some(granter) || !is_program {
             return Err(RegistryError::NotAllowed);
         }
-        if names.iter().any(|name| !self.services.contains_key(name)) {
-            return Err(RegistryError::NotFound);
-        }
-        self.allowed.entry(client).or_default().extend(names.iter().cloned());
+        let allowed = self.allowed.entry(client).or_default();
+        *allowed = allowed.union(services);
+        self.connected.entry(client).or_default();
         Ok(())
     }
 
@@ -94,24 +123,25 @@ impl Directory {
         if sender & badge::LIFECYCLE == 0 {
             return Err(RegistryError::NotAllowed);
         }
-        let connected = self.connected.remove(&client);
-        let allowed = if client >= badge::FIRST_PROGRAM {
-            self.allowed.remove(&client)
-        } else {
-            self.allowed.get(&client).cloned()
-        };
-        // After a restart the registry does not know what was looked up before; then everybody it may be is told.
-        let names = connected.or(allowed).unwrap_or_default();
-        Ok(names
-            .iter()
-            .filter(|name| *name != "registry")
+        let is_program = client >= badge::FIRST_PROGRAM;
+        let allowed =
+            if is_program { self.allowed.remove(&client) } else { self.allowed.get(&client).copied() };
+        // What was looked up before a restart of the registry is not known, nor what programs might use; then everybody it may be is told.
+        let unknown = if is_program { ServiceSet::ALL } else { ServiceSet::default() };
+        let told = self.connected.remove(&client).or(allowed).unwrap_or(unknown);
+        if told.is_empty() {
+            return Ok(Vec::new());
+        }
+        let registry = self.numbers.get(REGISTRY).copied();
+        let services = self.services.iter().enumerate();
+        Ok(services
+            .filter(|&(number, _)| told.contains(number) && Some(number) != registry)
             // Whoever reports knows already, and does not listen while it waits; what is gone cannot be told of its own end, because the
             // call would wait for its successor.
-            .filter(|name| {
-                let provider = self.providers.get(*name);
-                provider != Some(&badge::client(sender)) && provider != Some(&client)
+            .filter(|(_, service)| {
+                service.provider != Some(badge::client(sender)) && service.provider != Some(client)
             })
-            .filter_map(|name| self.services.get(name).copied())
+            .map(|(_, service)| service.slot)
             .collect())
     }
 }
@@ -137,6 +167,11 @@ mod tests {
         Directory::new(services.into_iter(), environment.into_iter())
     }
 
+    fn set(directory: &Directory, names: &[&str]) -> ServiceSet {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        directory.services(&names).unwrap()
+    }
+
     #[test]
     fn unknown_and_forbidden_services_are_told_apart() {
         let mut directory = directory();
@@ -150,11 +185,11 @@ mod tests {
     fn only_the_process_server_grants_and_only_to_programs() {
         let mut directory = directory();
         let program = badge::FIRST_PROGRAM + 7;
-        let names = vec!["console".to_string()];
-        assert_eq!(directory.grant(SHELL, program, &names), Err(RegistryError::NotAllowed));
-        assert_eq!(directory.grant(PROCESS, SHELL, &names), Err(RegistryError::NotAllowed));
+        let services = set(&directory, &["console"]);
+        assert_eq!(directory.grant(SHELL, program, services), Err(RegistryError::NotAllowed));
+        assert_eq!(directory.grant(PROCESS, SHELL, services), Err(RegistryError::NotAllowed));
         assert_eq!(directory.lookup(program, "console"), Err(RegistryError::NotAllowed));
-        assert_eq!(directory.grant(badge::LIFECYCLE | PROCESS, program, &names), Ok(()));
+        assert_eq!(directory.grant(badge::LIFECYCLE | PROCESS, program, services), Ok(()));
         assert_eq!(directory.lookup(program, "console"), Ok(21));
         assert_eq!(directory.lookup(program, "fs"), Err(RegistryError::NotAllowed));
     }
@@ -163,7 +198,8 @@ mod tests {
     fn services_that_a_client_used_are_told_of_its_end() {
         let mut directory = directory();
         let program = badge::FIRST_PROGRAM;
-        directory.grant(PROCESS, program, &["fs".to_string(), "console".to_string()]).unwrap();
+        let services = set(&directory, &["fs", "console"]);
+        directory.grant(PROCESS, program, services).unwrap();
         directory.lookup(program, "fs").unwrap();
         assert_eq!(directory.client_gone(program, program), Err(RegistryError::NotAllowed));
         assert_eq!(directory.client_gone(SUPERVISOR, program), Ok(vec![20]));
@@ -173,10 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_of_a_program_that_looked_nothing_up() {
+        let mut directory = directory();
+        let services = set(&directory, &["fs", "console"]);
+        directory.grant(PROCESS, badge::FIRST_PROGRAM, services).unwrap();
+        assert_eq!(directory.client_gone(SUPERVISOR, badge::FIRST_PROGRAM), Ok(vec![]));
+    }
+
+    #[test]
+    fn everybody_is_told_of_a_program_from_before_the_registrys_restart() {
+        assert_eq!(directory().client_gone(SUPERVISOR, badge::FIRST_PROGRAM), Ok(vec![20, 21]));
+    }
+
+    #[test]
     fn whoever_reports_a_death_is_not_told_of_it() {
         let mut directory = directory();
-        directory.grant(PROCESS, badge::FIRST_PROGRAM, &["fs".to_string(), "console".to_string()]).unwrap();
         assert_eq!(directory.client_gone(badge::LIFECYCLE | 5, badge::FIRST_PROGRAM), Ok(vec![20]));
+    }
+
+    #[test]
+    fn a_set_names_services_that_exist() {
+        let directory = directory();
+        let services = set(&directory, &["console"]);
+        assert!(services.contains(1) && !services.contains(0) && !services.is_empty());
+        let unknown = ["printer".to_string()];
+        assert_eq!(directory.services(&unknown), Err(RegistryError::NotFound));
     }
 
     #[test]

@@ -7,9 +7,10 @@ extern crate alloc;
 mod reports;
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use motte::abi::Rights;
-use motte::interfaces::registry::{Registry, RegistryError, dispatch_registry};
+use motte::interfaces::registry::{Registry, RegistryError, ServiceSet, dispatch_registry};
 use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Responder, Sender, Writer};
 use motte::kernel::CapSlot;
 use motte::server::{Handler, Replies, Server};
@@ -45,18 +46,18 @@ impl Registry for Service {
         self.mint(endpoint, sender.badge)
     }
 
-    fn grant(
-        &mut self,
-        sender: &Sender,
-        client: u64,
-        names: alloc::vec::Vec<String>,
-    ) -> Result<Cap, RegistryError> {
-        self.directory.grant(sender.badge, client, &names)?;
+    fn services(&mut self, _: &Sender, names: Vec<String>) -> Result<ServiceSet, RegistryError> {
+        self.directory.services(&names)
+    }
+
+    fn grant(&mut self, sender: &Sender, client: u64, services: ServiceSet) -> Result<Cap, RegistryError> {
+        self.directory.grant(sender.badge, client, services)?;
         self.mint(self.own, client)
     }
 
     fn client_gone(&mut self, sender: &Sender, client: u64, responder: Responder<(), RegistryError>) {
         match self.directory.client_gone(sender.badge, client) {
+            Ok(services) if services.is_empty() => responder.answer(&mut self.replies, Ok(())),
             Ok(services) => self.reports.tell(client, services, responder),
             Err(error) => responder.answer(&mut self.replies, Err(error)),
         }
