@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use motte_abi::MessageInfo;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 
 /// A capability that travels along: its slot in the table of whoever holds this value.
@@ -95,6 +96,18 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn registers(&self) -> [u64; REGISTER_WORDS] {
         core::array::from_fn(|index| if index < self.length { self.words[index] } else { 0 })
+    }
+
+    /// The words written, and behind them whatever was there.
+    #[inline]
+    pub fn words(&self) -> &[u64; MAX_WORDS] {
+        self.words
+    }
+
+    /// The message's description.
+    #[inline]
+    pub fn info(&self, label: u64) -> MessageInfo {
+        MessageInfo::new(label, self.length, self.cap_count)
     }
 
     /// Capabilities written.

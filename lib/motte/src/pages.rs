@@ -1,5 +1,6 @@
 //! Memory that clients lend a server: pages by client for bulk data ([`Pages`]), rings ([`SharedWords`]).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -16,15 +17,15 @@ use crate::memory::Mapping;
 use crate::server::Replies;
 use crate::slots;
 
-/// One client's buffer: pages in fours.
-type Fours = BTreeMap<u64, Mapping>;
+/// One client's buffer: pages in fours, as many as its number says.
+type Fours = [Option<Mapping>; (MAX_ATTACHED_PAGES / FOUR) as usize];
 
 /// The buffers of all clients of a server, and capabilities to its endpoint.
 #[derive(Debug)]
 pub struct Pages {
     endpoint: Endpoint,
     replies: Replies,
-    buffers: BTreeMap<u64, Fours>,
+    buffers: BTreeMap<u64, Box<Fours>>,
 }
 
 /// Pages in one attachment.
@@ -41,16 +42,17 @@ impl Pages {
     /// there. The memory is mapped readable and writable until the client's pages are next attached or detached.
     pub fn range(&self, badge: u64, offset: u64, length: usize) -> Result<(NonNull<u8>, usize), IoError> {
         let fours = self.buffers.get(&badge).ok_or(IoError::InvalidData)?;
-        let mut four = offset / FOUR_BYTES;
-        let mapping = fours.get(&four).ok_or(IoError::InvalidInput)?;
+        let mut pieces =
+            fours.get((offset / FOUR_BYTES) as usize..).into_iter().flatten().map_while(Option::as_ref);
+        let first = pieces.next().ok_or(IoError::InvalidInput)?;
         let within = (offset % FOUR_BYTES) as usize;
-        let start = NonNull::new(mapping.as_ptr().wrapping_add(within)).ok_or(IoError::InvalidInput)?;
-        let (mut end, mut count) = (mapping.address() + FOUR_BYTES, mapping.len() - within);
+        let start = NonNull::new(first.as_ptr().wrapping_add(within)).ok_or(IoError::InvalidInput)?;
+        let (mut end, mut count) = (first.address() + FOUR_BYTES, first.len() - within);
         // What was attached one after the other mostly lies so.
         while count < length
-            && let Some(next) = fours.get(&(four + 1)).filter(|next| next.address() == end)
+            && let Some(next) = pieces.next().filter(|next| next.address() == end)
         {
-            (four, end, count) = (four + 1, end + FOUR_BYTES, count + next.len());
+            (end, count) = (end + FOUR_BYTES, count + next.len());
         }
         Ok((start, count.min(length)))
     }
@@ -68,7 +70,8 @@ impl Pages {
         let mut done = 0;
         while done < length {
             let at = offset.checked_add(done as u64).ok_or(IoError::InvalidInput)?;
-            let mapping = fours.get(&(at / FOUR_BYTES)).ok_or(IoError::InvalidInput)?;
+            let mapping = fours.get((at / FOUR_BYTES) as usize).and_then(Option::as_ref);
+            let mapping = mapping.ok_or(IoError::InvalidInput)?;
             let within = (at % FOUR_BYTES) as usize;
             let count = (length - done).min(mapping.len() - within);
             work(mapping, within, done..done + count);
@@ -89,7 +92,8 @@ impl SharedPages for Pages {
         };
         match mapping {
             Ok(mapping) => {
-                if let Some(old) = self.buffers.entry(badge).or_default().insert(first / FOUR, mapping) {
+                let fours = self.buffers.entry(badge).or_default();
+                if let Some(old) = fours[(first / FOUR) as usize].replace(mapping) {
                     release(old);
                 }
                 Ok(())
@@ -110,8 +114,8 @@ impl SharedPages for Pages {
     }
 
     fn detach(&mut self, badge: u64) {
-        for mapping in self.buffers.remove(&badge).into_iter().flatten() {
-            release(mapping.1);
+        for mapping in self.buffers.remove(&badge).into_iter().flat_map(|fours| *fours).flatten() {
+            release(mapping);
         }
     }
 

@@ -61,19 +61,20 @@ struct Pool {
     passing: Vec<CapSlot>,
     /// Where answers to earlier requests are put together.
     scratch: Box<[u64; MAX_WORDS]>,
-    /// Where the answer to the request in hand is put together.
+    /// The words and capabilities of the answer to the request in hand.
     answer: Box<[u64; MAX_WORDS]>,
+    answer_caps: [u64; MAX_CAPS],
 }
 
 /// What the handler did with the request in hand.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Turn {
     /// It did not ask to answer later.
     Plain,
     /// It will answer later; the Reply object's slot.
     Deferred(u64),
-    /// It asked, and answered.
-    Answered(Composed),
+    /// It asked, and answered: what lies in [`Pool::answer`].
+    Answered(MessageInfo),
     /// It lets the caller wait for ever.
     Abandoned,
 }
@@ -87,6 +88,7 @@ impl Replies {
             passing: Vec::new(),
             scratch: Box::new([0; MAX_WORDS]),
             answer: Box::new([0; MAX_WORDS]),
+            answer_caps: [0; MAX_CAPS],
         })))
     }
 
@@ -112,7 +114,8 @@ impl Replies {
     pub fn answer_raw(&self, token: ReplyToken, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
         let mut pool = self.0.borrow_mut();
         if matches!(pool.turn, Turn::Deferred(slot) if slot == token.0) {
-            pool.turn = Turn::Answered(Composed { info, words, caps: [0; MAX_CAPS] });
+            pool.answer[..REGISTER_WORDS].copy_from_slice(&words);
+            pool.turn = Turn::Answered(info);
         } else if pool.waiting.remove(&token.0) {
             drop(pool);
             self.send(Reply::at(token.0), info, words);
@@ -149,59 +152,50 @@ impl Replier for Replies {
     #[inline]
     fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
         let mut pool = self.0.borrow_mut();
-        if matches!(pool.turn, Turn::Deferred(slot) if slot == token.0) {
-            let composed = Composed::put(&mut pool.answer, put);
-            pool.turn = Turn::Answered(composed);
-        } else if pool.waiting.remove(&token.0) {
-            let (info, words) = Composed::put(&mut pool.scratch, put).load(&pool.scratch);
+        let Pool { turn, waiting, scratch, answer, answer_caps, .. } = &mut *pool;
+        if matches!(turn, Turn::Deferred(slot) if *slot == token.0) {
+            let (info, writer) = put_into(answer, put);
+            answer_caps[..info.caps()].copy_from_slice(writer.caps());
+            *turn = Turn::Answered(info);
+        } else if waiting.remove(&token.0) {
+            let (info, writer) = put_into(scratch, put);
+            let (info, words) = load(info, writer.words(), writer.caps());
             drop(pool);
             self.send(Reply::at(token.0), info, words);
         }
     }
 }
 
-/// A message that was put together, but for its words from the seventh on.
-#[derive(Debug)]
-struct Composed {
-    info: MessageInfo,
-    words: [u64; REGISTER_WORDS],
-    caps: [u64; MAX_CAPS],
+/// What goes to the kernel with an answer: its description, and the words that travel in registers.
+type Answer = (MessageInfo, [u64; REGISTER_WORDS]);
+
+/// Has `put` write an answer.
+fn put_into<'a>(
+    words: &'a mut [u64; MAX_WORDS],
+    put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome,
+) -> (MessageInfo, Writer<'a>) {
+    let mut writer = Writer::new(words);
+    let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
+    (writer.info(label), writer)
 }
 
-impl Composed {
-    #[inline]
-    fn new(label: u64, writer: &Writer<'_>) -> Self {
-        let mut caps = [0; MAX_CAPS];
-        caps[..writer.caps().len()].copy_from_slice(writer.caps());
-        let info = MessageInfo::new(label, writer.length(), writer.caps().len());
-        Self { info, words: writer.registers(), caps }
+/// Puts what does not travel in registers where the kernel takes it from.
+#[inline]
+fn load(info: MessageInfo, words: &[u64; MAX_WORDS], caps: &[u64]) -> Answer {
+    if !info.is_short() {
+        load_long(info, words, caps);
     }
+    (info, core::array::from_fn(|index| if index < info.length() { words[index] } else { 0 }))
+}
 
-    #[inline]
-    fn put(words: &mut [u64; MAX_WORDS], put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) -> Self {
-        let mut writer = Writer::new(words);
-        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
-        Self::new(label, &writer)
+fn load_long(info: MessageInfo, words: &[u64; MAX_WORDS], caps: &[u64]) {
+    let mut guard = BufferGuard::take();
+    let buffer = guard.get();
+    let length = info.length();
+    if length > REGISTER_WORDS {
+        buffer.words[REGISTER_WORDS..length].copy_from_slice(&words[REGISTER_WORDS..length]);
     }
-
-    /// Puts the further words and the capabilities where the kernel takes them from.
-    #[inline]
-    fn load(&self, long: &[u64; MAX_WORDS]) -> (MessageInfo, [u64; REGISTER_WORDS]) {
-        if !self.info.is_short() {
-            self.load_long(long);
-        }
-        (self.info, self.words)
-    }
-
-    fn load_long(&self, long: &[u64; MAX_WORDS]) {
-        let mut guard = BufferGuard::take();
-        let buffer = guard.get();
-        let length = self.info.length();
-        if length > REGISTER_WORDS {
-            buffer.words[REGISTER_WORDS..length].copy_from_slice(&long[REGISTER_WORDS..length]);
-        }
-        buffer.caps = self.caps;
-    }
+    buffer.caps[..info.caps()].copy_from_slice(&caps[..info.caps()]);
 }
 
 /// A server on one endpoint, in the thread that made it.
@@ -287,11 +281,7 @@ impl Server {
 
     /// Sends the answer that is due, if any, runs tasks, and receives.
     #[inline]
-    fn receive(
-        &mut self,
-        answer: &mut Option<(MessageInfo, [u64; REGISTER_WORDS])>,
-        reply: Reply,
-    ) -> Result<Message, Error> {
+    fn receive(&mut self, answer: &mut Option<Answer>, reply: Reply) -> Result<Message, Error> {
         let passing = !self.replies.0.borrow().passing.is_empty();
         if passing || self.tasks.have_work() {
             if let Some((info, words)) = answer.take() {
@@ -314,7 +304,7 @@ impl Server {
         handler: &mut H,
         message: &Message,
         reply: Reply,
-    ) -> Option<(MessageInfo, [u64; REGISTER_WORDS])> {
+    ) -> Option<Answer> {
         let length = message.info.length().min(MAX_WORDS);
         let count = message.info.caps().min(MAX_CAPS);
         let mut arrived = [0; MAX_CAPS];
@@ -343,10 +333,10 @@ impl Server {
         let mut pool = self.replies.0.borrow_mut();
         match core::mem::replace(&mut pool.turn, Turn::Plain) {
             Turn::Plain => {
-                let composed = Composed::new(outcome.label().unwrap_or(ANSWER_MALFORMED), &writer);
-                Some(composed.load(&self.answer))
+                let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
+                Some(load(info, writer.words(), writer.caps()))
             }
-            Turn::Answered(composed) => Some(composed.load(&pool.answer)),
+            Turn::Answered(info) => Some(load(info, &pool.answer, &pool.answer_caps)),
             Turn::Deferred(slot) => {
                 pool.waiting.insert(slot);
                 None

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
+use motte_abi::Error;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
-use motte_abi::{Error, MessageInfo};
 use motte_interfaces::registry::{RegistryClient, RegistryError};
 use motte_interfaces::{CallError, Method, Reader, Transport, Writer};
 
@@ -101,7 +101,7 @@ impl Transport for Connection {
                 return Err(CallError::TooLarge);
             }
             let (words, count) = (writer.registers(), writer.caps().len());
-            let info = MessageInfo::new(method.label, writer.length(), count);
+            let info = writer.info(method.label);
             if count > 0 {
                 let mut caps = [0; MAX_CAPS];
                 caps[..count].copy_from_slice(writer.caps());

@@ -191,12 +191,11 @@ impl Vfs {
 
     /// Closes a handle.
     pub fn close(&mut self, client: u64, handle: Handle) -> Result<()> {
-        let number = self.description_number(client, handle)?;
-        if let Some(handles) = self.clients.get_mut(&client).map(|client| &mut client.handles) {
-            handles[handle as usize] = None;
-            while handles.last().is_some_and(Option::is_none) {
-                handles.pop();
-            }
+        let handles =
+            self.clients.get_mut(&client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
+        let number = handles.get_mut(handle as usize).and_then(Option::take).ok_or(Error::BadHandle)?;
+        while handles.last().is_some_and(Option::is_none) {
+            handles.pop();
         }
         self.end_hold(number);
         Ok(())
