@@ -15,7 +15,6 @@ use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
 use motte_supervisor::state::Status;
 
 use crate::components::{State, Supervisor, say};
-use crate::requests::read_trace;
 
 impl Supervisor {
     /// A component's thread has faulted; `token` holds it.
