@@ -102,18 +102,12 @@ impl<A: Arch> Kernel<A> {
         self.leave(core)
     }
 
-    /// The running thread of this core made this call, which is one of those that [`Syscall::is_lean`] names: its context need not hold
-    /// the registers.
+    /// The running thread of this core made this call, which is one of those that [`Syscall::is_lean`] names: its context need hold
+    /// no registers but the arguments.
     #[inline(always)]
-    pub fn lean_syscall(
-        &self,
-        core: usize,
-        thread: &Thread<A>,
-        call: Syscall,
-        arguments: [u64; 6],
-    ) -> Next<'_, A> {
+    pub fn lean_syscall(&self, core: usize, thread: &Thread<A>, call: Syscall) -> Next<'_, A> {
         self.cores[core].enter(thread);
-        self.perform(core, thread, call, arguments);
+        self.perform(core, thread, call);
         self.leave(core)
     }
 

@@ -3,7 +3,8 @@
 //! Invariants it rests on, kept by `mem::untyped` and `cap`:
 //! - Retype hands out each byte of untyped memory once, zeroed, until everything made from that Untyped is destroyed.
 //! - An object's memory is reused only after its last capability is gone and its destruction has been carried to
-//!   the end (`cap::destroy`), which clears every [`Link`] to it.
+//!   the end (`cap::destroy`), which clears every [`Link`] to it that may still be followed: a few mean something in one state only, as
+//!   their documentation says.
 //! - A slot's type and object address are set together, only for objects made by [`view`] of retyped memory.
 //!
 //! So whatever a non-null `Link<T>` or a slot names is a valid `T` for as long as the kernel lock is held, that is for the

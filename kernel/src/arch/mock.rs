@@ -4,9 +4,9 @@
 //! thread-local [`State`]: each test, being a thread of its own, has its own machine.
 #![allow(unsafe_code)]
 
-use super::{Access, Arch, Context, Entry};
+use super::{Access, Arch, Context, Entry, Place};
+use crate::memory::{read_word, write_word};
 use core::cell::{Cell, RefCell};
-use motte_abi::Syscall;
 use motte_abi::fault::Registers;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
@@ -149,6 +149,11 @@ impl Context for MockContext {
         self.change(|r| [r.r12, r.r13, r.r14, r.r15, r.rbx, r.rbp] = words);
     }
 
+    fn place(&self) -> Place {
+        let r = self.registers.get();
+        Place { instruction: r.rip, stack: r.rsp, frame: r.rbp, flags: r.rflags }
+    }
+
     fn registers(&self) -> Registers {
         self.registers.get()
     }
@@ -159,14 +164,6 @@ impl Context for MockContext {
 
     fn set_tls(&self, base: u64) {
         self.change(|r| r.fs_base = base);
-    }
-
-    fn call_again(&self, call: Syscall, arguments: [u64; 6]) {
-        self.change(|r| {
-            r.rax = call as u64;
-            [r.rdi, r.rsi, r.rdx, r.r8, r.r9, r.r10] = arguments;
-        });
-        self.rewind_syscall();
     }
 
     fn rewind_syscall(&self) {
@@ -283,6 +280,12 @@ impl Arch for Mock {
 
     fn port_out(port: u16, _width: u8, value: u32) {
         with(|state| state.ports.insert(port, value));
+    }
+
+    fn copy_words(from: u64, to: u64, count: usize) {
+        for offset in (0..count as u64 * 8).step_by(8) {
+            write_word::<Self>(to + offset, read_word::<Self>(from + offset));
+        }
     }
 
     fn debug_write(bytes: &[u8]) {

@@ -10,7 +10,6 @@ pub mod mock;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod x86_64;
 
-use motte_abi::Syscall;
 use motte_abi::fault::Registers;
 
 /// What the kernel's logic needs of a machine.
@@ -95,6 +94,16 @@ pub trait Arch: Sized + 'static {
     /// Write a port; `width` is 1, 2 or 4. The caller has been checked.
     fn port_out(port: u16, width: u8, value: u32);
 
+    /// The same value, computed here and now: keeps the compiler from holding on to what it was computed from.
+    #[inline(always)]
+    fn now_known(value: u64) -> u64 {
+        value
+    }
+
+    /// Copy words of RAM, at physical addresses inside frames, that user space may be reading or writing at the same time. The
+    /// ranges do not overlap, unless they are the same.
+    fn copy_words(from: u64, to: u64, count: usize);
+
     /// Write bytes to the debug console. Never waits for long.
     fn debug_write(bytes: &[u8]);
 }
@@ -168,6 +177,9 @@ pub trait Context {
     /// Set the message words.
     fn set_message_words(&self, words: [u64; 6]);
 
+    /// Where it is: a few of its registers.
+    fn place(&self) -> Place;
+
     /// All registers. For a thread that entered by a system call, `rcx` and `r11` are what the call left in them.
     fn registers(&self) -> Registers;
 
@@ -178,12 +190,22 @@ pub trait Context {
     /// Base of thread-local storage. If the thread runs on this core the kernel calls [`Arch::switch`] before it leaves.
     fn set_tls(&self, base: u64);
 
-    /// Make the thread, which has entered by a system call, make this call again when it next runs.
-    fn call_again(&self, call: Syscall, arguments: [u64; 6]);
-
     /// Set the instruction pointer back onto the system-call instruction it entered by, number and arguments unchanged: the call
     /// is made again when the thread next runs.
     fn rewind_syscall(&self);
+}
+
+/// Where a thread is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Instruction pointer.
+    pub instruction: u64,
+    /// Stack pointer.
+    pub stack: u64,
+    /// Frame pointer.
+    pub frame: u64,
+    /// Flags.
+    pub flags: u64,
 }
 
 /// Bytes that a [`Context`] may take of a thread's page.

@@ -27,7 +27,7 @@ impl<A: Arch> Kernel<A> {
     /// `sender` sends the message in its registers (or its fault). On return it has been taken, or the sender waits in the
     /// endpoint's queue; the sender of a call then awaits the reply. A finished one-way send has set its status.
     pub(crate) fn send(&self, sender: &Thread<A>, endpoint: &Endpoint<A>, how: Sending) -> Result<(), Error> {
-        if endpoint.closed.get() {
+        if endpoint.is_closed() {
             return Err(Error::PeerGone);
         }
         let receiver = endpoint.receivers.first(self).or_else(|| match how.outgoing {
@@ -102,7 +102,7 @@ impl<A: Arch> Kernel<A> {
         self.block(receiver, ThreadState::Receiving);
         self.give_back_lent(receiver);
         let (queue, kind) = match reply {
-            Some(_) => (&endpoint.receivers, QueueKind::Receivers),
+            Some(_) => (endpoint.any_receivers(), QueueKind::Receivers),
             None => (&endpoint.plain_receivers, QueueKind::PlainReceivers),
         };
         if let Some(reply) = reply {
@@ -151,19 +151,24 @@ impl<A: Arch> Kernel<A> {
 
     /// Takes a thread out of the endpoint queue that it is in, and a receiver's hands off its Reply object.
     pub(crate) fn leave_endpoint(&self, thread: &Thread<A>) {
+        let kind = thread.queue.get();
+        if matches!(kind, QueueKind::None | QueueKind::Ready | QueueKind::Waiters) {
+            return;
+        }
         let Some(endpoint) = thread.endpoint.take(self) else { return };
-        let queue = match thread.queue.get() {
+        let queue = match kind {
             QueueKind::Senders => &endpoint.senders,
-            QueueKind::Callers => &endpoint.callers,
-            QueueKind::Receivers => &endpoint.receivers,
+            QueueKind::Receivers => endpoint.any_receivers(),
             QueueKind::PlainReceivers => &endpoint.plain_receivers,
-            QueueKind::None | QueueKind::Ready | QueueKind::Waiters => return,
+            _ => &endpoint.callers,
         };
-        if matches!(thread.queue.get(), QueueKind::Senders | QueueKind::Callers) {
+        if matches!(kind, QueueKind::Senders | QueueKind::Callers) {
             endpoint.waiting.set(endpoint.waiting.get() - 1);
         }
         queue.remove(self, thread);
-        if let Some(reply) = thread.reply.take(self) {
+        if kind == QueueKind::Receivers
+            && let Some(reply) = thread.reply.take(self)
+        {
             reply.receiver.clear();
         }
     }
@@ -194,7 +199,7 @@ impl<A: Arch> Kernel<A> {
         if self.turn_away_one(endpoint) {
             return true;
         }
-        let receiver = endpoint.receivers.first(self).or_else(|| endpoint.plain_receivers.first(self));
+        let receiver = endpoint.any_receivers().first(self).or_else(|| endpoint.plain_receivers.first(self));
         if let Some(thread) = receiver {
             self.leave_endpoint(thread);
             self.fail_wait(thread, Error::PeerGone);

@@ -1,7 +1,7 @@
-//! The short path of a message: a call to a server that waits, and the answer that makes it wait again.
+//! The short path of a message: a call to a server that waits, the answer that makes it wait again, and faults in the same way.
 //!
-//! Both do exactly what the general path does ([`super::endpoint`], [`super::reply`], [`crate::sched`]) in the one case that
-//! matters most: a short message, the other side ready for it, and nobody more urgent. Everything that could stand in the way is
+//! All do exactly what the general path does ([`super::endpoint`], [`super::reply`], [`crate::sched`]) in the one case that
+//! matters most: the other side is ready for the message, and nobody is more urgent. Everything that could stand in the way is
 //! looked at first; then the state of both threads is changed, and the receiver runs. In every other case nothing has
 //! been changed, and the caller takes the general path.
 //!
@@ -9,10 +9,12 @@
 //! - The words stay in their registers ([`motte_abi::message`]); the machine carries them ([`Handover`]).
 //! - The scheduling context goes along, so the budget that runs stays the same: no clock is read and no timer set.
 //! - The receiver runs at once, so it never enters a ready queue.
-//! - Type and rights of a capability are one test ([`Slot::serves`](crate::cap::slot::Slot::serves)).
+//! - Type and rights of a capability are one test ([`Slot::serves`](crate::cap::slot::Slot::serves)), and so are core and priority of a
+//!   thread ([`ReadyQueues::gives_way_to`](crate::sched::queue::ReadyQueues::gives_way_to)).
 //!
 //! What the general path does besides and why it is not missed: objects that are being destroyed wait for the next other entry
-//! (each time slice ends with one); the end of a turn (`rotate`) is never pending in user mode.
+//! (each time slice ends with one); the end of a turn (`rotate`) is never pending in user mode; the core's `current` and `loaded`
+//! are set when the kernel is entered by another way.
 
 use crate::Kernel;
 use crate::arch::{Arch, Context};
@@ -22,14 +24,16 @@ use crate::object::endpoint::Endpoint;
 use crate::object::reply::Reply;
 use crate::object::sched_context::MAX_LENDING;
 use crate::object::table::slot_or_header;
-use crate::object::thread::{Outgoing, QueueKind, Thread};
+use crate::object::thread::{Fault, Inner, Outgoing, QueueKind, Thread};
 use crate::sched::Core;
-use motte_abi::MessageInfo;
 use motte_abi::fault::RESUME_STOPPED;
 use motte_abi::message::REGISTER_WORDS;
 use motte_abi::syscall::ThreadState;
+use motte_abi::trace::TraceKind;
+use motte_abi::{MessageInfo, Rights};
 
-/// What the machine has to do for a message that took the short path.
+/// What the machine has to do for a message that took the short path: `to` runs now, and the message words in the registers are
+/// its own, with status 0 and these results.
 pub struct Handover<'k, A: Arch> {
     /// Who runs now.
     pub to: &'k Thread<A>,
@@ -37,9 +41,6 @@ pub struct Handover<'k, A: Arch> {
     pub badge: u64,
     /// The description it sees.
     pub info: u64,
-    /// Whether it had sent a message: then the words in the registers, status 0, `badge` and `info` are its results. Otherwise it had
-    /// faulted, and goes on as it was.
-    pub by_call: bool,
 }
 
 /// Whether everything travels in registers and no reserved bit is set: the low 16 bits are then the length.
@@ -51,30 +52,80 @@ fn is_short(info: u64) -> bool {
 impl<A: Arch> Kernel<A> {
     /// The slot that serves for this.
     #[inline(always)]
-    fn slot_for<'k>(&'k self, thread: &Thread<A>, index: u64, usage: u8) -> Option<&'k Slot> {
+    pub(crate) fn slot_for<'k>(&'k self, thread: &Thread<A>, index: u64, usage: u8) -> Option<&'k Slot> {
         let slot = slot_or_header(self, thread.table.get(), thread.table_slots.get(), index)?;
         slot.serves(usage).then_some(slot)
     }
 
-    /// The running thread of `core`, `caller`, calls. `None`: by the general path.
+    /// The running thread of `core`, `caller`, calls with a message that fits into registers, or (`LONG`) any. `None`: by the general
+    /// path.
     #[inline(always)]
-    pub fn fast_call<'k>(
+    pub fn fast_call<'k, const LONG: bool>(
         &'k self,
         core: &Core<A>,
         caller: &Thread<A>,
         endpoint: u64,
         info: u64,
     ) -> Option<Handover<'k, A>> {
-        if !is_short(info) {
+        if !LONG && !is_short(info) {
             return None;
         }
         let slot = self.slot_for(caller, endpoint, SENDS)?;
-        let (endpoint, badge): (&Endpoint<A>, u64) = (view(self, slot.object.get()), slot.badge.get());
-        // Nobody waits at a closed endpoint for long, but a server may not know yet.
-        if endpoint.closed.get() {
+        let badge = A::now_known(slot.badge.get());
+        let endpoint: &Endpoint<A> = view(self, slot.object.get());
+        let grant = LONG && slot.rights().contains(Rights::GRANT);
+        if LONG && self.check_message(caller, MessageInfo(info), grant).is_err() {
             return None;
         }
-        // Whoever waits here can take calls, and then no other caller waits.
+        let server = self.call_waiting(core, caller, endpoint, Outgoing::Call)?;
+        let mut info = info;
+        if LONG {
+            caller.grant.set(grant);
+            info = self.transfer_rest(caller, server, MessageInfo(info)).0;
+        }
+        server.last_badge.set(badge);
+        server.last_info.set(info | MessageInfo::CALL);
+        caller.last_info.set(info);
+        Some(Handover { to: server, badge, info: info | MessageInfo::CALL })
+    }
+
+    /// The running thread of `core` faulted: its fault endpoint's server, if it waits, runs with the message in its registers.
+    /// `None`: by the general path.
+    #[inline(always)]
+    pub fn fast_fault<'k>(
+        &'k self,
+        core: &Core<A>,
+        thread: &Thread<A>,
+        fault: Fault,
+    ) -> Option<&'k Thread<A>> {
+        let slot = thread.slot(Inner::FaultEndpoint);
+        if !slot.serves(SENDS) {
+            return None;
+        }
+        let (endpoint, badge) = (view(self, slot.object.get()), slot.badge.get());
+        let handler = self.call_waiting(core, thread, endpoint, Outgoing::Fault)?;
+        thread.set_fault(fault);
+        core.trace.record::<A>(TraceKind::Fault, fault.kind as u64, thread.number.get(), fault.address);
+        let (words, info) = self.fault_message(thread);
+        let context = handler.context();
+        context.set_message_words(words);
+        context.set_result(0, badge);
+        context.set_result(1, info.0 | MessageInfo::CALL);
+        context.set_status(0);
+        Some(handler)
+    }
+
+    /// `caller`, which runs, meets the server that waits at `endpoint`, lends it its context and waits for its answer. `None`: nothing has
+    /// been done.
+    #[inline(always)]
+    fn call_waiting<'k>(
+        &'k self,
+        core: &Core<A>,
+        caller: &Thread<A>,
+        endpoint: &'k Endpoint<A>,
+        outgoing: Outgoing,
+    ) -> Option<&'k Thread<A>> {
+        // Whoever waits here can take calls; no other caller waits, and the endpoint is not closed.
         let server = endpoint.receivers.first(self)?;
         let reply = server.reply.get(self)?;
         // On another core it would have to be woken there. Below others that are ready it would have to wait for them;
@@ -90,15 +141,10 @@ impl<A: Arch> Kernel<A> {
         }
         // From here on nothing fails.
         endpoint.receivers.pop_front(self, server);
-        server.endpoint.clear();
         server.state.set(ThreadState::Ready);
-        server.reply.clear();
         reply.receiver.clear();
 
-        server.last_badge.set(badge);
-        server.last_info.set(info | MessageInfo::CALL);
-        caller.last_info.set(info);
-        caller.outgoing.set(Outgoing::Call);
+        caller.outgoing.set(outgoing);
         caller.state.set(ThreadState::AwaitingReply);
         caller.reply.set(Some(reply));
         reply.caller.set(Some(caller));
@@ -109,32 +155,66 @@ impl<A: Arch> Kernel<A> {
         reply.below.copy(&context.top);
         context.top.set(Some(reply));
         context.depth.set(context.depth.get() + 1);
-
-        Some(Handover { to: server, badge, info: info | MessageInfo::CALL, by_call: true })
+        Some(server)
     }
 
-    /// The running thread of `core`, `server`, answers and receives again: a caller, or (`to`) a thread that faulted, which then goes on
-    /// as it was. `None`: by the general path.
+    /// The running thread of `core`, `server`, answers and receives again: a caller, with a message that fits into registers or (`LONG`)
+    /// any. `None`: by the general path.
     #[inline(always)]
-    pub fn fast_reply_receive<'k>(
+    pub fn fast_reply_receive<'k, const LONG: bool>(
         &'k self,
         core: &Core<A>,
         server: &Thread<A>,
         endpoint: u64,
         info: u64,
         reply: u64,
-        to: Outgoing,
     ) -> Option<Handover<'k, A>> {
-        if !is_short(info) {
+        if !LONG && !is_short(info) || LONG && self.check_message(server, MessageInfo(info), true).is_err() {
             return None;
         }
+        let caller = self.answer_and_wait(core, server, endpoint, reply, Outgoing::Call)?;
+        let mut info = info;
+        if LONG {
+            server.grant.set(true);
+            info = self.transfer_rest(server, caller, MessageInfo(info)).0;
+        }
+        Some(Handover { to: caller, badge: 0, info })
+    }
+
+    /// The same, where the answer is for a thread that faulted, which then goes on as it was.
+    #[inline(always)]
+    pub fn fast_fault_reply<'k>(
+        &'k self,
+        core: &Core<A>,
+        server: &Thread<A>,
+        endpoint: u64,
+        info: u64,
+        reply: u64,
+    ) -> Option<&'k Thread<A>> {
+        if !is_short(info) || MessageInfo(info).label() == RESUME_STOPPED {
+            return None;
+        }
+        self.answer_and_wait(core, server, endpoint, reply, Outgoing::Fault)
+    }
+
+    /// `server`, which runs, answers the caller that had sent `to` it, and waits. The caller, which runs now; `None`: nothing has been
+    /// done.
+    #[inline(always)]
+    fn answer_and_wait<'k>(
+        &'k self,
+        core: &Core<A>,
+        server: &Thread<A>,
+        endpoint: u64,
+        reply: u64,
+        to: Outgoing,
+    ) -> Option<&'k Thread<A>> {
         let slot = self.slot_for(server, endpoint, RECEIVES)?;
         let endpoint: &Endpoint<A> = view(self, slot.object.get());
         let slot = self.slot_for(server, reply, REPLIES)?;
         let reply: &Reply<A> = view(self, slot.object.get());
         // A Reply object with a caller has no receiver: it is free to be received with once it has been answered.
         let caller = reply.caller.get(self)?;
-        if caller.outgoing.get() != to || to == Outgoing::Fault && info >> 16 == RESUME_STOPPED {
+        if caller.outgoing.get() != to {
             return None;
         }
         // A message that waits is taken first, and so is what the bound notification holds.
@@ -153,31 +233,26 @@ impl<A: Arch> Kernel<A> {
         context.top.copy(&reply.below);
         context.depth.set(context.depth.get() - 1);
         context.runner.set(Some(caller));
-        reply.below.clear();
         reply.lent.clear();
         server.lent.clear();
 
         reply.caller.clear();
-        caller.reply.clear();
         caller.state.set(ThreadState::Ready);
 
-        server.state.set(ThreadState::Receiving);
         server.endpoint.set(Some(endpoint));
         server.reply.set(Some(reply));
         reply.receiver.set(Some(server));
         endpoint.receivers.push_back(self, server, QueueKind::Receivers);
-
-        Some(Handover { to: caller, badge: 0, info, by_call: to == Outgoing::Call })
+        server.state.set(ThreadState::Receiving);
+        Some(caller)
     }
 
-    /// Writes the results of a message into the saved registers of its receiver: for machines and entries that carry nothing in registers.
+    /// Writes the results of a message into the saved registers of its receiver: for machines that carry nothing in registers.
     pub fn finish_handover(&self, from: &Thread<A>, handover: &Handover<'_, A>) {
-        if handover.by_call {
-            let context = handover.to.context();
-            context.set_message_words(from.context().message_words());
-            context.set_result(0, handover.badge);
-            context.set_result(1, handover.info);
-            context.set_status(0);
-        }
+        let context = handover.to.context();
+        context.set_message_words(from.context().message_words());
+        context.set_result(0, handover.badge);
+        context.set_result(1, handover.info);
+        context.set_status(0);
     }
 }

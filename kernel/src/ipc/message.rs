@@ -30,6 +30,12 @@ impl Buffer {
         read_word::<A>(self.0 + index as u64 * 8)
     }
 
+    /// Copy this many words, of those that do not travel in registers, to another buffer.
+    fn copy_words<A: Arch>(self, to: Self, words: usize) {
+        let offset = REGISTER_WORDS as u64 * 8;
+        A::copy_words(self.0 + offset, to.0 + offset, words);
+    }
+
     /// Set word `index`, below `MAX_WORDS`.
     pub(crate) fn set_word<A: Arch>(self, index: usize, value: u64) {
         debug_assert!(index < MAX_WORDS);
@@ -72,7 +78,24 @@ impl<A: Arch> Kernel<A> {
         context.set_status(0);
     }
 
-    /// The part of a message beyond registers. The description as the receiver sees it.
+    /// The part of a message beyond registers, whose description has just been checked. The description as the receiver sees it.
+    #[inline(always)]
+    pub(crate) fn transfer_rest(
+        &self,
+        sender: &Thread<A>,
+        receiver: &Thread<A>,
+        info: MessageInfo,
+    ) -> MessageInfo {
+        match (Buffer::of(sender), Buffer::of(receiver), info.length().checked_sub(REGISTER_WORDS)) {
+            (Some(from), Some(to), Some(words)) if info.caps() == 0 => {
+                from.copy_words::<A>(to, words);
+                info
+            }
+            _ => self.transfer_buffer(sender, receiver, info),
+        }
+    }
+
+    /// The same, where the description may be anything.
     fn transfer_buffer(&self, sender: &Thread<A>, receiver: &Thread<A>, info: MessageInfo) -> MessageInfo {
         // What was checked when the message was sent is checked again here: a debugger may have written the registers of a
         // thread that waits.
@@ -84,8 +107,8 @@ impl<A: Arch> Kernel<A> {
         let (Some(from), Some(to)) = (Buffer::of(sender), Buffer::of(receiver)) else {
             return MessageInfo::new(info.label(), info.length().min(REGISTER_WORDS), 0);
         };
-        for index in REGISTER_WORDS..info.length() {
-            to.set_word::<A>(index, from.word::<A>(index));
+        if let Some(words) = info.length().checked_sub(REGISTER_WORDS) {
+            from.copy_words::<A>(to, words);
         }
         for index in 0..caps {
             let offset = index as u64 * 8;
@@ -114,15 +137,15 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// The message that tells of a thread's fault.
-    fn fault_message(&self, thread: &Thread<A>) -> ([u64; REGISTER_WORDS], MessageInfo) {
-        let (fault, registers) = (thread.fault(), thread.context().registers());
+    pub(crate) fn fault_message(&self, thread: &Thread<A>) -> ([u64; REGISTER_WORDS], MessageInfo) {
+        let (fault, place) = (thread.fault(), thread.context().place());
         let message = FaultMessage {
-            instruction: registers.rip,
+            instruction: place.instruction,
             address: fault.address,
             code: fault.code,
-            stack: registers.rsp,
-            frame: registers.rbp,
-            flags: registers.rflags,
+            stack: place.stack,
+            frame: place.frame,
+            flags: place.flags,
         };
         let label = FAULT_LABEL + fault.kind as u64;
         (message.to_words(), MessageInfo::new(label, REGISTER_WORDS, 0))

@@ -2,13 +2,58 @@
 
 use crate::Kernel;
 use crate::arch::{Arch, Context};
+use crate::cap::slot::{SIGNALS, WAITS};
+use crate::memory::view;
 use crate::object::notification::Notification;
 use crate::object::thread::{QueueKind, Thread};
+use crate::sched::Core;
 use motte_abi::syscall::ThreadState;
 use motte_abi::trace::TraceKind;
-use motte_abi::{Error, MessageInfo};
+use motte_abi::{Error, MessageInfo, Syscall};
 
 impl<A: Arch> Kernel<A> {
+    /// Does a call that changes nothing about who runs, if this is one: a signal for which nobody waits, a look at a notification, a yield
+    /// with nobody to yield to. Its status. `None`: nothing has been done.
+    #[inline(always)]
+    pub fn shortest_call(&self, core: &Core<A>, thread: &Thread<A>, number: u64, index: u64) -> Option<u64> {
+        const SIGNAL: u64 = Syscall::Signal as u64;
+        const WAIT: u64 = Syscall::Wait as u64;
+        const POLL: u64 = Syscall::Poll as u64;
+        const YIELD: u64 = Syscall::Yield as u64;
+        match number {
+            SIGNAL => {
+                let slot = self.slot_for(thread, index, SIGNALS)?;
+                let notification: &Notification<A> = view(self, slot.object.get());
+                let bound = notification.bound.get(self);
+                if !notification.waiters.is_empty()
+                    || bound.is_some_and(|bound| bound.state.get() == ThreadState::Receiving)
+                {
+                    return None;
+                }
+                notification.word.set(notification.word.get() | slot.badge.get().max(1));
+                if let Some(bound) = bound {
+                    bound.signalled.set(true);
+                }
+                Some(0)
+            }
+            WAIT | POLL => {
+                let slot = self.slot_for(thread, index, WAITS)?;
+                let notification: &Notification<A> = view(self, slot.object.get());
+                let word = self.take_bits(notification);
+                if word != 0 {
+                    thread.context().set_result(0, word);
+                    Some(0)
+                } else if number == POLL {
+                    Some(Error::WouldBlock as u64)
+                } else {
+                    None
+                }
+            }
+            YIELD if core.ready.top() < Some(thread.priority.get()) => Some(0),
+            _ => None,
+        }
+    }
+
     /// Sets bits, and wakes a waiter: one that waits on the notification, else the bound thread if it is receiving.
     pub(crate) fn signal(&self, notification: &Notification<A>, bits: u64) {
         let word = notification.word.get() | bits;

@@ -21,7 +21,7 @@ pub struct Reply<A: Arch> {
     pub receiver: Link<Thread<A>>,
     /// The scheduling context that came with the call.
     pub lent: Link<SchedContext<A>>,
-    /// The Reply below in the stack of `lent`.
+    /// The Reply below in the stack of `lent`; without that it means nothing and must not be followed.
     pub below: Link<Reply<A>>,
 }
 

@@ -113,11 +113,12 @@ pub struct Thread<A: Arch> {
     pub lent: Link<SchedContext<A>>,
     /// Neighbours in `queue`.
     pub link: QueueLink<A>,
-    /// While in an endpoint's queue: which endpoint.
+    /// While in an endpoint's queue: which endpoint. At other times it means nothing and must not be followed.
     pub endpoint: Link<Endpoint<A>>,
     /// While waiting: on which notification.
     pub waits_on: Link<Notification<A>>,
-    /// While awaiting a reply: from what. While receiving: the Reply object that takes a caller.
+    /// While awaiting a reply: from what. While receiving: the Reply object that takes a caller, if any. At other times it means nothing
+    /// and must not be followed.
     pub reply: Link<Reply<A>>,
     /// The notification bound to it.
     pub notification: Link<Notification<A>>,

@@ -218,7 +218,7 @@ impl<A: Arch> Kernel<A> {
     /// Ends this entry into the kernel: decides what runs on the core, and tells the machine what that needs.
     pub(crate) fn leave(&self, index: usize) -> Next<'_, A> {
         let core = &self.cores[index];
-        if !core.unsettled.replace(false)
+        if !core.unsettled.get()
             && let Some(current) = core.current.get(self)
         {
             debug_assert!(self.choose(core).is_some_and(|chosen| core::ptr::eq(chosen, current)));
@@ -226,7 +226,6 @@ impl<A: Arch> Kernel<A> {
         }
         if !self.dying.is_null() {
             self.destroy_some();
-            core.unsettle();
         }
         let mut next = self.choose(core);
         if next.is_none() {
@@ -248,69 +247,80 @@ impl<A: Arch> Kernel<A> {
         if core.timer_changed.replace(false) {
             self.program_timer(core);
         }
+        core.unsettled.set(!self.dying.is_null());
         next.map_or(Next::Idle, |thread| Next::Run(thread.context()))
     }
 
     /// Makes the thread that should run the current one, and its context the charged one.
     fn choose<'k>(&'k self, core: &Core<A>) -> Option<&'k Thread<A>> {
-        let chosen = loop {
-            let runnable = core.current.get(self).filter(|thread| {
-                thread.state.get() == ThreadState::Ready && self.usable_context(thread).is_some()
+        loop {
+            let runnable = core.current.get(self).and_then(|thread| {
+                let context = self.usable_context(thread)?;
+                (thread.state.get() == ThreadState::Ready).then_some((thread, context))
             });
-            let keep = runnable.is_some_and(|thread| match core.ready.top() {
+            let keep = runnable.is_some_and(|(thread, _)| match core.ready.top() {
                 None => true,
                 Some(top) => {
                     let own = thread.priority.get();
                     own > top || own == top && !core.rotate.get()
                 }
             });
-            let next = if keep { runnable } else { core.ready.first(self) };
-            let context = next.and_then(|thread| self.usable_context(thread));
-            if !core.context.is_null() && !same(context, core.context.get(self)) {
-                // Charging may use up the budget, and that may make others ready: look again.
-                self.charge(core, A::now());
-                core.set_context(None);
-                core.change_timers();
+            let first =
+                || core.ready.first(self).and_then(|first| Some((first, self.usable_context(first)?)));
+            let next = if keep { runnable } else { first() };
+            let context = next.map(|(_, context)| context);
+            if !same(context, core.context.get(self)) && self.change_context(core, context) {
+                // A budget ended with the change, and that may have made others ready: look again.
                 continue;
             }
             let rotate = core.rotate.replace(false);
+            let next = next.map(|(thread, _)| thread);
             if !keep {
                 core.current.clear();
                 if let Some(thread) = next {
                     core.ready.remove(self, thread);
                 }
-                if let Some(preempted) = runnable {
+                if let Some((preempted, _)) = runnable {
                     core.ready.insert(self, preempted, !rotate);
                 }
                 core.current.set(next);
             }
-            break next;
-        };
-        if core.context.is_null()
-            && let Some(context) = chosen.and_then(|thread| self.usable_context(thread))
-        {
-            let now = A::now();
-            if !context.is_unlimited() && now >= context.refill_at.get() {
-                context.remaining.set(context.budget.get());
-                context.refill_at.set(now.saturating_add(context.period.get()));
-            }
-            core.set_context(Some(context));
-            core.charged_at.set(now);
-            core.change_timers();
+            return next;
         }
-        chosen
     }
 
-    /// Charges the time since the last charge to the running context.
-    pub(crate) fn charge(&self, core: &Core<A>, now: u64) {
-        let Some(context) = core.context.get(self) else { return };
+    /// Charges to another context from now on. Whether the one before turned out to be used up: then to none yet.
+    fn change_context(&self, core: &Core<A>, to: Option<&SchedContext<A>>) -> bool {
+        let now = A::now();
+        if self.charge(core, now) {
+            core.set_context(None);
+            return true;
+        }
+        if let Some(context) = to
+            && !context.is_unlimited()
+            && now >= context.refill_at.get()
+        {
+            context.remaining.set(context.budget.get());
+            context.refill_at.set(now.saturating_add(context.period.get()));
+        }
+        core.set_context(to);
+        core.charged_at.set(now);
+        core.change_timers();
+        false
+    }
+
+    /// Charges the time since the last charge to the running context. Whether its budget has come to its end.
+    pub(crate) fn charge(&self, core: &Core<A>, now: u64) -> bool {
+        let Some(context) = core.context.get(self) else { return false };
         let elapsed = now.saturating_sub(core.charged_at.replace(now));
         context.consumed.set(context.consumed.get() + elapsed);
         context.remaining.set(context.remaining.get().saturating_sub(elapsed));
         core.change_timers();
-        if context.remaining.get() == 0 && !context.timer.is_armed() {
+        let ended = context.remaining.get() == 0 && !context.timer.is_armed();
+        if ended {
             self.exhaust(core, context, now);
         }
+        ended
     }
 
     /// A context's budget is used up.
@@ -384,7 +394,9 @@ impl<A: Arch> Kernel<A> {
             .get(self)
             .map_or(u64::MAX, |context| core.charged_at.get().saturating_add(context.remaining.get()));
         let deadline = deadline.min(slice);
-        if core.programmed.replace(deadline) != deadline {
+        // An earlier one that is programmed stays. When it comes this is done again: rarely, while slices follow each other all the time.
+        if deadline < core.programmed.get() {
+            core.programmed.set(deadline);
             A::set_timer(deadline);
         }
     }

@@ -34,7 +34,6 @@ impl<A: Arch> Queue<A> {
     #[inline(always)]
     pub fn push_back(&self, held: &Lock, thread: &Thread<A>, kind: QueueKind) {
         debug_assert!(thread.queue.get() == QueueKind::None);
-        thread.queue.set(kind);
         match self.tail.get(held) {
             Some(last) => {
                 thread.link.prev.set(Some(last));
@@ -43,6 +42,7 @@ impl<A: Arch> Queue<A> {
             None => self.head.set(Some(thread)),
         }
         self.tail.set(Some(thread));
+        thread.queue.set(kind);
     }
 
     /// Takes the first thread out, which is `first`.
@@ -73,6 +73,14 @@ impl<A: Arch> Queue<A> {
             None => self.tail.set(Some(thread)),
         }
         self.head.set(Some(thread));
+    }
+
+    /// Takes everyone over from another queue; this one is empty.
+    pub fn take_over(&self, from: &Self) {
+        self.head.copy(&from.head);
+        self.tail.copy(&from.tail);
+        from.head.clear();
+        from.tail.clear();
     }
 
     /// Takes a thread out, which is in this queue.

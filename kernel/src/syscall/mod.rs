@@ -68,13 +68,14 @@ impl<A: Arch> Kernel<A> {
             self.raise(thread, Fault { kind: FaultKind::UnknownSyscall, address: number, code: 0 });
             return;
         };
-        self.perform(core, thread, call, core::array::from_fn(|index| context.argument(index)));
+        self.perform(core, thread, call);
     }
 
     /// Makes this call for the current thread and leaves what it gives in its context.
     #[inline(always)]
-    pub(crate) fn perform(&self, core: usize, thread: &Thread<A>, call: Syscall, arguments: Arguments) {
+    pub(crate) fn perform(&self, core: usize, thread: &Thread<A>, call: Syscall) {
         let context = thread.context();
+        let arguments: Arguments = core::array::from_fn(|index| context.argument(index));
         let status = match self.call(core, thread, call, arguments) {
             Ok(Done::Waits) => return,
             Ok(Done::Plain) => 0,
@@ -98,7 +99,7 @@ impl<A: Arch> Kernel<A> {
                 context.set_result(0, a);
                 error as u64
             }
-            Err(Failure::Preempted) => return context.call_again(call, arguments),
+            Err(Failure::Preempted) => return context.rewind_syscall(),
         };
         context.set_status(status);
     }

@@ -69,7 +69,7 @@ impl<A: Arch> Kernel<A> {
     /// EndpointClose.
     pub(super) fn call_endpoint_close(&self, thread: &Thread<A>, [endpoint, ..]: Arguments) -> Outcome {
         let (endpoint, _) = self.object::<Endpoint<A>>(thread, endpoint, Rights::MANAGE)?;
-        endpoint.closed.set(true);
+        endpoint.set_closed(true);
         while self.turn_away_one(endpoint) {
             if A::interrupt_pending() {
                 return Err(Failure::Preempted);
@@ -81,7 +81,7 @@ impl<A: Arch> Kernel<A> {
     /// EndpointOpen.
     pub(super) fn call_endpoint_open(&self, thread: &Thread<A>, [endpoint, ..]: Arguments) -> Outcome {
         let (endpoint, _) = self.object::<Endpoint<A>>(thread, endpoint, Rights::MANAGE)?;
-        endpoint.closed.set(false);
+        endpoint.set_closed(false);
         Ok(Done::Plain)
     }
 

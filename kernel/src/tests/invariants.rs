@@ -195,7 +195,7 @@ fn check_threads(w: &World, found: &Found<'_>) {
                 for (queue, kind) in [
                     (&endpoint.senders, QueueKind::Senders),
                     (&endpoint.callers, QueueKind::Callers),
-                    (&endpoint.receivers, QueueKind::Receivers),
+                    (endpoint.any_receivers(), QueueKind::Receivers),
                     (&endpoint.plain_receivers, QueueKind::PlainReceivers),
                 ] {
                     for thread in queue.iter(kernel) {
@@ -204,9 +204,9 @@ fn check_threads(w: &World, found: &Found<'_>) {
                     }
                 }
                 let (senders, callers) = (!endpoint.senders.is_empty(), !endpoint.callers.is_empty());
-                assert!(endpoint.receivers.is_empty() || !senders && !callers);
+                assert!(endpoint.any_receivers().is_empty() || !senders && !callers);
                 assert!(endpoint.plain_receivers.is_empty() || !senders);
-                assert!(!endpoint.closed.get() || !senders && !callers);
+                assert!(!endpoint.is_closed() || !senders && !callers && endpoint.receivers.is_empty());
             }
             ObjectType::Notification => {
                 let notification: &Notification<Mock> = view(kernel, address);
@@ -247,9 +247,6 @@ fn check_threads(w: &World, found: &Found<'_>) {
             ThreadState::AwaitingReply => assert!(thread.reply.get(kernel).unwrap().caller.names(thread)),
             ThreadState::Ready => assert!(thread.table.get() != 0 && thread.space_root.get() != 0),
             ThreadState::Stopped | ThreadState::Faulted => assert!(!current),
-        }
-        if !matches!(state, ThreadState::Receiving | ThreadState::AwaitingReply) {
-            assert!(thread.reply.is_null());
         }
         let bound = thread.notification.get(kernel);
         assert!(bound.is_none_or(|notification| notification.bound.names(thread)));
@@ -300,7 +297,8 @@ fn check_lending(w: &World, found: &Found<'_>) {
             ObjectType::Thread => {
                 let thread: &Thread<Mock> = view(kernel, address);
                 if let Some(context) = thread.lent.get(kernel) {
-                    let lender = thread.reply.get(kernel).is_some_and(|reply| reply.lent.names(context));
+                    let lender = thread.state.get() == ThreadState::AwaitingReply
+                        && thread.reply.get(kernel).is_some_and(|reply| reply.lent.names(context));
                     assert!(
                         context.runner.names(thread) || lender,
                         "lent, and neither runs nor waits for it"
@@ -342,8 +340,8 @@ pub fn snapshot(w: &World) -> Vec<String> {
             }
             ObjectType::Endpoint => {
                 let e: &Endpoint<Mock> = view(kernel, address);
-                let queues = [&e.senders, &e.callers, &e.receivers, &e.plain_receivers].map(queue);
-                format!("{at:x} {queues:?} closed {}", e.closed.get())
+                let queues = [&e.senders, &e.callers, e.any_receivers(), &e.plain_receivers].map(queue);
+                format!("{at:x} {queues:?} closed {}", e.is_closed())
             }
             ObjectType::Notification => {
                 let n: &Notification<Mock> = view(kernel, address);

@@ -37,11 +37,14 @@ fn a_short_call_and_its_answer_take_the_short_path() {
 }
 
 #[test]
-fn what_does_not_fit_into_registers_takes_the_general_path() {
+fn a_long_message_takes_the_short_path_too() {
     let w = World::new();
     let (endpoint, _) = with_server(&w, 200);
+    let root = w.current();
+    w.set_buffer(root, 6, 66);
     w.start(Call, &[endpoint, MessageInfo::new(7, 7, 0).0], [1; 6]);
-    assert_eq!(w.handovers.get(), 0);
+    assert_eq!(w.handovers.get(), 1);
+    assert_eq!(w.buffer(w.current(), 6), 66);
     check(&w);
 }
 

@@ -5,7 +5,7 @@ use crate::arch::{Context, Interrupt};
 use crate::boot::{self, Parameters};
 use crate::memory::view;
 use crate::object::sched_context::SchedContext;
-use crate::object::thread::{Fault, Outgoing, Thread};
+use crate::object::thread::{Fault, Thread};
 use crate::{Kernel, Next};
 use motte_abi::boot_info::slot as fixed;
 use motte_abi::clock::ClockPage;
@@ -166,11 +166,25 @@ impl World {
         let (kernel, context) = (&*self.kernel, thread.context());
         let core = &kernel.cores[0];
         let [a, info, b] = core::array::from_fn(|index| context.argument(index));
-        let reply = |to| kernel.fast_reply_receive(core, thread, a, info, b, to);
-        let handover = match Syscall::from_raw(context.syscall_number()) {
-            Some(Syscall::Call) => kernel.fast_call(core, thread, a, info),
-            Some(Syscall::ReplyReceive) => reply(Outgoing::Call).or_else(|| reply(Outgoing::Fault)),
-            _ => None,
+        let number = context.syscall_number();
+        let handover = match Syscall::from_raw(number) {
+            Some(Syscall::Call) => kernel
+                .fast_call::<false>(core, thread, a, info)
+                .or_else(|| kernel.fast_call::<true>(core, thread, a, info)),
+            Some(Syscall::ReplyReceive) => {
+                if let Some(faulted) = kernel.fast_fault_reply(core, thread, a, info, b) {
+                    core.enter(faulted);
+                    return true;
+                }
+                kernel
+                    .fast_reply_receive::<false>(core, thread, a, info, b)
+                    .or_else(|| kernel.fast_reply_receive::<true>(core, thread, a, info, b))
+            }
+            _ => {
+                let status = kernel.shortest_call(core, thread, number, a);
+                status.iter().for_each(|&status| context.set_status(status));
+                return status.is_some();
+            }
         };
         let Some(handover) = handover else { return false };
         kernel.finish_handover(thread, &handover);
@@ -335,7 +349,15 @@ impl World {
 
     /// The running thread faults.
     pub fn fault(&self, kind: FaultKind, address: u64, code: u64) {
-        self.kernel.exception(0, self.current(), Fault { kind, address, code });
+        let (thread, fault) = (self.current(), Fault { kind, address, code });
+        let core = &self.kernel.cores[0];
+        if self.short.get()
+            && let Some(handler) = self.kernel.fast_fault(core, thread, fault)
+        {
+            core.enter(handler);
+        } else {
+            self.kernel.exception(0, thread, fault);
+        }
     }
 
     /// A thread's registers.

@@ -5,7 +5,7 @@
 //! interrupt saves straight into the thread. [`super::entry`] relies on every offset; they are checked at its end.
 
 use super::percore;
-use crate::arch::{CONTEXT_BYTES, Context};
+use crate::arch::{CONTEXT_BYTES, Context, Place};
 use core::cell::{Cell, UnsafeCell};
 use motte_abi::fault::Registers;
 use motte_abi::{Syscall, USER_END};
@@ -85,11 +85,10 @@ impl UserContext {
         self.resume.get() == 0
     }
 
-    /// Save a call's number and arguments.
-    pub(super) fn save_call(&self, number: u64, arguments: [u64; 6]) {
-        self.rax.set(number);
-        let registers = [&self.rdi, &self.rsi, &self.rdx, &self.r8, &self.r9, &self.r10];
-        for (register, value) in registers.into_iter().zip(arguments) {
+    /// Save a message call's number and arguments.
+    pub(super) fn save_call(&self, call: Syscall, arguments: [u64; 3]) {
+        self.rax.set(call as u64);
+        for (register, value) in [&self.rdi, &self.rsi, &self.rdx].into_iter().zip(arguments) {
             register.set(value);
         }
     }
@@ -153,6 +152,15 @@ impl Context for UserContext {
         }
     }
 
+    fn place(&self) -> Place {
+        Place {
+            instruction: self.rip.get(),
+            stack: self.rsp.get(),
+            frame: self.rbp.get(),
+            flags: self.rflags.get(),
+        }
+    }
+
     fn registers(&self) -> Registers {
         percore::save_bases(self);
         Registers {
@@ -209,11 +217,6 @@ impl Context for UserContext {
         self.tls.set(base);
         self.fs_base.set(base);
         percore::reload_bases(self);
-    }
-
-    fn call_again(&self, call: Syscall, arguments: [u64; 6]) {
-        self.save_call(call as u64, arguments);
-        self.rewind_syscall();
     }
 
     fn rewind_syscall(&self) {

@@ -8,7 +8,7 @@
 use super::context::{FIXED_FLAGS, UserContext};
 use super::cpu;
 use super::percore::{self, FaultStack, offset};
-use super::syscall::thread_at;
+use super::syscall::{resume, thread_at};
 use super::{X86, apic, fpu, idt, kernel};
 use crate::Next;
 use crate::arch::Interrupt;
@@ -260,6 +260,11 @@ extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
         _ => (FaultKind::Other, vector as u64),
     };
     let fault = Fault { kind, address, code: error };
+    let core = percore::core();
+    core.machine.let_fpu(false);
+    if let Some(handler) = kernel().fast_fault(core, thread, fault) {
+        resume(core, handler);
+    }
     proceed(kernel().exception(percore::current().index.get(), thread, fault))
 }
 

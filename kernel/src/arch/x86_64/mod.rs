@@ -131,6 +131,18 @@ impl Arch for X86 {
         port::write(port, width, value);
     }
 
+    #[inline(always)]
+    fn now_known(mut value: u64) -> u64 {
+        // SAFETY: nothing is done.
+        unsafe { core::arch::asm!("/* {} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+
+    #[inline(always)]
+    fn copy_words(from: u64, to: u64, count: usize) {
+        paging::copy_words(from, to, count);
+    }
+
     fn debug_write(bytes: &[u8]) {
         port::debug_write(bytes);
     }

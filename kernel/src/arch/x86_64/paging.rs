@@ -122,6 +122,26 @@ pub fn flush_space(root: u64) {
     }
 }
 
+/// Copies words of RAM, at physical addresses. Ordinary moves for a few; for many the processor's own copying, which takes a while to
+/// begin and is then faster.
+#[inline(always)]
+pub fn copy_words(from: u64, to: u64, count: usize) {
+    const MANY: usize = 32;
+    let (from, to) = ((DIRECT_MAP + from) as *const u64, (DIRECT_MAP + to) as *mut u64);
+    if count < MANY {
+        for index in 0..count {
+            // SAFETY: the caller names RAM inside frames; volatile, because user space may write it at the same time.
+            unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };
+        }
+    } else {
+        // SAFETY: the same; the direction flag is clear in the kernel.
+        unsafe {
+            asm!("rep movsq", inout("rcx") count => _, inout("rsi") from => _, inout("rdi") to => _,
+                 options(nostack, preserves_flags));
+        }
+    }
+}
+
 fn table(physical: u64) -> *mut u64 {
     (DIRECT_MAP + physical) as *mut u64
 }

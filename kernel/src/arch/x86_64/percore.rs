@@ -128,20 +128,12 @@ impl PerCore {
         self.task_state.address(TaskState::RSP0) == context.frame_end()
     }
 
-    /// Lets floating-point instructions through, or not.
+    /// Lets floating-point instructions through, or not: then the first one traps, and `fpu::give` sees whose state is loaded.
     pub(super) fn let_fpu(&self, usable: bool) {
         if self.fpu_usable.replace(usable) != usable {
             core().hinder_short(FPU_IN_USE, usable);
             cpu::set_fpu_usable(usable);
         }
-    }
-
-    /// Keeps floating-point instructions from whoever gets the core without `fpu::switch`: the first one traps, and
-    /// `fpu::give` then sees whose state is loaded. Whether they had been let through.
-    pub(super) fn withhold_fpu(&self) -> bool {
-        let usable = self.fpu_usable.get();
-        self.let_fpu(false);
-        usable
     }
 }
 

@@ -15,12 +15,14 @@ use super::entry::{enter_thread, leave, leave_kernel, proceed};
 use super::percore::{self, PerCore, offset};
 use super::{X86, kernel, paging};
 use crate::Next;
+use crate::arch::Context;
 use crate::ipc::fast::Handover;
-use crate::object::thread::{Outgoing, Thread};
+use crate::object::endpoint::Endpoint;
+use crate::object::thread::Thread;
 use crate::sched::Core;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use motte_abi::Syscall;
+use motte_abi::{Error, Rights, Syscall};
 
 /// How to leave after a lean call: the thread goes on.
 const GO_ON: u64 = 0;
@@ -81,8 +83,8 @@ short_syscall_entry:
     xor eax, eax
     sysretq
 
-    // Any other call. What it needs of the registers are its number and arguments; the message words stay where they are and are
-    // saved only if another thread runs next.
+    // Any other call. Its number and arguments are saved; the message words stay where they are and are saved only if another
+    // thread runs next.
     .balign 16
     .global syscall_entry
 syscall_entry:
@@ -92,11 +94,17 @@ syscall_entry:
     mov [rsp - {rip}], rcx
     mov rcx, gs:[{scratch}]
     mov [rsp - {rsp}], rcx
-    mov rcx, r10                    // the C convention's fourth argument; the call's sixth
-    mov r10, rsp
+    mov [rsp - {rax}], rax
+    mov [rsp - {rdi}], rdi
+    mov [rsp - {rsi}], rsi
+    mov [rsp - {rdx}], rdx
+    mov [rsp - {r8}], r8
+    mov [rsp - {r9}], r9
+    mov [rsp - {r10}], r10
+    mov rsi, rax
+    mov rdx, rsp
     mov rsp, gs:[{stack_top}]
-    push r10
-    push rax
+    mov gs:[{scratch}], rdx
     call lean_syscall               // gives the frame to leave with in rax, and how in edx
     test edx, edx
     jnz 4f
@@ -117,10 +125,10 @@ syscall_entry:
     // A message that does not take the short path: its arguments have been saved, its words are now.
 3:
     mov edx, {general}
-    push qword ptr gs:[{frame_end}]
-    push rax
+    mov rcx, gs:[{frame_end}]
+    mov gs:[{scratch}], rcx
 4:
-    mov rcx, [rsp + 8]
+    mov rcx, gs:[{scratch}]
     mov [rcx - {r12}], r12
     mov [rcx - {r13}], r13
     mov [rcx - {r14}], r14
@@ -205,25 +213,25 @@ struct LeanLeave {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lean_syscall(
-    a0: u64,
-    a1: u64,
-    a2: u64,
-    a5: u64,
-    a3: u64,
-    a4: u64,
-    number: u64,
-    frame_end: u64,
-) -> LeanLeave {
+unsafe extern "C" fn lean_syscall(first_argument: u64, number: u64, frame_end: u64) -> LeanLeave {
     // SAFETY: the entry code passes what it read.
     let thread = unsafe { thread_at(frame_end) };
+    if let Some(status) = kernel().shortest_call(percore::core(), thread, number, first_argument) {
+        thread.context().set_status(status);
+        return LeanLeave { frame_end, how: GO_ON };
+    }
+    ordinary_call(thread, number)
+}
+
+/// Any call but the shortest.
+#[inline(never)]
+fn ordinary_call(thread: &Thread<X86>, number: u64) -> LeanLeave {
     let (core, context) = (percore::current(), thread.context());
-    let arguments = [a0, a1, a2, a3, a4, a5];
+    let frame_end = context.frame_end();
     let Some(call) = Syscall::from_raw(number).filter(|call| call.is_lean()) else {
-        context.save_call(number, arguments);
         return LeanLeave { frame_end, how: GENERAL };
     };
-    match kernel().lean_syscall(core.index.get(), thread, call, arguments) {
+    match kernel().lean_syscall(core.index.get(), thread, call) {
         Next::Run(next) if core::ptr::eq(next, context) => LeanLeave { frame_end, how: GO_ON },
         next => switch(core, context, next),
     }
@@ -264,21 +272,33 @@ unsafe extern "C" fn fast_call(endpoint: u64, info: u64, _reply: u64, _rip: u64,
     // SAFETY: the entry code passes what it read.
     let caller = unsafe { thread_at(frame_end) };
     let core = percore::core();
-    match kernel().fast_call(core, caller, endpoint, info) {
+    match kernel().fast_call::<false>(core, caller, endpoint, info) {
         Some(handover) => hand_over(core, &handover),
-        None => unusual_call(core, caller, endpoint, info),
+        // In memory, so that the likely case above need not keep them apart.
+        None => unusual_call(&[endpoint, info], caller),
     }
 }
 
-/// A call that is not as short as can be, perhaps because of the floating-point unit.
+/// A call that is not as short as can be: of a thread that uses the floating-point unit, with a long message, in error, or where
+/// the general path is due.
 #[cold]
-fn unusual_call(core: &Core<X86>, caller: &Thread<X86>, endpoint: u64, info: u64) -> Leave {
-    if core.machine.withhold_fpu()
-        && let Some(handover) = kernel().fast_call(core, caller, endpoint, info)
-    {
+fn unusual_call(&[endpoint, info]: &[u64; 2], caller: &Thread<X86>) -> Leave {
+    let core = percore::core();
+    core.machine.let_fpu(false);
+    if let Some(handover) = kernel().fast_call::<true>(core, caller, endpoint, info) {
         return hand_over(core, &handover);
     }
+    if let Err(error) = kernel().object::<Endpoint<X86>>(caller, endpoint, Rights::SEND) {
+        fail(caller.context(), error);
+    }
     general(caller, Syscall::Call, [endpoint, info, 0])
+}
+
+/// The calling thread goes on with an error.
+fn fail(context: &UserContext, error: Error) -> ! {
+    context.set_status(error as u64);
+    // SAFETY: as in `resume`. The message registers get old values of their own: a message call preserves none.
+    unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
 }
 
 #[unsafe(no_mangle)]
@@ -292,26 +312,25 @@ unsafe extern "C" fn fast_reply_receive(
     // SAFETY: the entry code passes what it read.
     let server = unsafe { thread_at(frame_end) };
     let core = percore::core();
-    match kernel().fast_reply_receive(core, server, endpoint, info, reply, Outgoing::Call) {
+    match kernel().fast_reply_receive::<false>(core, server, endpoint, info, reply) {
         Some(handover) => hand_over(core, &handover),
-        None => unusual_reply(core, server, [endpoint, info, reply]),
+        None => unusual_reply(&[endpoint, info, reply], server),
     }
 }
 
-/// An answer that is not as short as can be: to a thread that faulted, or because of the floating-point unit.
+/// An answer that is not as short as can be: by a thread that uses the floating-point unit, to one that faulted, with a long
+/// message, or where the general path is due.
 #[cold]
-fn unusual_reply(core: &Core<X86>, server: &Thread<X86>, arguments: [u64; 3]) -> Leave {
-    let [endpoint, info, reply] = arguments;
-    let again =
-        if core.machine.withhold_fpu() { &[Outgoing::Fault, Outgoing::Call][..] } else { &[Outgoing::Fault] };
-    for &to in again {
-        match kernel().fast_reply_receive(core, server, endpoint, info, reply, to) {
-            Some(handover) if handover.by_call => return hand_over(core, &handover),
-            Some(handover) => resume_faulted(&core.machine, handover.to),
-            None => {}
-        }
+fn unusual_reply(&[endpoint, info, reply]: &[u64; 3], server: &Thread<X86>) -> Leave {
+    let core = percore::core();
+    core.machine.let_fpu(false);
+    if let Some(thread) = kernel().fast_fault_reply(core, server, endpoint, info, reply) {
+        resume(core, thread);
     }
-    general(server, Syscall::ReplyReceive, arguments)
+    if let Some(handover) = kernel().fast_reply_receive::<true>(core, server, endpoint, info, reply) {
+        return hand_over(core, &handover);
+    }
+    general(server, Syscall::ReplyReceive, [endpoint, info, reply])
 }
 
 /// Makes the receiver the thread that the processor is in. The floating-point unit is withheld already: the short path does not apply
@@ -324,20 +343,19 @@ fn hand_over(core: &Core<X86>, handover: &Handover<'_, X86>) -> Leave {
     Leave { frame_end: context.frame_end(), info: handover.info }
 }
 
-/// A thread that had faulted goes on with all its registers.
-fn resume_faulted(core: &PerCore, thread: &Thread<X86>) -> ! {
+/// Leaves with a thread that goes on with all its registers.
+pub(super) fn resume(core: &Core<X86>, thread: &Thread<X86>) -> ! {
     let context = thread.context();
     context.make_resumable();
     percore::switch_bases(context);
-    paging::activate(core, thread.space_root.get());
-    core.set_current(context);
-    // SAFETY: the context is a complete user state, and nothing on this stack is needed any more. The registers of the server hold
-    // nothing that it has a right to see again.
+    paging::activate(&core.machine, thread.space_root.get());
+    core.machine.set_current(context);
+    // SAFETY: the context is a complete user state, and nothing on this stack is needed any more. The registers of the thread before
+    // hold nothing that it has a right to see again, or have been saved.
     unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
 }
 
 fn general(thread: &Thread<X86>, call: Syscall, arguments: [u64; 3]) -> Leave {
-    let [endpoint, info, reply] = arguments;
-    thread.context().save_call(call as u64, [endpoint, info, reply, 0, 0, 0]);
+    thread.context().save_call(call, arguments);
     Leave { frame_end: 0, info: 0 }
 }
