@@ -57,7 +57,7 @@ struct Pool {
     /// Reply objects that hold a caller, by slot.
     waiting: BTreeSet<u64>,
     turn: Turn,
-    /// Capabilities to delete once the answer that they travel in was sent.
+    /// Capabilities to delete when the server next receives; the answers that they travel in were sent by then.
     passing: Vec<CapSlot>,
     /// Where answers to earlier requests are put together.
     scratch: Box<[u64; MAX_WORDS]>,
@@ -100,7 +100,7 @@ impl Replies {
         }
     }
 
-    /// Has a capability deleted after the next answer was sent: for one that was made only to be sent along.
+    /// Has a capability deleted when the server next receives: for one that was made only to be sent along with an answer, by then.
     pub fn delete_after_reply(&self, cap: Cap) {
         self.0.borrow_mut().passing.push(CapSlot(cap.0));
     }
@@ -126,7 +126,6 @@ impl Replies {
         // A caller that is gone is no error.
         let _ = reply.reply(info, words);
         self.0.borrow_mut().free.push(reply);
-        self.delete_passed();
     }
 
     /// Lets a deferred caller wait for ever, because it is about to be destroyed: the Reply object is destroyed, not used again.
@@ -286,8 +285,8 @@ impl Server {
         if passing || self.tasks.have_work() {
             if let Some((info, words)) = answer.take() {
                 let _ = reply.reply(info, words);
-                self.replies.delete_passed();
             }
+            self.replies.delete_passed();
             self.tasks.run();
         }
         BufferGuard::take().prepare_receive_slots()?;
