@@ -198,7 +198,9 @@ pub unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
         asm!(
             "rep movsq",
             "mov rcx, {rest}",
+            "jrcxz 2f",
             "rep movsb",
+            "2:",
             rest = in(reg) length % 8,
             inout("rcx") length / 8 => _,
             inout("rsi") from => _,
