@@ -6,7 +6,7 @@ macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal;)*) => {
         /// The status of a system call that failed; success is the register value 0.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u64)]
+        #[repr(u8)]
         pub enum Error { $($(#[$doc])* $name = $value,)* }
 
         impl Error {

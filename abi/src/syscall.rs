@@ -23,7 +23,7 @@ macro_rules! syscalls {
     ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
         /// The number of a system call.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u64)]
+        #[repr(u8)]
         pub enum Syscall { $($(#[$doc])* $name = $value,)* }
 
         impl Syscall {
@@ -32,8 +32,15 @@ macro_rules! syscalls {
 
             /// The call with this number. Any other number is a fault of the thread
             /// ([`crate::fault::FaultKind::UnknownSyscall`]).
+            #[inline(always)]
             pub const fn from_raw(raw: u64) -> Option<Self> {
-                match raw { $($value => Some(Syscall::$name),)* _ => None }
+                const LAST: u64 = { let mut last = 0; $(if $value >= last { last = $value; })* last };
+                const CALLS: [Option<Syscall>; LAST as usize + 1] = {
+                    let mut calls = [None; LAST as usize + 1];
+                    $(calls[$value] = Some(Syscall::$name);)*
+                    calls
+                };
+                if raw <= LAST { CALLS[raw as usize] } else { None }
             }
         }
     };
@@ -166,8 +173,8 @@ syscalls! {
     /// Write up to 48 bytes to the kernel's debug console and log: `rsi` length, bytes in the message registers.
     /// Needs no capability in this version; meant for start-up and last words.
     DebugWrite = 96;
-    /// Whether the trace is to hold every message, or only those that take the general path: then it costs the others nothing. `rdi` a
-    /// frame of the trace (READ), `rsi` 1 or 0 (as at start).
+    /// Whether the trace is to hold messages, signals and switches too, or only what is rarer. `rdi` a frame of the trace (READ), `rsi` 1
+    /// or 0 (as at start: then it costs them nothing).
     TraceMessages = 97;
 }
 

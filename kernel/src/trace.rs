@@ -54,4 +54,12 @@ impl<A: Arch> Kernel<A> {
     pub(crate) fn record(&self, thread: &Thread<A>, kind: TraceKind, datum: u64, a: u64, b: u64) {
         self.core_of(thread).trace.record::<A>(kind, datum, a, b);
     }
+
+    /// The same for messages, signals and switches, of which there are so many that they are recorded on demand only.
+    #[inline]
+    pub(crate) fn record_traffic(&self, thread: &Thread<A>, kind: TraceKind, datum: u64, a: u64, b: u64) {
+        if self.core_of(thread).is_traced() {
+            self.record(thread, kind, datum, a, b);
+        }
+    }
 }

@@ -246,13 +246,4 @@ impl<A: Arch> Kernel<A> {
         server.state.set(ThreadState::Receiving);
         Some(caller)
     }
-
-    /// Writes the results of a message into the saved registers of its receiver: for machines that carry nothing in registers.
-    pub fn finish_handover(&self, from: &Thread<A>, handover: &Handover<'_, A>) {
-        let context = handover.to.context();
-        context.set_message_words(from.context().message_words());
-        context.set_result(0, handover.badge);
-        context.set_result(1, handover.info);
-        context.set_status(0);
-    }
 }

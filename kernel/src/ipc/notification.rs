@@ -1,12 +1,12 @@
 //! Signals.
 
-use crate::Kernel;
 use crate::arch::{Arch, Context};
 use crate::cap::slot::{SIGNALS, WAITS};
 use crate::memory::view;
 use crate::object::notification::Notification;
 use crate::object::thread::{QueueKind, Thread};
 use crate::sched::Core;
+use crate::{Kernel, Next};
 use motte_abi::syscall::ThreadState;
 use motte_abi::trace::TraceKind;
 use motte_abi::{Error, MessageInfo, Syscall};
@@ -54,6 +54,31 @@ impl<A: Arch> Kernel<A> {
         }
     }
 
+    /// Does a signal or a wait that may change who runs. What runs then; `None`: nothing has been done.
+    #[inline(always)]
+    pub fn short_signal(
+        &self,
+        core: usize,
+        thread: &Thread<A>,
+        number: u64,
+        index: u64,
+    ) -> Option<Next<'_, A>> {
+        if number == Syscall::Signal as u64 {
+            let slot = self.slot_for(thread, index, SIGNALS)?;
+            self.cores[core].enter(thread);
+            thread.context().set_status(0);
+            self.signal(view(self, slot.object.get()), slot.badge.get().max(1));
+        } else if number == Syscall::Wait as u64 {
+            let slot = self.slot_for(thread, index, WAITS)?;
+            self.cores[core].enter(thread);
+            // There are no bits, or this would not have been the way.
+            let _ = self.wait(thread, view(self, slot.object.get()), true);
+        } else {
+            return None;
+        }
+        Some(self.leave(core))
+    }
+
     /// Sets bits, and wakes a waiter: one that waits on the notification, else the bound thread if it is receiving.
     pub(crate) fn signal(&self, notification: &Notification<A>, bits: u64) {
         let word = notification.word.get() | bits;
@@ -65,7 +90,7 @@ impl<A: Arch> Kernel<A> {
             let context = waiter.context();
             context.set_result(0, word);
             context.set_status(0);
-            self.record(waiter, TraceKind::Signal, 0, waiter.number.get(), bits);
+            self.record_traffic(waiter, TraceKind::Signal, 0, waiter.number.get(), bits);
             self.make_ready(waiter);
             return;
         }
@@ -75,7 +100,7 @@ impl<A: Arch> Kernel<A> {
             self.set_bits(notification, 0);
             self.leave_endpoint(bound);
             self.deliver_notification(bound, word);
-            self.record(bound, TraceKind::Signal, 0, bound.number.get(), bits);
+            self.record_traffic(bound, TraceKind::Signal, 0, bound.number.get(), bits);
             self.make_ready(bound);
             return;
         }
@@ -124,9 +149,9 @@ impl<A: Arch> Kernel<A> {
         if !wait {
             return Err(Error::WouldBlock);
         }
-        self.block(thread, ThreadState::Waiting);
         thread.waits_on.set(Some(notification));
         notification.waiters.push_back(self, thread, QueueKind::Waiters);
+        self.block_and_go_on(thread, ThreadState::Waiting);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ impl<A: Arch> Kernel<A> {
             return Err(Error::PeerGone);
         };
         let info = MessageInfo(server.context().argument(1));
-        self.record(server, TraceKind::Reply, info.0, server.number.get(), caller.number.get());
+        self.record_traffic(server, TraceKind::Reply, info.0, server.number.get(), caller.number.get());
         self.give_back(reply);
         reply.caller.clear();
         caller.reply.clear();

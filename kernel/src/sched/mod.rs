@@ -118,6 +118,12 @@ impl<A: Arch> Core<A> {
         self.set_short();
     }
 
+    /// Whether messages are traced.
+    #[inline(always)]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.hindrances.get() & TRACED != 0
+    }
+
     fn set_short(&self) {
         if self.hindrances.get() == 0 {
             self.short.copy(&self.context);
@@ -179,17 +185,21 @@ impl<A: Arch> Kernel<A> {
     /// Puts a thread into the ready queue or takes it out, as its state and contexts now say.
     pub(crate) fn refresh(&self, thread: &Thread<A>) {
         let core = self.core_of(thread);
-        core.unsettle();
         let context = self.usable_context(thread);
         let ready =
             thread.state.get() == ThreadState::Ready && context.is_some() && !core.current.names(thread);
         match thread.queue.get() {
-            QueueKind::Ready if !ready => core.ready.remove(self, thread),
+            QueueKind::Ready if !ready => {
+                core.ready.remove(self, thread);
+                core.unsettle();
+            }
             QueueKind::None if ready => {
                 // Who goes on with the running context also goes on with its turn.
                 let front = context.is_some_and(|context| core.charges(context));
                 core.ready.insert(self, thread, front);
+                core.unsettle();
             }
+            _ if core.current.names(thread) => core.unsettle(),
             _ => {}
         }
     }
@@ -200,10 +210,50 @@ impl<A: Arch> Kernel<A> {
         self.core_of(thread).unsettle();
     }
 
+    /// The same for the current thread, as the last thing that a call does: the first that is ready becomes the current one at once, as
+    /// `choose` would have it.
+    pub(crate) fn block_and_go_on(&self, thread: &Thread<A>, state: ThreadState) {
+        let core = self.core_of(thread);
+        let was_settled = !core.unsettled.get();
+        self.block(thread, state);
+        if was_settled
+            && let Some(next) = core.ready.first(self)
+            && let Some(context) = self.usable_context(next)
+            && (core.charges(context) || !self.change_context(core, Some(context)))
+        {
+            core.ready.remove(self, next);
+            core.current.set(Some(next));
+            core.unsettled.set(false);
+        }
+    }
+
     /// Lets a thread that waited run.
     pub(crate) fn make_ready(&self, thread: &Thread<A>) {
         thread.state.set(ThreadState::Ready);
-        self.refresh(thread);
+        if !self.overtake(thread) {
+            self.refresh(thread);
+        }
+    }
+
+    /// Makes a thread that has become ready the current one, if it is more urgent than that and nothing else has changed: what
+    /// `choose` would do, without looking at anyone else. Whether it was done.
+    fn overtake(&self, thread: &Thread<A>) -> bool {
+        let core = self.core_of(thread);
+        if core.unsettled.get() || !thread.lent.is_null() {
+            return false;
+        }
+        let (Some(current), Some(own)) = (core.current.get(self), thread.own.get(self)) else { return false };
+        if thread.priority.get() <= current.priority.get()
+            || !own.runner.names(thread)
+            || own.remaining.get() == 0
+            || self.change_context(core, Some(own))
+        {
+            return false;
+        }
+        core.ready.insert(self, current, true);
+        core.current.set(Some(thread));
+        core.unsettled.set(false);
+        true
     }
 
     /// Changes a thread's priority.
@@ -216,14 +266,23 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Ends this entry into the kernel: decides what runs on the core, and tells the machine what that needs.
+    #[inline(always)]
     pub(crate) fn leave(&self, index: usize) -> Next<'_, A> {
         let core = &self.cores[index];
         if !core.unsettled.get()
             && let Some(current) = core.current.get(self)
         {
             debug_assert!(self.choose(core).is_some_and(|chosen| core::ptr::eq(chosen, current)));
+            if !core.loaded.names(current) || core.timer_changed.get() {
+                self.switch_to(index, core, current);
+            }
             return Next::Run(current.context());
         }
+        self.settle(index, core)
+    }
+
+    /// Finds out what runs on the core.
+    fn settle(&self, index: usize, core: &Core<A>) -> Next<'_, A> {
         if !self.dying.is_null() {
             self.destroy_some();
         }
@@ -235,29 +294,33 @@ impl<A: Arch> Kernel<A> {
             }
             next = self.choose(core);
         }
-        if let Some(thread) = next
-            && !core.loaded.names(thread)
-        {
+        core.unsettled.set(!self.dying.is_null());
+        let Some(thread) = next else {
+            self.program_timer(core);
+            return Next::Idle;
+        };
+        self.switch_to(index, core, thread);
+        Next::Run(thread.context())
+    }
+
+    /// Tells the machine what running this thread needs.
+    #[inline(never)]
+    fn switch_to(&self, index: usize, core: &Core<A>, thread: &Thread<A>) {
+        if !core.loaded.names(thread) {
             let from = core.loaded.get(self).map_or(0, |thread| thread.number.get());
-            core.trace.record::<A>(TraceKind::Switch, 0, from, thread.number.get());
+            self.record_traffic(thread, TraceKind::Switch, 0, from, thread.number.get());
             core.loaded.set(Some(thread));
             A::switch(index, thread.context());
             A::activate(index, thread.space_root.get());
         }
-        if core.timer_changed.replace(false) {
-            self.program_timer(core);
-        }
-        core.unsettled.set(!self.dying.is_null());
-        next.map_or(Next::Idle, |thread| Next::Run(thread.context()))
+        self.program_timer(core);
     }
 
     /// Makes the thread that should run the current one, and its context the charged one.
     fn choose<'k>(&'k self, core: &Core<A>) -> Option<&'k Thread<A>> {
         loop {
-            let runnable = core.current.get(self).and_then(|thread| {
-                let context = self.usable_context(thread)?;
-                (thread.state.get() == ThreadState::Ready).then_some((thread, context))
-            });
+            let ready = core.current.get(self).filter(|thread| thread.state.get() == ThreadState::Ready);
+            let runnable = ready.and_then(|thread| Some((thread, self.usable_context(thread)?)));
             let keep = runnable.is_some_and(|(thread, _)| match core.ready.top() {
                 None => true,
                 Some(top) => {
@@ -290,6 +353,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Charges to another context from now on. Whether the one before turned out to be used up: then to none yet.
+    #[inline]
     fn change_context(&self, core: &Core<A>, to: Option<&SchedContext<A>>) -> bool {
         let now = A::now();
         if self.charge(core, now) {
@@ -305,17 +369,19 @@ impl<A: Arch> Kernel<A> {
         }
         core.set_context(to);
         core.charged_at.set(now);
-        core.change_timers();
+        if to.is_some_and(|to| now.saturating_add(to.remaining.get()) < core.programmed.get()) {
+            core.change_timers();
+        }
         false
     }
 
     /// Charges the time since the last charge to the running context. Whether its budget has come to its end.
+    #[inline(always)]
     pub(crate) fn charge(&self, core: &Core<A>, now: u64) -> bool {
         let Some(context) = core.context.get(self) else { return false };
         let elapsed = now.saturating_sub(core.charged_at.replace(now));
         context.consumed.set(context.consumed.get() + elapsed);
         context.remaining.set(context.remaining.get().saturating_sub(elapsed));
-        core.change_timers();
         let ended = context.remaining.get() == 0 && !context.timer.is_armed();
         if ended {
             self.exhaust(core, context, now);
@@ -324,6 +390,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// A context's budget is used up.
+    #[cold]
     fn exhaust(&self, core: &Core<A>, context: &SchedContext<A>, now: u64) {
         core.end_turn();
         if context.is_unlimited() || now >= context.refill_at.get() {
@@ -388,6 +455,9 @@ impl<A: Arch> Kernel<A> {
     }
 
     fn program_timer(&self, core: &Core<A>) {
+        if !core.timer_changed.replace(false) {
+            return;
+        }
         let deadline = core.timers.first(self).map_or(u64::MAX, TimerNode::deadline);
         let slice = core
             .context

@@ -1,6 +1,6 @@
 //! Untyped memory, frames and page tables.
 
-use super::{Arguments, Done, Outcome};
+use super::{Arguments, Done, Outcome, failed_to_map, give};
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::cap::slot;
@@ -30,7 +30,7 @@ impl<A: Arch> Kernel<A> {
         let base = if untyped.has(slot::DEVICE) { untyped.object.get() } else { 0 };
         // What no capability is derived from any more counts as free, though it is taken back only when needed.
         let used = if untyped.has_children() { untyped.extra.get() } else { 0 };
-        Ok(Done::Three(base, untyped.badge.get(), used))
+        Ok(give(thread, &[base, untyped.badge.get(), used]))
     }
 
     /// FrameMap.
@@ -44,7 +44,8 @@ impl<A: Arch> Kernel<A> {
         if cache > 1 || rights > 0xff {
             return Err(Error::InvalidArgument.into());
         }
-        self.map_frame(frame, space, address, Rights(rights as u8), cache == 1)?;
+        let mapped = self.map_frame(frame, space, address, Rights(rights as u8), cache == 1);
+        mapped.map_err(|error| failed_to_map(thread, error))?;
         Ok(Done::Plain)
     }
 
@@ -59,7 +60,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_frame_info(&self, thread: &Thread<A>, [frame, ..]: Arguments) -> Outcome {
         let frame = self.capability(thread, frame, ObjectType::Frame, Rights::MANAGE)?;
         let address = self.frame_mapping(frame).map_or(0, |(_, address)| address);
-        Ok(Done::Three(frame.object.get(), frame.frame_bytes(), address))
+        Ok(give(thread, &[frame.object.get(), frame.frame_bytes(), address]))
     }
 
     /// TableMap.
@@ -71,7 +72,8 @@ impl<A: Arch> Kernel<A> {
         let table = self.capability(thread, table, ObjectType::PageTable, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
         let level = u8::try_from(level).map_err(|_| Error::InvalidArgument)?;
-        self.map_table(table, space, address, level)?;
+        let mapped = self.map_table(table, space, address, level);
+        mapped.map_err(|error| failed_to_map(thread, error))?;
         Ok(Done::Plain)
     }
 

@@ -17,8 +17,6 @@ use motte_abi::{Error, Syscall};
 pub enum Failure {
     /// It failed.
     Error(Error),
-    /// It failed, and the first result says more.
-    Detailed(Error, u64),
     /// An interrupt waits: the call is made again afterwards and goes on where it was.
     Preempted,
 }
@@ -29,28 +27,32 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<MapError> for Failure {
-    fn from(error: MapError) -> Self {
-        match error {
-            MapError::Error(error) => Self::Error(error),
-            MapError::Missing(level) => Self::Detailed(Error::MissingTable, level.into()),
-        }
-    }
-}
-
-/// What a call that succeeded leaves in the caller's registers.
+/// How a call ended that did not fail. Its results are in the caller's registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// Status 0.
     Plain,
-    /// Status 0 and one result.
-    One(u64),
-    /// Status 0 and two results.
-    Two(u64, u64),
-    /// Status 0 and three results.
-    Three(u64, u64, u64),
-    /// The registers are written already, or will be when the caller's wait ends.
+    /// The status is written already, or will be when the caller's wait ends.
     Waits,
+}
+
+/// Leaves results in the caller's registers.
+fn give<A: Arch>(thread: &Thread<A>, results: &[u64]) -> Done {
+    for (index, &value) in results.iter().enumerate() {
+        thread.context().set_result(index, value);
+    }
+    Done::Plain
+}
+
+/// Mapping failed: for want of a table, of which the first result says more.
+fn failed_to_map<A: Arch>(thread: &Thread<A>, error: MapError) -> Failure {
+    match error {
+        MapError::Error(error) => error.into(),
+        MapError::Missing(level) => {
+            give(thread, &[level.into()]);
+            Error::MissingTable.into()
+        }
+    }
 }
 
 /// What a call gives.
@@ -79,26 +81,7 @@ impl<A: Arch> Kernel<A> {
         let status = match self.call(core, thread, call, arguments) {
             Ok(Done::Waits) => return,
             Ok(Done::Plain) => 0,
-            Ok(Done::One(a)) => {
-                context.set_result(0, a);
-                0
-            }
-            Ok(Done::Two(a, b)) => {
-                context.set_result(0, a);
-                context.set_result(1, b);
-                0
-            }
-            Ok(Done::Three(a, b, c)) => {
-                context.set_result(0, a);
-                context.set_result(1, b);
-                context.set_result(2, c);
-                0
-            }
             Err(Failure::Error(error)) => error as u64,
-            Err(Failure::Detailed(error, a)) => {
-                context.set_result(0, a);
-                error as u64
-            }
             Err(Failure::Preempted) => return context.rewind_syscall(),
         };
         context.set_status(status);

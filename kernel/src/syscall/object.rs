@@ -1,6 +1,6 @@
 //! Capabilities, endpoints, notifications, interrupts and ports.
 
-use super::{Arguments, Done, Failure, Outcome};
+use super::{Arguments, Done, Failure, Outcome, give};
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::irq::IrqSource;
@@ -63,7 +63,7 @@ impl<A: Arch> Kernel<A> {
             ObjectType::Endpoint | ObjectType::Notification => slot.badge.get(),
             _ => 0,
         };
-        Ok(Done::Three(slot.kind() as u64, slot.rights().0.into(), badge))
+        Ok(give(thread, &[slot.kind() as u64, slot.rights().0.into(), badge]))
     }
 
     /// EndpointClose.
@@ -138,7 +138,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_irq_message(&self, thread: &Thread<A>, [irq, ..]: Arguments) -> Outcome {
         let (source, _) = self.object::<IrqSource<A>>(thread, irq, Rights::NONE)?;
         let (address, data) = self.irq_message(source)?;
-        Ok(Done::Two(address, data))
+        Ok(give(thread, &[address, data]))
     }
 
     /// IoPortCreate.
@@ -157,7 +157,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_port_in(&self, thread: &Thread<A>, [range, number, width, ..]: Arguments) -> Outcome {
         let range = self.capability(thread, range, ObjectType::IoPort, Rights::READ)?;
         let (number, width) = port::check(range, number, width)?;
-        Ok(Done::One(A::port_in(number, width).into()))
+        Ok(give(thread, &[A::port_in(number, width).into()]))
     }
 
     /// IoPortOut.

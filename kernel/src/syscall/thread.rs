@@ -1,6 +1,6 @@
 //! Threads and scheduling contexts.
 
-use super::{Arguments, Done, Outcome};
+use super::{Arguments, Done, Outcome, give};
 use crate::Kernel;
 use crate::arch::{Arch, Context};
 use crate::ipc::message::Buffer;
@@ -134,13 +134,13 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_thread_info(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::READ)?;
         let time = target.own.get(self).map_or(0, |context| self.consumed(context));
-        Ok(Done::Three(target.state.get() as u64, target.priority.get().into(), time))
+        Ok(give(thread, &[target.state.get() as u64, target.priority.get().into(), time]))
     }
 
     /// ThreadLastMessage.
     pub(super) fn call_thread_last_message(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::READ)?;
-        Ok(Done::Two(target.last_badge.get(), target.last_info.get()))
+        Ok(give(thread, &[target.last_badge.get(), target.last_info.get()]))
     }
 
     /// SchedConfigure.
@@ -158,7 +158,7 @@ impl<A: Arch> Kernel<A> {
     /// SchedInfo.
     pub(super) fn call_sched_info(&self, thread: &Thread<A>, [context, ..]: Arguments) -> Outcome {
         let (context, _) = self.object::<SchedContext<A>>(thread, context, Rights::NONE)?;
-        Ok(Done::Three(self.consumed(context), context.budget.get(), context.period.get()))
+        Ok(give(thread, &[self.consumed(context), context.budget.get(), context.period.get()]))
     }
 
     /// Time used on a context, the running slice included.

@@ -3,6 +3,7 @@
 use super::invariants::check;
 use super::world::World;
 use crate::arch::{Interrupt, mock};
+use crate::sched::TRACED;
 use motte_abi::boot_info::slot as fixed;
 use motte_abi::{Error, ObjectType, Syscall::*};
 
@@ -108,6 +109,7 @@ fn the_trace_tells_what_happened() {
     let w = World::new();
     let (trace, _) = w.kernel.cores[0].trace.memory();
     let before = w.arena.word(trace);
+    w.kernel.cores[0].hinder_short(TRACED, true);
     w.set_priority(100);
     let (_, thread) = w.spawn(200);
     let events: std::vec::Vec<[u64; 2]> = (before..w.arena.word(trace))

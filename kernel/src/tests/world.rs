@@ -183,11 +183,15 @@ impl World {
             _ => {
                 let status = kernel.shortest_call(core, thread, number, a);
                 status.iter().for_each(|&status| context.set_status(status));
-                return status.is_some();
+                return status.is_some() || kernel.short_signal(0, thread, number, a).is_some();
             }
         };
         let Some(handover) = handover else { return false };
-        kernel.finish_handover(thread, &handover);
+        let to = handover.to.context();
+        to.set_message_words(context.message_words());
+        to.set_result(0, handover.badge);
+        to.set_result(1, handover.info);
+        to.set_status(0);
         core.enter(handover.to);
         true
     }

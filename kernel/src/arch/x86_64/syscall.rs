@@ -205,56 +205,66 @@ unsafe extern "C" fn syscall_from_user(frame_end: u64) -> *const UserContext {
     proceed(kernel().syscall(percore::current().index.get(), thread))
 }
 
-/// What a lean call gives the entry code: the end of the frame of the context to leave with, and how.
-#[repr(C)]
-struct LeanLeave {
-    frame_end: u64,
-    how: u64,
-}
-
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lean_syscall(first_argument: u64, number: u64, frame_end: u64) -> LeanLeave {
+unsafe extern "C" fn lean_syscall(first_argument: u64, number: u64, frame_end: u64) -> Leave {
     // SAFETY: the entry code passes what it read.
     let thread = unsafe { thread_at(frame_end) };
+    if number >= Syscall::FIRST_OBJECT_CALL {
+        return ordinary_call(thread, number);
+    }
     if let Some(status) = kernel().shortest_call(percore::core(), thread, number, first_argument) {
         thread.context().set_status(status);
-        return LeanLeave { frame_end, how: GO_ON };
+        return Leave { frame_end, with: GO_ON };
     }
-    ordinary_call(thread, number)
+    longer_call(thread, number, first_argument)
+}
+
+#[inline(never)]
+fn longer_call(thread: &Thread<X86>, number: u64, first_argument: u64) -> Leave {
+    let core = percore::current();
+    match kernel().short_signal(core.index.get(), thread, number, first_argument) {
+        Some(next) => go_on_or_switch(core, thread.context(), next),
+        None => ordinary_call(thread, number),
+    }
+}
+
+#[inline(always)]
+fn go_on_or_switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
+    match next {
+        Next::Run(next) if core::ptr::eq(next, from) => Leave { frame_end: from.frame_end(), with: GO_ON },
+        next => switch(core, from, next),
+    }
 }
 
 /// Any call but the shortest.
 #[inline(never)]
-fn ordinary_call(thread: &Thread<X86>, number: u64) -> LeanLeave {
+fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
     let (core, context) = (percore::current(), thread.context());
-    let frame_end = context.frame_end();
     let Some(call) = Syscall::from_raw(number).filter(|call| call.is_lean()) else {
-        return LeanLeave { frame_end, how: GENERAL };
+        return Leave { frame_end: context.frame_end(), with: GENERAL };
     };
-    match kernel().lean_syscall(core.index.get(), thread, call) {
-        Next::Run(next) if core::ptr::eq(next, context) => LeanLeave { frame_end, how: GO_ON },
-        next => switch(core, context, next),
-    }
+    go_on_or_switch(core, context, kernel().lean_syscall(core.index.get(), thread, call))
 }
 
 /// The calling thread does not go on at once.
-fn switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> LeanLeave {
+fn switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
     if !core.is_current(from) {
         // It has destroyed itself: nothing is to be saved.
         leave(next);
     }
     match next {
-        Next::Run(next) => LeanLeave { frame_end: enter_thread(next).frame_end(), how: SWITCH },
-        Next::Idle => LeanLeave { frame_end: 0, how: IDLE },
+        Next::Run(next) => Leave { frame_end: enter_thread(next).frame_end(), with: SWITCH },
+        Next::Idle => Leave { frame_end: 0, with: IDLE },
     }
 }
 
-/// What the short path gives the entry code: the end of the frame of the context to leave with (0: it did not apply) and the
-/// description of the message.
+/// What the entry code is given: the end of the frame of the context to leave with, and in `with`
+/// - after the short path of a message (frame 0: it did not apply) the description of the message,
+/// - after any other call how to leave.
 #[repr(C)]
 struct Leave {
     frame_end: u64,
-    info: u64,
+    with: u64,
 }
 
 /// The running thread, by the end of its context's frame.
@@ -285,11 +295,11 @@ unsafe extern "C" fn fast_call(endpoint: u64, info: u64, _reply: u64, _rip: u64,
 fn unusual_call(&[endpoint, info]: &[u64; 2], caller: &Thread<X86>) -> Leave {
     let core = percore::core();
     core.machine.let_fpu(false);
-    if let Some(handover) = kernel().fast_call::<true>(core, caller, endpoint, info) {
-        return hand_over(core, &handover);
-    }
     if let Err(error) = kernel().object::<Endpoint<X86>>(caller, endpoint, Rights::SEND) {
         fail(caller.context(), error);
+    }
+    if let Some(handover) = kernel().fast_call::<true>(core, caller, endpoint, info) {
+        return hand_over(core, &handover);
     }
     general(caller, Syscall::Call, [endpoint, info, 0])
 }
@@ -340,7 +350,7 @@ fn hand_over(core: &Core<X86>, handover: &Handover<'_, X86>) -> Leave {
     let context = handover.to.context();
     paging::activate(&core.machine, handover.to.space_root.get());
     core.machine.set_current(context);
-    Leave { frame_end: context.frame_end(), info: handover.info }
+    Leave { frame_end: context.frame_end(), with: handover.info }
 }
 
 /// Leaves with a thread that goes on with all its registers.
@@ -357,5 +367,5 @@ pub(super) fn resume(core: &Core<X86>, thread: &Thread<X86>) -> ! {
 
 fn general(thread: &Thread<X86>, call: Syscall, arguments: [u64; 3]) -> Leave {
     thread.context().save_call(call, arguments);
-    Leave { frame_end: 0, info: 0 }
+    Leave { frame_end: 0, with: 0 }
 }
