@@ -34,14 +34,21 @@ macro_rules! syscalls {
             /// ([`crate::fault::FaultKind::UnknownSyscall`]).
             #[inline(always)]
             pub const fn from_raw(raw: u64) -> Option<Self> {
-                const LAST: u64 = { let mut last = 0; $(if $value >= last { last = $value; })* last };
-                const CALLS: [Option<Syscall>; LAST as usize + 1] = {
-                    let mut calls = [None; LAST as usize + 1];
-                    $(calls[$value] = Some(Syscall::$name);)*
-                    calls
-                };
-                if raw <= LAST { CALLS[raw as usize] } else { None }
+                if raw <= Self::LAST { Self::CALLS[raw as usize] } else { None }
             }
+
+            const LAST: u64 = {
+                let mut last = 0;
+                $(if $value >= last { last = $value; })*
+                last
+            };
+
+            /// The calls by their numbers.
+            const CALLS: [Option<Syscall>; Self::LAST as usize + 1] = {
+                let mut calls = [None; Self::LAST as usize + 1];
+                $(calls[$value] = Some(Syscall::$name);)*
+                calls
+            };
         }
     };
 }
@@ -182,8 +189,26 @@ impl Syscall {
     /// Calls from this number on work on objects and preserve the message registers.
     pub const FIRST_OBJECT_CALL: u64 = 16;
 
-    /// Whether the call needs nothing of the caller's registers but its number and arguments.
-    pub const fn is_lean(self) -> bool {
+    /// The call with this number, if it needs nothing of the caller's registers but the number and its arguments.
+    #[inline(always)]
+    pub const fn lean_from_raw(raw: u64) -> Option<Self> {
+        const LEAN: [Option<Syscall>; Syscall::CALLS.len()] = {
+            let mut lean = Syscall::CALLS;
+            let mut index = 0;
+            while index < lean.len() {
+                if let Some(call) = lean[index]
+                    && !call.is_lean()
+                {
+                    lean[index] = None;
+                }
+                index += 1;
+            }
+            lean
+        };
+        if raw <= Self::LAST { LEAN[raw as usize] } else { None }
+    }
+
+    const fn is_lean(self) -> bool {
         use Syscall::*;
         match self {
             Signal | Wait | Poll | Yield => true,

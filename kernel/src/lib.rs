@@ -102,7 +102,7 @@ impl<A: Arch> Kernel<A> {
         self.leave(core)
     }
 
-    /// The running thread of this core made this call, which is one of those that [`Syscall::is_lean`] names: its context need hold
+    /// The running thread of this core made this call, which is one of those that [`Syscall::lean_from_raw`] gives: its context need hold
     /// no registers but the arguments.
     #[inline(always)]
     pub fn lean_syscall(&self, core: usize, thread: &Thread<A>, call: Syscall) -> Next<'_, A> {

@@ -39,12 +39,12 @@ impl IoApic {
     }
 }
 
-struct IoApics(Cell<[Option<IoApic>; MAX_IO_APICS]>);
+struct IoApics([Cell<Option<IoApic>>; MAX_IO_APICS]);
 
 // SAFETY: written while the first core starts alone, then only read.
 unsafe impl Sync for IoApics {}
 
-static IO_APICS: IoApics = IoApics(Cell::new([None; MAX_IO_APICS]));
+static IO_APICS: IoApics = IoApics([const { Cell::new(None) }; MAX_IO_APICS]);
 
 /// Makes a controller known, all its lines masked. `registers` is the address where it is mapped.
 pub fn add(registers: u64, first_line: u32) {
@@ -53,17 +53,15 @@ pub fn add(registers: u64, first_line: u32) {
     for line in 0..apic.lines {
         apic.write(REDIRECTION + 2 * line, MASKED);
     }
-    let mut all = IO_APICS.0.get();
-    if let Some(free) = all.iter_mut().find(|slot| slot.is_none()) {
-        *free = Some(apic);
+    if let Some(free) = IO_APICS.0.iter().find(|slot| slot.get().is_none()) {
+        free.set(Some(apic));
     }
-    IO_APICS.0.set(all);
 }
 
 /// The controller of a line, and the line's first redirection register.
 fn find(line: u64) -> Option<(IoApic, u32)> {
     let line = u32::try_from(line).ok()?;
-    IO_APICS.0.get().into_iter().flatten().find_map(|apic| {
+    IO_APICS.0.iter().filter_map(Cell::get).find_map(|apic| {
         let own = line.checked_sub(apic.first_line).filter(|&own| own < apic.lines)?;
         Some((apic, REDIRECTION + 2 * own))
     })

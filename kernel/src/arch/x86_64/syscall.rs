@@ -240,7 +240,7 @@ fn go_on_or_switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> L
 #[inline(never)]
 fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
     let (core, context) = (percore::current(), thread.context());
-    let Some(call) = Syscall::from_raw(number).filter(|call| call.is_lean()) else {
+    let Some(call) = Syscall::lean_from_raw(number) else {
         return Leave { frame_end: context.frame_end(), with: GENERAL };
     };
     go_on_or_switch(core, context, kernel().lean_syscall(core.index.get(), thread, call))
