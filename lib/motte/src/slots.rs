@@ -2,6 +2,7 @@
 //!
 //! Invariant: a slot whose bit is set is in use, or beyond the table. Whoever frees a slot has emptied it first.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use motte_abi::Error;
@@ -15,7 +16,7 @@ pub const MAX_SLOTS: usize = 16384;
 #[derive(Debug)]
 pub struct SlotMap<const WORDS: usize> {
     used: [AtomicU64; WORDS],
-    /// Slots below this are certainly used; where to search from.
+    /// Where to search from: slots below this are used, but for one that was freed while another was taken.
     hint: AtomicUsize,
     /// Slots of the table.
     limit: AtomicUsize,
@@ -35,14 +36,21 @@ impl<const WORDS: usize> SlotMap<WORDS> {
     pub fn initialize(&self, first_free: usize, slots: usize) {
         self.hint.store(first_free, Ordering::Relaxed);
         self.limit.store(slots.min(WORDS * 64), Ordering::Relaxed);
-        for slot in 0..first_free.min(WORDS * 64) {
-            self.used[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
+        for (word, mask) in masks(0..first_free.min(WORDS * 64)) {
+            self.used[word].fetch_or(mask, Ordering::Relaxed);
         }
     }
 
     /// Takes the lowest free slot.
     pub fn allocate(&self) -> Option<usize> {
-        let (start, limit) = (self.hint.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
+        let start = self.hint.load(Ordering::Relaxed);
+        let slot = self.allocate_from(start).or_else(|| self.allocate_from(0))?;
+        self.hint.store(slot + 1, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    fn allocate_from(&self, start: usize) -> Option<usize> {
+        let limit = self.limit.load(Ordering::Relaxed);
         for index in start / 64..limit.div_ceil(64) {
             let word = &self.used[index];
             let mut value = word.load(Ordering::Relaxed);
@@ -54,7 +62,6 @@ impl<const WORDS: usize> SlotMap<WORDS> {
                 }
                 value = word.fetch_or(1 << bit, Ordering::Acquire);
                 if value & 1 << bit == 0 {
-                    self.hint.fetch_max(slot.min(start), Ordering::Relaxed);
                     return Some(slot);
                 }
             }
@@ -64,53 +71,89 @@ impl<const WORDS: usize> SlotMap<WORDS> {
 
     /// Takes `count` free slots in a row and returns the first.
     pub fn allocate_range(&self, count: usize) -> Option<usize> {
+        let start = self.hint.load(Ordering::Relaxed);
+        self.allocate_range_from(start, count).or_else(|| self.allocate_range_from(0, count))
+    }
+
+    fn allocate_range_from(&self, start: usize, count: usize) -> Option<usize> {
         let limit = self.limit.load(Ordering::Relaxed);
-        let mut first = self.hint.load(Ordering::Relaxed);
+        let mut first = start;
         while first + count <= limit {
-            // The last slot in use within the range, if any: the next try begins behind it.
-            match (first..first + count).rev().find(|&slot| self.is_used(slot)) {
+            // The next try begins behind the last slot in use within the range, if there is one.
+            match self.last_used(first..first + count) {
                 Some(used) => first = used + 1,
-                None => match (first..first + count).find(|&slot| !self.take(slot)) {
-                    None => return Some(first),
-                    Some(lost) => {
-                        (first..lost).for_each(|slot| self.free(slot));
-                        first = lost + 1;
-                    }
-                },
+                None if self.take(first..first + count) => return Some(first),
+                None => {}
             }
         }
         None
     }
 
-    fn is_used(&self, slot: usize) -> bool {
-        self.used[slot / 64].load(Ordering::Relaxed) & 1 << (slot % 64) != 0
+    /// The last slot in use of a range.
+    fn last_used(&self, range: Range<usize>) -> Option<usize> {
+        masks(range).rev().find_map(|(word, mask)| {
+            let used = self.used[word].load(Ordering::Relaxed) & mask;
+            (used != 0).then(|| word * 64 + 63 - used.leading_zeros() as usize)
+        })
     }
 
-    fn take(&self, slot: usize) -> bool {
-        let bit = 1 << (slot % 64);
-        self.used[slot / 64].fetch_or(bit, Ordering::Acquire) & bit == 0
+    /// Takes a range of slots, if all are free.
+    fn take(&self, range: Range<usize>) -> bool {
+        for (word, mask) in masks(range.clone()) {
+            let before = self.used[word].fetch_or(mask, Ordering::Acquire);
+            if before & mask != 0 {
+                // Somebody else was faster here.
+                self.used[word].fetch_and(!mask | before, Ordering::Release);
+                self.give_back(range.start..word * 64);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn give_back(&self, range: Range<usize>) {
+        for (word, mask) in masks(range) {
+            self.used[word].fetch_and(!mask, Ordering::Release);
+        }
     }
 
     /// Marks a slot as used, if it lies in the table.
     pub fn reserve(&self, slot: usize) {
         if slot < WORDS * 64 {
-            self.take(slot);
+            self.used[slot / 64].fetch_or(1 << (slot % 64), Ordering::Acquire);
         }
     }
 
     /// Gives a slot back.
     pub fn free(&self, slot: usize) {
-        if slot != 0 && slot < WORDS * 64 {
-            self.used[slot / 64].fetch_and(!(1 << (slot % 64)), Ordering::Release);
-            self.hint.fetch_min(slot, Ordering::Relaxed);
+        self.free_range(slot, 1);
+    }
+
+    /// Gives `count` slots in a row back.
+    pub fn free_range(&self, first: usize, count: usize) {
+        if first != 0 && first + count <= WORDS * 64 {
+            self.give_back(first..first + count);
+            self.hint.fetch_min(first, Ordering::Relaxed);
         }
     }
 
     /// Slots of the table, and how many of them are in use.
     pub fn usage(&self) -> (usize, usize) {
         let limit = self.limit.load(Ordering::Relaxed);
-        (limit, (0..limit).filter(|&slot| self.is_used(slot)).count())
+        let used = masks(0..limit)
+            .map(|(word, mask)| (self.used[word].load(Ordering::Relaxed) & mask).count_ones() as usize);
+        (limit, used.sum())
     }
+}
+
+/// The words of the bitmap that a range of slots touches, each with the range's bits in it.
+fn masks(range: Range<usize>) -> impl DoubleEndedIterator<Item = (usize, u64)> {
+    let words = if range.is_empty() { 0..0 } else { range.start / 64..(range.end - 1) / 64 + 1 };
+    words.map(move |word| {
+        let first = range.start.max(word * 64) % 64;
+        let last = (range.end - 1).min(word * 64 + 63) % 64;
+        (word, u64::MAX << first & u64::MAX >> (63 - last))
+    })
 }
 
 impl<const WORDS: usize> Default for SlotMap<WORDS> {
@@ -139,6 +182,11 @@ pub fn allocate_range(count: usize) -> Result<CapSlot, Error> {
 /// Gives back a slot that is empty.
 pub fn free(slot: CapSlot) {
     SLOTS.free(slot.0 as usize);
+}
+
+/// Gives back `count` slots in a row that are empty.
+pub fn free_range(first: CapSlot, count: usize) {
+    SLOTS.free_range(first.0 as usize, count);
 }
 
 /// Marks a slot as used.
@@ -188,6 +236,22 @@ mod tests {
         assert_eq!(map.allocate_range(170), Some(23));
         assert_eq!(map.allocate_range(100), None);
         assert_eq!(map.usage(), (200, 193));
+        map.free_range(23, 170);
+        assert_eq!(map.usage(), (200, 23));
+        assert_eq!(map.allocate_range(177), Some(23));
+    }
+
+    #[test]
+    fn a_slot_below_the_hint_is_found_when_the_others_are_used() {
+        let map = map(10, 100);
+        assert_eq!(map.allocate_range(90), Some(10));
+        map.free(20);
+        map.hint.store(50, Ordering::Relaxed);
+        assert_eq!(map.allocate(), Some(20));
+        map.free(20);
+        map.hint.store(50, Ordering::Relaxed);
+        assert_eq!(map.allocate_range(1), Some(20));
+        assert_eq!(map.allocate(), None);
     }
 
     #[test]
