@@ -90,10 +90,12 @@ syscalls! {
     /// following ones are used in order, all must be empty), `r10` byte offset into the range: used only with device
     /// memory, which is carved freely. Device memory makes only Frame and Untyped. May be long: preemptible.
     Retype = 16;
-    /// Copy a capability. `rdi` destination table, `rsi` destination slot, `rdx` source table, `r8` source slot,
-    /// `r9` rights to keep. The copy is a child of the source.
+    /// Copy capabilities. `rdi` destination table, `rsi` first destination slot, `rdx` source table, `r8` first source slot,
+    /// `r9` rights to keep, `r10` how many, from consecutive slots into consecutive slots (0 counts as 1; at most
+    /// [`MAX_RANGE`]). Each copy is a child of its source. Out: `rdi` how many were copied; fewer than asked for if one that was not the first
+    /// could not be.
     CapCopy = 17;
-    /// Copy and set the badge. As `CapCopy`, with `r10` badge. Endpoint and Notification only, and only from a
+    /// Copy one and set the badge. As `CapCopy`, with `r10` badge. Endpoint and Notification only, and only from a
     /// capability whose badge is 0.
     CapMint = 18;
     /// Move a capability: `rdi` destination table, `rsi` destination slot, `rdx` source table, `r8` source slot. It keeps its place in the derivation.
@@ -136,7 +138,9 @@ syscalls! {
     ThreadLastMessage = 42;
 
     /// `rdi` SchedControl, `rsi` SchedContext, `rdx` budget in ns, `r8` period in ns (budget = period: no
-    /// limit, the budget is then the round-robin slice), `r9` flags: bit 0 tells the thread's fault endpoint when the budget is exhausted.
+    /// limit, the budget is then the round-robin slice), `r9` flags: bit 0 tells the thread's fault endpoint when the budget is exhausted;
+    /// in bits 8–63 how many contexts, in consecutive slots (0 counts as 1; at most [`MAX_RANGE`]), `r10` the table that holds them (0: own).
+    /// Out: `rdi` how many were configured; fewer than asked for if one that was not the first could not be.
     SchedConfigure = 48;
     /// `rdi` SchedContext. Out: `rdi` nanoseconds consumed ever, `rsi` budget, `rdx` period.
     SchedInfo = 49;
@@ -148,15 +152,18 @@ syscalls! {
     /// Signal at a time. `rdi` Notification (WRITE), `rsi` deadline in ns of the monotonic clock (0: disarm), `rdx` bits. One deadline a notification; a new one replaces it.
     NotificationTimer = 58;
 
-    /// Map a frame. `rdi` Frame, `rsi` AddressSpace (MANAGE), `rdx` address, `r8` rights wanted (READ, WRITE, EXECUTE; at most
-    /// the capability's; WRITE with EXECUTE is refused), `r9` cache mode (0 normal, 1 uncached; device memory is always uncached). One mapping a capability.
-    /// On `MissingTable`, `rdi` is the missing level.
+    /// Map frames. `rdi` Frame, `rsi` AddressSpace (MANAGE), `rdx` address, `r8` rights wanted (READ, WRITE, EXECUTE; at most
+    /// the capability's; WRITE with EXECUTE is refused), `r9` cache mode in bits 0–7 (0 normal, 1 uncached; device memory is always uncached) and
+    /// in bits 8–63 how many frames, from consecutive slots to consecutive addresses (0 counts as 1; at most [`MAX_RANGE`]),
+    /// `r10` the table that holds them (0: own). One mapping a capability. Out: `rdi` how many were mapped; fewer than asked
+    /// for if one that was not the first could not be. On `MissingTable`, `rdi` is the missing level.
     FrameMap = 64;
     /// `rdi` Frame.
     FrameUnmap = 65;
     /// `rdi` Frame (MANAGE). Out: `rdi` physical address, `rsi` size, `rdx` mapped address or 0.
     FrameInfo = 66;
-    /// Map a page table at its place. `rdi` PageTable, `rsi` AddressSpace (MANAGE), `rdx` address, `r8` level (1 to 3).
+    /// Map a page table at its place. `rdi` PageTable, `rsi` AddressSpace (MANAGE), `rdx` address, `r8` level (1 to 3),
+    /// `r9` the table that holds it (0: own).
     TableMap = 67;
     /// `rdi` PageTable. Frames below it are no longer mapped.
     TableUnmap = 68;
@@ -218,6 +225,9 @@ impl Syscall {
         }
     }
 }
+
+/// The most capabilities copied, frames mapped or scheduling contexts configured by one call.
+pub const MAX_RANGE: u64 = 64;
 
 /// Bit of `SchedConfigure`'s flags: tell the fault endpoint when the budget is exhausted.
 pub const SCHED_NOTIFY_EXHAUSTED: u64 = 1;

@@ -185,6 +185,7 @@ impl Arch for Mock {
     type Context = MockContext;
     type Core = ();
     const DIRECT_MAP: u64 = 0;
+    const PATIENCE: u32 = 1;
     const VECTORS: usize = 4;
 
     fn now() -> u64 {

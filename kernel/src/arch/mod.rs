@@ -26,6 +26,9 @@ pub trait Arch: Sized + 'static {
     /// Levels of page tables, the root's included. The root is level `LEVELS`; tables of level 1 hold small pages.
     const LEVELS: u8 = 4;
 
+    /// After how many steps of long work, each of at most about a thousand instructions, it is asked whether an interrupt waits.
+    const PATIENCE: u32;
+
     /// Number of interrupt vectors for devices. The kernel names them 0 to `VECTORS` - 1.
     const VECTORS: usize;
 

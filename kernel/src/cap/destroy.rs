@@ -19,14 +19,14 @@ use crate::object::table::CapTable;
 use crate::object::thread::{Inner, Thread};
 use crate::object::{Header, is_counted};
 use crate::sched::Core;
-use crate::syscall::Failure;
+use crate::syscall::{Failure, Patience};
 use motte_abi::trace::TraceKind;
 use motte_abi::{Error, ObjectType};
 
 /// Steps done whenever the kernel is left while objects are dying.
 const STEPS_AT_LEAVE: usize = 8;
 /// Slots of a dying table looked at in one step.
-const SLOTS_A_STEP: usize = 64;
+const SLOTS_A_STEP: u64 = 64;
 
 impl<A: Arch> Kernel<A> {
     /// Deletes a capability, if there is one: constant time. Its object, if this was the last, begins to die.
@@ -34,7 +34,7 @@ impl<A: Arch> Kernel<A> {
         match slot.kind() {
             ObjectType::Null => return,
             ObjectType::Frame => drop(self.unmap_frame(slot)),
-            ObjectType::PageTable => drop(self.unmap_table(slot)),
+            ObjectType::PageTable => drop(self.detach_table(slot)),
             kind if is_counted(kind) => {
                 let header: &Header = view(self, slot.object.get());
                 header.caps.set(header.caps.get() - 1);
@@ -55,9 +55,10 @@ impl<A: Arch> Kernel<A> {
 
     /// Deletes everything derived from a capability, and destroys what that leaves without capabilities.
     pub(crate) fn revoke(&self, slot: &Slot) -> Result<(), Failure> {
+        let mut patience = Patience::default();
         while let Some(child) = derive::first_child(self, slot) {
             self.delete(child);
-            if A::interrupt_pending() {
+            if patience.is_over::<A>() {
                 return Err(Failure::Preempted);
             }
         }
@@ -72,8 +73,9 @@ impl<A: Arch> Kernel<A> {
 
     /// Destroys all dying objects. `Preempted` if an interrupt came first; calling it again goes on.
     pub(crate) fn destroy_all(&self) -> Result<(), Failure> {
+        let mut patience = Patience::default();
         while self.destroy_step() {
-            if A::interrupt_pending() {
+            if patience.is_over::<A>() {
                 return Err(Failure::Preempted);
             }
         }
@@ -132,16 +134,20 @@ impl<A: Arch> Kernel<A> {
     }
 
     fn empty_table(&self, table: &CapTable) -> bool {
-        for _ in 0..SLOTS_A_STEP {
-            let index = table.cursor.get() + 1;
-            let Some(slot) = table.slot(self, index) else { return true };
-            table.cursor.set(index);
-            if !slot.is_empty() {
+        let first = table.cursor.get() + 1;
+        let end = table.slots.get().min(first + SLOTS_A_STEP);
+        let used = (first..end).find_map(|index| {
+            let slot = table.slot(self, index).filter(|slot| !slot.is_empty())?;
+            Some((index, slot))
+        });
+        match used {
+            Some((index, slot)) => {
+                table.cursor.set(index);
                 self.delete(slot);
-                break;
             }
+            None => table.cursor.set(end - 1),
         }
-        false
+        table.cursor.get() + 1 == table.slots.get()
     }
 
     fn destroy_thread(&self, thread: &Thread<A>) {

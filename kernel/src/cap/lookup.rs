@@ -21,6 +21,29 @@ impl TableArgument {
     pub(crate) fn slot<A: Arch>(self, kernel: &Kernel<A>, index: u64) -> Result<&Slot, Error> {
         slot_at(kernel, self.base, self.slots, index).ok_or(Error::InvalidCapability)
     }
+
+    /// The capability of this type with at least these rights at this index.
+    pub(crate) fn capability<A: Arch>(
+        self,
+        kernel: &Kernel<A>,
+        index: u64,
+        kind: ObjectType,
+        rights: Rights,
+    ) -> Result<&Slot, Error> {
+        check(self.slot(kernel, index)?, kind, rights)
+    }
+}
+
+/// The slot, if it holds a capability of this type with at least these rights.
+#[inline(always)]
+fn check(slot: &Slot, kind: ObjectType, rights: Rights) -> Result<&Slot, Error> {
+    if slot.kind() != kind {
+        return Err(if slot.is_empty() { Error::InvalidCapability } else { Error::WrongType });
+    }
+    if !slot.rights().contains(rights) {
+        return Err(Error::MissingRight);
+    }
+    Ok(slot)
 }
 
 impl<A: Arch> Kernel<A> {
@@ -39,14 +62,7 @@ impl<A: Arch> Kernel<A> {
         kind: ObjectType,
         rights: Rights,
     ) -> Result<&Slot, Error> {
-        let slot = self.slot_of(thread, index)?;
-        if slot.kind() != kind {
-            return Err(if slot.is_empty() { Error::InvalidCapability } else { Error::WrongType });
-        }
-        if !slot.rights().contains(rights) {
-            return Err(Error::MissingRight);
-        }
-        Ok(slot)
+        check(self.slot_of(thread, index)?, kind, rights)
     }
 
     /// The object that a slot names, if it is of that type.

@@ -138,13 +138,19 @@ impl<A: Arch> Kernel<A> {
 
     /// Takes a page table out of its place and empties it.
     pub(crate) fn unmap_table(&self, table: &Slot) -> Result<(), Error> {
+        self.detach_table(table)?;
+        zero::<A>(table.object.get(), 4096);
+        table.badge.set(0);
+        table.extra.set(0);
+        Ok(())
+    }
+
+    /// Takes a page table out of its place. It is not to be mapped again before it is emptied.
+    pub(crate) fn detach_table(&self, table: &Slot) -> Result<(), Error> {
         let root = self.table_mapping(table).ok_or(Error::NotMapped)?;
         let (address, level) = table_place(table);
         clear_entry::<A>(root, address, level + 1, Entry::Table(table.object.get()));
         A::flush_space(root);
-        zero::<A>(table.object.get(), 4096);
-        table.badge.set(0);
-        table.extra.set(0);
         Ok(())
     }
 }

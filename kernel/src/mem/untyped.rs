@@ -16,7 +16,7 @@ use crate::object::space::AddressSpace;
 use crate::object::table::CapTable;
 use crate::object::thread::Thread;
 use crate::object::{Header, Object};
-use crate::syscall::Failure;
+use crate::syscall::{Failure, Patience};
 use motte_abi::trace::TraceKind;
 use motte_abi::{Error, ObjectType, PAGE_SIZE};
 use slot::Slot;
@@ -109,12 +109,13 @@ impl<A: Arch> Kernel<A> {
     fn zero_up_to(&self, untyped: &Slot, end: u64) -> Result<(), Failure> {
         let watermark = untyped.extra.get();
         let mut page = u64::from(untyped.mark.get()).max(watermark / PAGE);
+        let mut patience = Patience::default();
         while page * PAGE < end {
             let from = watermark.max(page * PAGE);
             page += 1;
             zero::<A>(untyped.object.get() + from, page * PAGE - from);
             untyped.mark.set(page as u32);
-            if page * PAGE < end && A::interrupt_pending() {
+            if page * PAGE < end && patience.is_over::<A>() {
                 return Err(Failure::Preempted);
             }
         }

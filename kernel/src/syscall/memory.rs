@@ -4,9 +4,11 @@ use super::{Arguments, Done, Outcome, failed_to_map, give};
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::cap::slot;
+use crate::mem::frame::MapError;
 use crate::mem::untyped::Retype;
 use crate::object::space::AddressSpace;
 use crate::object::thread::Thread;
+use motte_abi::syscall::MAX_RANGE;
 use motte_abi::{Error, ObjectType, Rights};
 
 impl<A: Arch> Kernel<A> {
@@ -37,16 +39,29 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_frame_map(
         &self,
         thread: &Thread<A>,
-        [frame, space, address, rights, cache, _]: Arguments,
+        [first, space, address, rights, how, table]: Arguments,
     ) -> Outcome {
-        let frame = self.capability(thread, frame, ObjectType::Frame, Rights::NONE)?;
+        let table = self.table_argument(thread, table, Rights::MANAGE)?;
+        table.capability(self, first, ObjectType::Frame, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
-        if cache > 1 || rights > 0xff {
+        let (cache, count) = (how & 0xff, (how >> 8).max(1));
+        if cache > 1 || count > MAX_RANGE || rights > 0xff {
             return Err(Error::InvalidArgument.into());
         }
-        let mapped = self.map_frame(frame, space, address, Rights(rights as u8), cache == 1);
-        mapped.map_err(|error| failed_to_map(thread, error))?;
-        Ok(Done::Plain)
+        let mut address = address;
+        for index in 0..count {
+            let frame = table.capability(self, first + index, ObjectType::Frame, Rights::NONE);
+            let mapped = frame.map_err(MapError::from).and_then(|frame| {
+                self.map_frame(frame, space, address, Rights(rights as u8), cache == 1)?;
+                Ok(frame.frame_bytes())
+            });
+            match mapped {
+                Ok(bytes) => address += bytes,
+                Err(error) if index == 0 => return Err(failed_to_map(thread, error)),
+                Err(_) => return Ok(give(thread, &[index])),
+            }
+        }
+        Ok(give(thread, &[count]))
     }
 
     /// FrameUnmap.
@@ -67,9 +82,10 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_table_map(
         &self,
         thread: &Thread<A>,
-        [table, space, address, level, ..]: Arguments,
+        [table, space, address, level, holder, _]: Arguments,
     ) -> Outcome {
-        let table = self.capability(thread, table, ObjectType::PageTable, Rights::NONE)?;
+        let holder = self.table_argument(thread, holder, Rights::MANAGE)?;
+        let table = holder.capability(self, table, ObjectType::PageTable, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
         let level = u8::try_from(level).map_err(|_| Error::InvalidArgument)?;
         let mapped = self.map_table(table, space, address, level);

@@ -27,6 +27,20 @@ impl From<Error> for Failure {
     }
 }
 
+/// How long work goes on that could give way to an interrupt ([`Arch::PATIENCE`]).
+#[derive(Default)]
+pub(crate) struct Patience {
+    steps: u32,
+}
+
+impl Patience {
+    /// After each step: whether the work is to stop here.
+    pub(crate) fn is_over<A: Arch>(&mut self) -> bool {
+        self.steps += 1;
+        self.steps.is_multiple_of(A::PATIENCE) && A::interrupt_pending()
+    }
+}
+
 /// How a call ended that did not fail. Its results are in the caller's registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -110,8 +124,8 @@ impl<A: Arch> Kernel<A> {
             TraceMessages => self.call_trace_messages(thread, arguments),
 
             Retype => self.call_retype(thread, arguments),
-            CapCopy => self.call_cap_copy(thread, arguments, None),
-            CapMint => self.call_cap_copy(thread, arguments, Some(arguments[5])),
+            CapCopy => self.call_cap_copy(thread, arguments),
+            CapMint => self.call_cap_mint(thread, arguments),
             CapMove => self.call_cap_move(thread, arguments),
             CapDelete => self.call_cap_delete(thread, arguments),
             CapRevoke => self.call_cap_revoke(thread, arguments),

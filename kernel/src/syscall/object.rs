@@ -8,20 +8,41 @@ use crate::object::endpoint::Endpoint;
 use crate::object::notification::Notification;
 use crate::object::thread::Thread;
 use crate::{cap, port};
-use motte_abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL, IRQ_LINE, IRQ_MESSAGE};
+use motte_abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL, IRQ_LINE, IRQ_MESSAGE, MAX_RANGE};
 use motte_abi::{Error, ObjectType, Rights};
 
 impl<A: Arch> Kernel<A> {
-    /// CapCopy, CapMint.
+    /// CapCopy.
     pub(super) fn call_cap_copy(
         &self,
         thread: &Thread<A>,
-        [to_table, to, from_table, from, rights, _]: Arguments,
-        badge: Option<u64>,
+        [to_table, to, from_table, from, rights, count]: Arguments,
+    ) -> Outcome {
+        let to_table = self.table_argument(thread, to_table, Rights::MANAGE)?;
+        let from_table = self.table_argument(thread, from_table, Rights::READ)?;
+        if count > MAX_RANGE {
+            return Err(Error::InvalidArgument.into());
+        }
+        let one = |index: u64| {
+            let target = to_table.slot(self, to.wrapping_add(index))?;
+            let source = from_table.slot(self, from.wrapping_add(index))?;
+            cap::copy(self, source, target, Rights(rights as u8), None)
+        };
+        one(0)?;
+        // Slot 0 is in no table, so none is reached by an index that wrapped around.
+        let copied = (1..count).take_while(|&index| one(index).is_ok()).count();
+        Ok(give(thread, &[1 + copied as u64]))
+    }
+
+    /// CapMint.
+    pub(super) fn call_cap_mint(
+        &self,
+        thread: &Thread<A>,
+        [to_table, to, from_table, from, rights, badge]: Arguments,
     ) -> Outcome {
         let target = self.table_argument(thread, to_table, Rights::MANAGE)?.slot(self, to)?;
         let source = self.table_argument(thread, from_table, Rights::READ)?.slot(self, from)?;
-        cap::copy(self, source, target, Rights(rights as u8), badge)?;
+        cap::copy(self, source, target, Rights(rights as u8), Some(badge))?;
         Ok(Done::Plain)
     }
 

@@ -12,7 +12,7 @@ use crate::object::space::AddressSpace;
 use crate::object::table::CapTable;
 use crate::object::thread::Thread;
 use motte_abi::fault::Registers;
-use motte_abi::syscall::SCHED_NOTIFY_EXHAUSTED;
+use motte_abi::syscall::{MAX_RANGE, SCHED_NOTIFY_EXHAUSTED};
 use motte_abi::{Error, ObjectType, Rights, USER_END};
 
 impl<A: Arch> Kernel<A> {
@@ -147,12 +147,22 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_sched_configure(
         &self,
         thread: &Thread<A>,
-        [control, context, budget, period, flags, _]: Arguments,
+        [control, first, budget, period, how, table]: Arguments,
     ) -> Outcome {
         self.capability(thread, control, ObjectType::SchedControl, Rights::NONE)?;
-        let (context, _) = self.object::<SchedContext<A>>(thread, context, Rights::MANAGE)?;
-        self.configure_context(context, budget, period, flags & SCHED_NOTIFY_EXHAUSTED != 0)?;
-        Ok(Done::Plain)
+        let table = self.table_argument(thread, table, Rights::MANAGE)?;
+        let (notify, count) = (how & SCHED_NOTIFY_EXHAUSTED != 0, (how >> 8).max(1));
+        if count > MAX_RANGE {
+            return Err(Error::InvalidArgument.into());
+        }
+        let configure = |slot: u64| {
+            let slot = table.capability(self, slot, ObjectType::SchedContext, Rights::MANAGE)?;
+            let context = self.object_in::<SchedContext<A>>(slot).ok_or(Error::WrongType)?;
+            self.configure_context(context, budget, period, notify)
+        };
+        configure(first)?;
+        let further = (1..count).take_while(|&index| configure(first + index).is_ok()).count();
+        Ok(give(thread, &[1 + further as u64]))
     }
 
     /// SchedInfo.

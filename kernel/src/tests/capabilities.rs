@@ -113,6 +113,24 @@ fn a_table_that_holds_itself_goes_with_its_memory() {
 }
 
 #[test]
+fn a_run_of_capabilities_is_copied() {
+    let w = World::new();
+    let table = w.make(ObjectType::CapTable, 16);
+    let first = w.make(ObjectType::Endpoint, 0);
+    w.make(ObjectType::Endpoint, 0);
+    w.make(ObjectType::Endpoint, 0);
+    let copy = |to, from, count| w.call(CapCopy, &[table, to, 0, from, 0xf, count]);
+    assert_eq!(copy(1, first, 65), Err(Error::InvalidArgument));
+    assert_eq!(copy(1, first, 3).unwrap()[0], 3);
+    assert_eq!(copy(1, first, 3), Err(Error::SlotOccupied));
+    // The source behind the last is empty; the table ends.
+    assert_eq!(copy(4, first, 9).unwrap()[0], 3);
+    assert_eq!(copy(14, first, 3).unwrap()[0], 2);
+    assert_eq!(copy(16, first, 3), Err(Error::InvalidCapability));
+    check(&w);
+}
+
+#[test]
 fn revoke_gives_way_to_interrupts_and_goes_on() {
     let w = World::new();
     let root = w.current();

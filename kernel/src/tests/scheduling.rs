@@ -274,3 +274,21 @@ fn budgets_are_checked() {
     w.ok(SchedConfigure, &[fixed::SCHED_CONTROL, context, 1_000_000, 2_000_000, 0]);
     assert_eq!(w.ok(SchedInfo, &[context]), [0, 1_000_000, 2_000_000]);
 }
+
+#[test]
+fn a_run_of_contexts_is_configured_in_another_table() {
+    let w = World::new();
+    let table = w.make(ObjectType::CapTable, 16);
+    w.ok(Retype, &[w.untyped(), ObjectType::SchedContext as u64 | 3 << 8, 0, table, 5]);
+    let configure = |first, count: u64| {
+        let call = [fixed::SCHED_CONTROL, first, 1_000_000, 2_000_000, count << 8, table];
+        w.call(SchedConfigure, &call).map(|results| results[0])
+    };
+    assert_eq!(configure(4, 3), Err(Error::InvalidCapability));
+    assert_eq!(configure(5, 65), Err(Error::InvalidArgument));
+    assert_eq!(configure(5, 3), Ok(3));
+    assert_eq!(configure(6, 3), Ok(2));
+    let last = w.free_slot();
+    w.ok(CapCopy, &[0, last, table, 7, 0xf]);
+    assert_eq!(w.ok(SchedInfo, &[last]), [0, 1_000_000, 2_000_000]);
+}

@@ -50,6 +50,7 @@ impl Arch for X86 {
     type Core = percore::PerCore;
 
     const DIRECT_MAP: u64 = paging::DIRECT_MAP;
+    const PATIENCE: u32 = 8;
     const VECTORS: usize = entry::DEVICE_VECTOR_END - entry::DEVICE_VECTOR;
 
     fn now() -> u64 {
