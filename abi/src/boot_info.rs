@@ -16,10 +16,10 @@ pub mod slot {
     pub const THREAD: u64 = 3;
     /// The scheduling context of its first thread.
     pub const SCHED_CONTEXT: u64 = 4;
-    /// Its remaining memory budget (init: see `BootInfo::untyped`).
-    pub const UNTYPED: u64 = 5;
     /// The frame of the message buffer.
-    pub const MESSAGE_BUFFER: u64 = 6;
+    pub const MESSAGE_BUFFER: u64 = 5;
+    /// Its remaining memory budget (init: see `BootInfo::untyped`).
+    pub const UNTYPED: u64 = 6;
     /// Init only: the control capabilities.
     pub const IRQ_CONTROL: u64 = 8;
     /// Init only.

@@ -39,8 +39,6 @@ pub struct Plan<'a> {
     pub argument: u64,
     /// Its priority.
     pub priority: u8,
-    /// Its scheduling context, as the start information names it.
-    pub context: &'a str,
     /// Its capabilities: from which slot, to which of its own.
     pub capabilities: &'a [(CapSlot, u64)],
     /// Who hears of its faults; nobody: the one who hears of the program's.
@@ -83,7 +81,7 @@ impl Child {
         let faults = plan.faults.or_else(|| start::capability("fault")).unwrap_or(CapSlot::NULL);
         thread.configure(table.0, space.0, faults, buffer.0)?;
         thread.set_priority(plan.priority, plan.priority)?;
-        thread.bind_sched_context(start::capability(plan.context).ok_or(Error::InvalidCapability)?)?;
+        thread.bind_sched_context(start::further_context(0).ok_or(Error::InvalidCapability)?.0)?;
         thread.write_registers(&registers(plan.role, plan.argument, STACK_TOP))?;
         thread.resume()?;
         Ok(Self { space, table, thread })

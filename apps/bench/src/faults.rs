@@ -32,7 +32,6 @@ impl Faulting {
             role: roles::touch_pages,
             argument: UNMAPPED,
             priority: CLIENT_PRIORITY - 1,
-            context: "sched:1",
             capabilities: &[],
             faults: Some(faults),
             shared: None,

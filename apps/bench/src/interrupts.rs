@@ -86,7 +86,6 @@ pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure
         role: roles::drive,
         argument: 0,
         priority: SERVER_PRIORITY,
-        context: "sched:1",
         capabilities: &[(notification.0, roles::NOTIFICATION.0.0)],
         faults: None,
         shared: Some(page.frames()[0]),

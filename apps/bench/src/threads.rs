@@ -30,7 +30,7 @@ pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let stack_bytes = 4 * PAGE_SIZE as u64;
     let stack_top = memory::map_stack(stack_bytes)? + stack_bytes;
     let buffer = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
-    let context = start::capability("sched:1").ok_or(Error::InvalidCapability)?;
+    let context = start::further_context(0).ok_or(Error::InvalidCapability)?.0;
     let fault = start::capability("fault").unwrap_or(CapSlot::NULL);
     // The thread's memory alone, so that it is taken back with the thread.
     let untyped = motte::kernel::Untyped(arena.make(ObjectType::Untyped, PAGE_SIZE as u64)?);

@@ -56,6 +56,7 @@ pub mod pipe;
 pub mod process;
 pub mod registry;
 pub mod stream;
+pub mod strings;
 pub mod supervisor;
 
 mod call;

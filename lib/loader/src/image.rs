@@ -7,8 +7,8 @@ use motte::kernel::{CapSlot, Frame};
 use motte::memory;
 use motte_abi::{Error, PAGE_SIZE};
 
-use crate::elf::{Elf, ElfError};
-use crate::scratch::Window;
+use crate::elf::{Elf, ElfError, Segment};
+use crate::window::Window;
 
 /// One segment, ready to be mapped.
 #[derive(Clone, Debug)]
@@ -19,11 +19,18 @@ pub(crate) struct Part {
     pub contents: Contents,
 }
 
+impl Part {
+    /// The address behind its last page.
+    pub const fn end(&self) -> u64 {
+        self.address + (self.pages * PAGE_SIZE) as u64
+    }
+}
+
 /// Where a segment's pages come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Contents {
-    /// Shared: these frames.
-    Shared(Vec<Frame>),
+    /// Shared: frames in consecutive slots of the loader's table, from this one on.
+    Shared(CapSlot),
     /// Copied: these bytes, from the first page's beginning; the rest is zero.
     Copied(Vec<u8>),
 }
@@ -33,8 +40,8 @@ pub(crate) enum Contents {
 pub struct Image {
     pub(crate) entry: u64,
     pub(crate) parts: Vec<Part>,
-    /// Frames that belong to the image and not to the boot image.
-    own: Vec<Frame>,
+    /// Frames that belong to the image and not to the boot image: the first and how many.
+    own: (CapSlot, usize),
 }
 
 impl Image {
@@ -52,9 +59,7 @@ impl Image {
                 let contents = if segment.writable || !whole {
                     Contents::Copied(file[start..end].to_vec())
                 } else {
-                    let frames = (start / PAGE_SIZE..end.div_ceil(PAGE_SIZE))
-                        .map(|page| Frame::at(first.0 + page as u64));
-                    Contents::Shared(frames.collect())
+                    Contents::Shared(CapSlot(first.0 + (start / PAGE_SIZE) as u64))
                 };
                 Part {
                     address: segment.first_page(),
@@ -64,7 +69,7 @@ impl Image {
                 }
             })
             .collect();
-        Ok(Self { entry: elf.entry, parts, own: Vec::new() })
+        Ok(Self { entry: elf.entry, parts, own: (CapSlot::NULL, 0) })
     }
 
     /// From an executable's bytes: read-only pages are put into frames of the loader's own.
@@ -74,58 +79,65 @@ impl Image {
     }
 
     fn copy(elf: &Elf, file: &[u8]) -> Result<Self, Error> {
-        let mut image = Self { entry: elf.entry, parts: Vec::new(), own: Vec::new() };
         let window = Window::new()?;
+        let shared = elf.segments.iter().filter(|segment| !segment.writable);
+        let count = shared.map(Segment::pages).sum();
+        let first = memory::frames_in_a_row(count)?;
+        let mut image = Self { entry: elf.entry, parts: Vec::new(), own: (first, count) };
+        let mut next = first;
         for segment in &elf.segments {
             let start = (segment.offset - segment.offset % PAGE_SIZE as u64) as usize;
             let bytes = &file[start..(segment.offset + segment.file_size) as usize];
+            let (address, pages) = (segment.first_page(), segment.pages());
             let contents = if segment.writable {
                 Contents::Copied(bytes.to_vec())
             } else {
-                let mut frames = Vec::new();
-                for page in 0..segment.pages() {
-                    let frame = match memory::frame() {
-                        Ok(frame) => frame,
-                        Err(error) => {
-                            frames.into_iter().chain(image.own).for_each(memory::free_frame);
-                            return Err(error);
-                        }
-                    };
-                    frames.push(frame);
+                let first = next;
+                for page in 0..pages {
                     let mut contents = [0; PAGE_SIZE];
                     let from = bytes.get(page * PAGE_SIZE..).unwrap_or_default();
                     let length = from.len().min(PAGE_SIZE);
                     contents[..length].copy_from_slice(&from[..length]);
-                    window.write(frame, 0, &contents)?;
+                    if let Err(error) = window.write(Frame(next), 0, &contents) {
+                        image.free();
+                        return Err(error);
+                    }
+                    next.0 += 1;
                 }
-                image.own.extend(&frames);
-                Contents::Shared(frames)
+                Contents::Shared(first)
             };
-            let (address, pages) = (segment.first_page(), segment.pages());
             image.parts.push(Part { address, pages, executable: segment.executable, contents });
         }
         Ok(image)
     }
 
-    /// Pages that one who runs it needs of its own.
-    pub fn private_pages(&self) -> usize {
-        let private = |part: &&Part| matches!(part.contents, Contents::Copied(_));
-        self.parts.iter().filter(private).map(|part| part.pages).sum()
+    /// The parts of which everyone who runs it gets pages of its own, and what they begin with.
+    pub(crate) fn private_parts(&self) -> impl Iterator<Item = (&Part, &[u8])> {
+        self.parts.iter().filter_map(|part| match &part.contents {
+            Contents::Copied(bytes) => Some((part, bytes.as_slice())),
+            Contents::Shared(_) => None,
+        })
     }
 
-    /// All pages.
-    pub fn pages(&self) -> usize {
-        self.parts.iter().map(|part| part.pages).sum()
+    /// Pages that one who runs it needs of its own.
+    pub fn private_pages(&self) -> usize {
+        self.private_parts().map(|(part, _)| part.pages).sum()
+    }
+
+    /// Pages that all who run it share.
+    pub fn shared_pages(&self) -> usize {
+        self.parts.iter().map(|part| part.pages).sum::<usize>() - self.private_pages()
     }
 
     /// Pages of the loader's memory that the image holds.
     pub fn own_pages(&self) -> usize {
-        self.own.len()
+        self.own.1
     }
 
     /// Gives the image's own frames back. Nobody may run it any more: their mappings go too.
     pub fn free(self) {
-        self.own.into_iter().for_each(memory::free_frame);
+        let (first, count) = self.own;
+        (0..count as u64).for_each(|index| memory::free_frame(Frame::at(first.0 + index)));
     }
 }
 
@@ -138,9 +150,9 @@ mod tests {
     fn read_only_pages_are_shared_and_writable_ones_copied() {
         let file = executable(&[(0x40_0000, 0x1800, 0x1800, 5), (0x40_2000, 0x3000, 0x10, 6)]);
         let image = Image::from_frames(&file, CapSlot(100)).unwrap();
-        assert_eq!((image.pages(), image.private_pages()), (5, 3));
+        assert_eq!((image.shared_pages(), image.private_pages()), (2, 3));
         match &image.parts[0].contents {
-            Contents::Shared(frames) => assert_eq!(frames, &[Frame::at(101), Frame::at(102)]),
+            Contents::Shared(first) => assert_eq!(*first, CapSlot(101)),
             other => panic!("{other:?}"),
         }
         match &image.parts[1].contents {

@@ -5,6 +5,8 @@
 //! | [`elf`] | reads and checks executables |
 //! | [`image`] | a program ready to be started often: its read-only pages are shared, the others copied |
 //! | [`load`] | makes address space, table, thread; maps; starts |
+//! | [`stack`] | stacks that grow |
+//! | [`view`] | the pages that the loader writes |
 //! | [`system`] | which slots of the supervisor's table hold what, as init fills them |
 //!
 //! Everything that a started program needs is paid from one Untyped: revoking that takes all of it back.
@@ -18,10 +20,14 @@ extern crate std;
 pub mod elf;
 pub mod image;
 pub mod load;
-mod scratch;
+pub mod stack;
 pub mod system;
+pub mod view;
+mod window;
 
 pub use elf::{Elf, ElfError};
 pub use image::Image;
-pub use load::{Grant, LoadError, Places, Program, Source, load};
-pub use scratch::Window;
+pub use load::{Grant, LoadError, Loaded, Places, Program, Source, load};
+pub use stack::Stack;
+pub use view::View;
+pub use window::Window;

@@ -4,30 +4,35 @@
 //! |---|---|
 //! | 1–6 | `motte_abi::boot_info::slot`: table, space, thread, scheduling context, remaining memory, message buffer |
 //! | 16 | `fault`: its fault endpoint, for further threads |
-//! | from 17 | the granted capabilities in order, then `sched:1` …; the rest is free |
+//! | from 17 | the granted capabilities in order, then the scheduling contexts: the first thread's again and those for further threads; the rest is free |
 //!
 //! The frames that are mapped for it are kept in a second table of just the size that takes (*holding table*), so that neither the
-//! program nor the loader spends slots on them. From slot 1 on it holds the pages of the stack, from the lowest address on, then
-//! all other frames; page tables lie at its end.
+//! program nor the loader spends slots on them. From slot 1 on it holds the pages of the stack, from the lowest address on (those that are
+//! not there yet have their slots), then message buffer, start information, data, shared pages; page tables lie at its end.
 
-use alloc::string::{String, ToString};
-use alloc::vec;
+use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use motte::interfaces::strings::Strings;
 use motte::kernel::{
     AddressSpace, CacheMode, CapSlot, CapTable, Endpoint, Frame, IoPortControl, IrqControl, MapError,
-    PageTable, SchedContext, SchedControl, Thread, Untyped,
+    SchedContext, SchedControl, Thread, Untyped,
 };
-use motte::layout;
+use motte::last_words::{self, LastWords};
 use motte::start_info::{Builder, Header};
+use motte::{layout, slots};
 use motte_abi::boot_info::slot;
 use motte_abi::clock::CLOCK_ADDRESS;
 use motte_abi::fault::Registers;
+use motte_abi::syscall::MAX_RANGE;
 use motte_abi::{Error, ObjectType, PAGE_SIZE, Rights};
 
 use crate::image::{Contents, Image};
-use crate::scratch::{Scratch, Window};
+use crate::stack::{FIRST_HELD, INITIAL_PAGES, Stack};
+use crate::view::{self, View};
+use crate::window::Window;
 
 /// Where a granted capability comes from.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +57,14 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Its name in the start information.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Where it comes from.
     pub source: Source,
 }
 
 impl Grant {
     /// A grant.
-    pub fn new(name: impl Into<String>, source: Source) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>, source: Source) -> Self {
         Self { name: name.into(), source }
     }
 }
@@ -97,6 +102,13 @@ impl Places {
     /// How many slots they are.
     pub const COUNT: u64 = 6;
 
+    /// The last words of the program, if it left any.
+    pub fn last_words(&self) -> Option<LastWords> {
+        let mut page = [0; PAGE_SIZE];
+        Window::new().ok()?.read(self.message_buffer, 0, &mut page).ok()?;
+        last_words::read(|offset, bytes| bytes.copy_from_slice(&page[offset..offset + bytes.len()]))
+    }
+
     /// Copies a page of the first thread's stack: the one that holds `address`, if it belongs to the stack. `window` lends a slot.
     pub fn read_stack(
         &self,
@@ -125,10 +137,12 @@ pub struct Program<'a> {
     pub image: &'a Image,
     /// Pays for everything; what is left becomes the program's own budget.
     pub untyped: Untyped,
-    /// Where the loader keeps its capabilities.
+    /// Where the loader keeps its capabilities: slots in a row, but for a table that is kept.
     pub places: Places,
     /// The table is there already (it survives restarts); else one of `header.slots` slots is made.
     pub keep_table: bool,
+    /// A slot for the memory of the stack's pages that are mapped when they are needed; `None`: all are mapped at the start.
+    pub stack_memory: Option<CapSlot>,
     /// Numbers of the start information: `badge`, `generation`, `slots`, `stack`, `priority` count, and `first_free_slot` if it
     /// is not 0; the rest is filled in.
     pub header: Header,
@@ -137,11 +151,11 @@ pub struct Program<'a> {
     /// Working directory.
     pub directory: &'a str,
     /// Arguments, the name first.
-    pub arguments: Vec<String>,
+    pub arguments: Strings<'a>,
     /// Environment, `NAME=value`.
-    pub environment: Vec<String>,
+    pub environment: Strings<'a>,
     /// Capabilities.
-    pub grants: Vec<Grant>,
+    pub grants: &'a [Grant],
     /// Sets the budget.
     pub time_control: SchedControl,
     /// Budget in nanoseconds, and its period.
@@ -192,114 +206,126 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 const PAGE: u64 = PAGE_SIZE as u64;
-/// First slot of the holding table: slot 0 of any table is never valid.
-const FIRST_HELD: u64 = 1;
+/// The most objects that one call makes.
+const MAX_RETYPE: u64 = 256;
 /// The largest Untyped that can be made; a range of device memory may be larger.
 const LARGEST_UNTYPED: u64 = 1 << 40;
 /// Slot of the fault endpoint.
 const FAULT_SLOT: u64 = slot::FIRST_FREE;
 
-/// Starts a program. On failure whoever asked revokes the Untyped, and everything is as before.
-pub fn load(program: &Program<'_>) -> Result<(), LoadError> {
-    let mut loader = Loader {
-        program,
-        scratch: Scratch::default(),
-        held: FIRST_HELD,
-        held_tables: 0,
-        reserve: Vec::new(),
-    };
-    loader.run()
+/// What the loader has of a program that runs, besides its [`Places`].
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its message buffer and last words, and what else the loader wrote.
+    pub view: View,
+    /// Its stack, if that is to grow.
+    pub stack: Option<Stack>,
 }
 
+/// Starts a program. On failure whoever asked revokes the Untyped, and everything is as before.
+pub fn load(program: &Program<'_>) -> Result<Loaded, LoadError> {
+    Loader::new(program)?.run()
+}
+
+/// Loads one program. Where things go in the holding table is settled at the beginning.
 struct Loader<'a> {
     program: &'a Program<'a>,
-    scratch: Scratch,
-    /// The next slot of the holding table for a frame; they fill it upwards.
-    held: u64,
-    /// The slot behind the next one for a page table; they fill it downwards.
-    held_tables: u64,
-    /// Slots for capabilities on their way into the holding table; each is empty.
-    reserve: Vec<CapSlot>,
+    /// Bytes of its memory.
+    quota: u64,
+    /// What is written for it to read first.
+    start_info: Vec<u8>,
+    /// The page tables that it needs, as level and address, the upper levels first.
+    tables: Vec<(u64, u64)>,
+    /// Pages of the stack.
+    stack: u64,
+    /// Pages of the start information.
+    info: u64,
 }
 
-impl Loader<'_> {
-    fn run(&mut self) -> Result<(), LoadError> {
-        let program = self.program;
-        let Places { space, thread, context, message_buffer, .. } = program.places;
-        let start_info_pages = self.start_info(0, 0)?.len().div_ceil(PAGE_SIZE);
-        self.make_tables(start_info_pages)?;
-        self.make("its address space", ObjectType::AddressSpace, 0, space.0)?;
-        self.make("its thread", ObjectType::Thread, 0, thread.0)?;
+impl<'a> Loader<'a> {
+    fn new(program: &'a Program<'a>) -> Result<Self, LoadError> {
+        let (_, quota, _) = program.untyped.info().map_err(refused("its memory"))?;
+        let stack = program.header.stack.div_ceil(PAGE);
+        let mut loader = Self { program, quota, start_info: Vec::new(), tables: Vec::new(), stack, info: 0 };
+        loader.start_info = loader.start_info()?;
+        loader.info = loader.start_info.len().div_ceil(PAGE_SIZE) as u64;
+        loader.tables = loader.tables();
+        Ok(loader)
+    }
 
-        let stack_pages = program.header.stack.div_ceil(PAGE) as usize;
-        self.map_fresh("its stack", layout::STACK_ADDRESS, stack_pages, Rights::READ | Rights::WRITE, &[])?;
-        for part in &program.image.parts {
-            let rights = if part.executable { Rights::READ | Rights::EXECUTE } else { Rights::READ };
-            match &part.contents {
-                Contents::Shared(frames) => self.map_shared(part.address, frames, rights)?,
-                Contents::Copied(bytes) => {
-                    let rights = if part.executable { rights } else { Rights::READ | Rights::WRITE };
-                    self.map_fresh("its data", part.address, part.pages, rights, bytes)?;
-                }
-            }
-        }
-        self.map_shared(CLOCK_ADDRESS, &[program.clock], Rights::READ)?;
-        self.make("its message buffer", ObjectType::Frame, PAGE, message_buffer.0)?;
-        self.map(message_buffer, layout::MESSAGE_BUFFER_ADDRESS, Rights::READ | Rights::WRITE)?;
+    /// Slot of the holding table for the message buffer; then come start information and data.
+    fn first_private(&self) -> u64 {
+        FIRST_HELD + self.stack
+    }
 
-        // The start information comes last, because it says how much memory and which slots are left; its frames come first.
-        let info_frames = self.scratch.range(start_info_pages).map_err(refused("slots"))?;
-        self.retype("its start information", ObjectType::Frame, PAGE, info_frames, start_info_pages)?;
-        let window = Window::new().map_err(refused("a window"))?;
-        let first_free = self.give_capabilities(thread, context, message_buffer)?;
-        let budget = self.give_budget()?;
-        let info = self.start_info(first_free, budget)?;
-        for (index, piece) in info.chunks(PAGE_SIZE).enumerate() {
-            let frame = Frame(CapSlot(info_frames.0 + index as u64));
-            window.write(frame, 0, piece).map_err(refused("its start information"))?;
-            self.map(frame, layout::START_INFO_ADDRESS + index as u64 * PAGE, Rights::READ)?;
-            self.hold(frame.0)?;
-        }
+    /// Slot of the holding table for the first of the shared pages; the clock page is the last of them.
+    fn first_shared(&self) -> u64 {
+        self.first_private() + 1 + self.info + self.program.image.private_pages() as u64
+    }
 
-        let stack_top = layout::STACK_ADDRESS + stack_pages as u64 * PAGE;
+    /// Slot of the holding table for the first page table.
+    fn first_table(&self) -> u64 {
+        self.first_shared() + self.program.image.shared_pages() as u64 + 1
+    }
+
+    /// Pages of the stack that are mapped at the start.
+    fn initial_stack(&self) -> u64 {
+        if self.program.stack_memory.is_some() { self.stack.min(INITIAL_PAGES) } else { self.stack }
+    }
+
+    /// Slot of the program's table for its first thread's scheduling context; those for further threads follow.
+    fn first_context(&self) -> u64 {
+        FAULT_SLOT + 1 + self.program.grants.len() as u64
+    }
+
+    /// How many scheduling contexts there are.
+    fn contexts(&self) -> u64 {
+        1 + u64::from(self.program.further_contexts)
+    }
+
+    fn run(&self) -> Result<Loaded, LoadError> {
+        let places = self.program.places;
+        self.make_objects()?;
+        self.map_tables()?;
+        let view = self.map_private()?;
+        self.map_shared()?;
+        self.give_capabilities()?;
+        let stack = self.give_memory()?;
         let registers = Registers {
-            rip: program.image.entry,
-            rsp: stack_top,
+            rip: self.program.image.entry,
+            rsp: layout::STACK_ADDRESS + self.stack * PAGE,
             rflags: 0x202,
             rdi: layout::START_INFO_ADDRESS,
             rsi: layout::MESSAGE_BUFFER_ADDRESS,
             ..Registers::default()
         };
-        thread.write_registers(&registers).map_err(refused("its registers"))?;
-        thread.resume().map_err(refused("its start"))
+        places.thread.write_registers(&registers).map_err(refused("its registers"))?;
+        places.thread.resume().map_err(refused("its start"))?;
+        Ok(Loaded { view, stack })
     }
 
-    /// The start information as it would be; its length does not depend on the numbers.
-    fn start_info(&self, first_free_slot: u64, budget: u64) -> Result<Vec<u8>, LoadError> {
+    fn start_info(&self) -> Result<Vec<u8>, LoadError> {
         let program = self.program;
-        let mut capabilities = vec![("fault".to_string(), FAULT_SLOT)];
-        let names = program.grants.iter().map(|grant| grant.name.clone());
-        let contexts = (1..=program.further_contexts).map(|number| alloc::format!("sched:{number}"));
-        for (index, name) in names.chain(contexts).enumerate() {
-            capabilities.push((name, FAULT_SLOT + 1 + index as u64));
-        }
+        let named = program.grants.iter().zip(FAULT_SLOT + 1..).map(|(grant, slot)| (&*grant.name, slot));
+        let capabilities: Vec<_> = core::iter::once(("fault", FAULT_SLOT)).chain(named).collect();
         let header = Header {
-            memory_quota: if budget == 0 { 0 } else { self.quota() },
-            first_free_slot: if program.header.first_free_slot == 0 {
-                first_free_slot
-            } else {
-                program.header.first_free_slot
+            memory_quota: self.quota,
+            first_free_slot: match program.header.first_free_slot {
+                0 => self.first_context() + self.contexts(),
+                given => given,
             },
+            first_context: self.first_context() + 1,
+            contexts: program.further_contexts.into(),
             started_ns: motte::time::monotonic_ns(),
             ..program.header
         };
         let builder = Builder {
             header,
-            name: program.name.into(),
-            directory: program.directory.into(),
-            arguments: program.arguments.clone(),
-            environment: program.environment.clone(),
-            capabilities,
+            name: program.name,
+            directory: program.directory,
+            arguments: program.arguments,
+            environment: program.environment,
+            capabilities: &capabilities,
         };
         let bytes = builder.build();
         if bytes.len() as u64 > layout::START_INFO_MAX {
@@ -308,29 +334,33 @@ impl Loader<'_> {
         Ok(bytes)
     }
 
-    fn quota(&self) -> u64 {
-        self.program.untyped.info().map_or(0, |(_, size, _)| size)
-    }
-
-    /// Makes the program's table and the holding table.
-    fn make_tables(&mut self, start_info_pages: usize) -> Result<(), LoadError> {
-        let program = self.program;
-        let Places { table, holding, .. } = program.places;
-        if !program.keep_table {
-            self.make("its capability table", ObjectType::CapTable, program.header.slots, table.0)?;
+    fn tables(&self) -> Vec<(u64, u64)> {
+        let fixed = CLOCK_ADDRESS..layout::STACK_ADDRESS + self.stack * PAGE;
+        let parts = self.program.image.parts.iter().map(|part| part.address..part.end());
+        let mut tables = Vec::new();
+        for range in parts.chain([fixed]) {
+            for (level, span) in [(3, PAGE << 27), (2, PAGE << 18), (1, PAGE << 9)] {
+                for address in (range.start / span * span..range.end).step_by(span as usize) {
+                    if !tables.contains(&(level, address)) {
+                        tables.push((level, address));
+                    }
+                }
+            }
         }
-        let stack_pages = program.header.stack.div_ceil(PAGE) as usize;
-        // Page tables: three levels for the program, three for the fixed addresses, one more for each 2 MiB.
-        let tables = 6 + program.image.pages() / 512 + stack_pages / 512 + program.image.parts.len() * 2;
-        let frames =
-            program.image.pages() + stack_pages + start_info_pages + tables + 4 + FIRST_HELD as usize;
-        let slots = (frames as u64).next_power_of_two().max(16);
-        self.held_tables = slots;
-        self.make("the table of its frames", ObjectType::CapTable, slots, holding.0)
+        tables
     }
 
-    fn make(&self, what: &'static str, ty: ObjectType, size: u64, slot: CapSlot) -> Result<(), LoadError> {
-        self.retype(what, ty, size, slot, 1)
+    /// Makes the tables, the address space and the thread.
+    fn make_objects(&self) -> Result<(), LoadError> {
+        let places = self.program.places;
+        let make = |what, ty, size, slot: CapSlot| self.retype(what, ty, size, CapSlot::OWN_TABLE, slot.0, 1);
+        if !self.program.keep_table {
+            make("its capability table", ObjectType::CapTable, self.program.header.slots, places.table.0)?;
+        }
+        let slots = (self.first_table() + self.tables.len() as u64).next_power_of_two().max(16);
+        make("the table of its frames", ObjectType::CapTable, slots, places.holding.0)?;
+        make("its address space", ObjectType::AddressSpace, 0, places.space.0)?;
+        make("its thread", ObjectType::Thread, 0, places.thread.0)
     }
 
     fn retype(
@@ -338,169 +368,176 @@ impl Loader<'_> {
         what: &'static str,
         ty: ObjectType,
         size: u64,
-        first: CapSlot,
-        count: usize,
+        table: CapTable,
+        first: u64,
+        count: u64,
     ) -> Result<(), LoadError> {
-        let made = self.program.untyped.retype(ty, size, CapSlot::OWN_TABLE, first.0, count as u64);
-        made.map_err(|error| match error {
-            Error::OutOfMemory => LoadError::QuotaTooSmall { what, quota: self.quota() },
-            other => LoadError::Kernel(what, other),
-        })
-    }
-
-    /// A slot for a capability on its way.
-    fn passing_slot(&mut self) -> Result<CapSlot, LoadError> {
-        match self.reserve.pop() {
-            Some(slot) => Ok(slot),
-            None => self.scratch.slot().map_err(refused("slots")),
+        let mut done = 0;
+        while done < count {
+            let some = (count - done).min(MAX_RETYPE);
+            let made = self.program.untyped.retype(ty, size, table, first + done, some);
+            made.map_err(|error| match error {
+                Error::OutOfMemory => LoadError::QuotaTooSmall { what, quota: self.quota },
+                other => LoadError::Kernel(what, other),
+            })?;
+            done += some;
         }
-    }
-
-    /// Moves a frame into the holding table; its slot is free again.
-    fn hold(&mut self, slot: CapSlot) -> Result<(), LoadError> {
-        self.hold_at(slot, self.held)?;
-        self.held += 1;
         Ok(())
     }
 
-    /// Moves a page table into the holding table, away from the frames: those of the stack lie where [`Places::read_stack`] looks for them.
-    fn hold_table(&mut self, slot: CapSlot) -> Result<(), LoadError> {
-        self.held_tables -= 1;
-        self.hold_at(slot, self.held_tables)
+    /// Makes the page tables and puts them into their places.
+    fn map_tables(&self) -> Result<(), LoadError> {
+        let Places { space, holding, .. } = self.program.places;
+        let (first, count) = (self.first_table(), self.tables.len() as u64);
+        self.retype("its page tables", ObjectType::PageTable, 0, holding, first, count)?;
+        for (slot, &(level, address)) in (first..).zip(&self.tables) {
+            holding.map_table(slot, space, address, level).map_err(refused("a page table"))?;
+        }
+        Ok(())
     }
 
-    fn hold_at(&self, slot: CapSlot, to: u64) -> Result<(), LoadError> {
+    /// Makes, maps and fills the pages that are its own.
+    fn map_private(&self) -> Result<View, LoadError> {
         let holding = self.program.places.holding;
-        let moved = CapSlot::OWN_TABLE.move_to(slot.0, holding, to);
-        moved.map_err(refused("the table of its frames"))
+        let (initial, buffer) = (self.initial_stack(), self.first_private());
+        let first = buffer - initial;
+        let count = self.first_shared() - first;
+        self.retype("its stack and data", ObjectType::Frame, PAGE, holding, first, count)?;
+        let writable = Rights::READ | Rights::WRITE;
+        let stack_end = layout::STACK_ADDRESS + self.stack * PAGE;
+        self.map(first, initial, stack_end - initial * PAGE, writable)?;
+        self.map(buffer, 1, layout::MESSAGE_BUFFER_ADDRESS, writable)?;
+        self.map(buffer + 1, self.info, layout::START_INFO_ADDRESS, Rights::READ)?;
+        let mut next = buffer + 1 + self.info;
+        for (part, _) in self.program.image.private_parts() {
+            let rights = if part.executable { Rights::READ | Rights::EXECUTE } else { writable };
+            self.map(next, part.pages as u64, part.address, rights)?;
+            next += part.pages as u64;
+        }
+
+        // Up to the last page that begins with something.
+        let data = |pages: usize| view::START_INFO + (self.info as usize + pages) * PAGE_SIZE;
+        let (mut pages, mut end) = (0, data(0));
+        for (part, bytes) in self.program.image.private_parts() {
+            end = if bytes.is_empty() { end } else { data(pages) + bytes.len() };
+            pages += part.pages;
+        }
+        let view =
+            View::new(holding, buffer, end.div_ceil(PAGE_SIZE)).map_err(refused("a view of its data"))?;
+        view.write(view::START_INFO, &self.start_info);
+        let mut pages = 0;
+        for (part, bytes) in self.program.image.private_parts() {
+            view.write(data(pages), bytes);
+            pages += part.pages;
+        }
+        Ok(view)
     }
 
-    /// Maps a frame for the program, with page tables of its own memory.
-    fn map(&mut self, frame: Frame, address: u64, rights: Rights) -> Result<(), LoadError> {
-        let space = self.program.places.space;
-        loop {
-            match frame.map(space, address, rights, CacheMode::Normal) {
-                Ok(()) => return Ok(()),
-                Err(MapError::MissingTable(level)) => {
-                    let slot = self.passing_slot()?;
-                    self.make("page tables", ObjectType::PageTable, 0, slot)?;
-                    PageTable(slot).map(space, address, level).map_err(refused("a page table"))?;
-                    self.hold_table(slot)?;
-                    self.reserve.push(slot);
+    /// Maps copies of the frames that others use too.
+    fn map_shared(&self) -> Result<(), LoadError> {
+        let mut next = self.first_shared();
+        let mut share = |first: CapSlot, pages: u64, address: u64, rights: Rights| {
+            let holding = self.program.places.holding;
+            let copied = CapSlot::OWN_TABLE.copy_range(first.0, holding, next, pages, rights);
+            copied.map_err(refused("a shared page"))?;
+            self.map(next, pages, address, rights)?;
+            next += pages;
+            Ok(())
+        };
+        for part in &self.program.image.parts {
+            if let Contents::Shared(first) = part.contents {
+                let rights = if part.executable { Rights::READ | Rights::EXECUTE } else { Rights::READ };
+                share(first, part.pages as u64, part.address, rights)?;
+            }
+        }
+        share(self.program.clock.0, 1, CLOCK_ADDRESS, Rights::READ)
+    }
+
+    /// Maps frames of the holding table for the program.
+    fn map(&self, first: u64, count: u64, address: u64, rights: Rights) -> Result<(), LoadError> {
+        let Places { space, holding, .. } = self.program.places;
+        let mut done = 0;
+        while done < count {
+            let (slot, at, some) = (first + done, address + done * PAGE, (count - done).min(MAX_RANGE));
+            done += match holding.map_frames(slot, some, space, at, rights, CacheMode::Normal) {
+                Ok(mapped) => mapped,
+                Err(MapError::MissingTable(_)) => {
+                    return Err(LoadError::Kernel("a mapping", Error::MissingTable));
                 }
                 Err(MapError::Kernel(error)) => return Err(LoadError::Kernel("a mapping", error)),
-            }
-        }
-    }
-
-    /// Maps copies of frames that others use too.
-    fn map_shared(&mut self, address: u64, frames: &[Frame], rights: Rights) -> Result<(), LoadError> {
-        for (index, frame) in frames.iter().enumerate() {
-            let slot = self.passing_slot()?;
-            frame.0.copy(slot, rights).map_err(refused("a shared page"))?;
-            self.map(Frame(slot), address + index as u64 * PAGE, rights)?;
-            self.hold(slot)?;
-            self.reserve.push(slot);
+            };
         }
         Ok(())
     }
 
-    /// Maps fresh pages that begin with `bytes`.
-    fn map_fresh(
-        &mut self,
-        what: &'static str,
-        address: u64,
-        pages: usize,
-        rights: Rights,
-        bytes: &[u8],
-    ) -> Result<(), LoadError> {
-        let window = Window::new().map_err(refused("a window"))?;
-        for start in (0..pages).step_by(64) {
-            let count = (pages - start).min(64);
-            let mut passing = Scratch::default();
-            let first = passing.range(count).map_err(refused("slots"))?;
-            self.retype(what, ObjectType::Frame, PAGE, first, count)?;
-            for index in 0..count {
-                let page = start + index;
-                let frame = Frame(CapSlot(first.0 + index as u64));
-                let piece = bytes.get(page * PAGE_SIZE..).unwrap_or_default();
-                let piece = &piece[..piece.len().min(PAGE_SIZE)];
-                if piece.iter().any(|&byte| byte != 0) {
-                    window.write(frame, 0, piece).map_err(refused(what))?;
-                }
-                self.map(frame, address + page as u64 * PAGE, rights)?;
-                self.hold(frame.0)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Configures thread and scheduling contexts and fills the program's table; returns its first free slot.
-    fn give_capabilities(
-        &mut self,
-        thread: Thread,
-        context: SchedContext,
-        message_buffer: Frame,
-    ) -> Result<u64, LoadError> {
+    /// Configures thread and scheduling contexts and fills the program's table.
+    fn give_capabilities(&self) -> Result<(), LoadError> {
         let program = self.program;
-        let Places { table, space, .. } = program.places;
-        let give = |from: CapSlot, to: u64| {
-            CapSlot::OWN_TABLE.copy(from.0, table, to, Rights::ALL).map_err(refused("its own capabilities"))
-        };
-        self.make("its scheduling context", ObjectType::SchedContext, 0, context.0)?;
+        let Places { table, space, context, message_buffer, holding, .. } = program.places;
+        let (first_context, contexts) = (self.first_context(), self.contexts());
+        if program.keep_table {
+            // The table outlives its programs: what a former one left in these slots goes.
+            for slot in slot::ADDRESS_SPACE..=slot::UNTYPED {
+                let _ = table.delete(slot);
+            }
+            for slot in FAULT_SLOT..first_context + contexts {
+                let _ = table.delete(slot);
+            }
+        }
+        self.retype("its time", ObjectType::SchedContext, 0, table, first_context, contexts)?;
         let (budget, period) = program.budget;
-        let control = program.time_control;
-        control.configure(context, budget, period, 0).map_err(refused("its budget"))?;
+        let configured = program.time_control.configure_range(table, first_context, contexts, budget, period);
+        if configured != Ok(contexts) {
+            let error = configured.err().unwrap_or(Error::InvalidArgument);
+            return Err(LoadError::Kernel("its budget", error));
+        }
+        let own = "its own capabilities";
+        table.copy(first_context, CapSlot::OWN_TABLE, context.0.0, Rights::ALL).map_err(refused(own))?;
+        let buffer = (self.first_private(), message_buffer.0.0);
+        holding.copy(buffer.0, CapSlot::OWN_TABLE, buffer.1, Rights::ALL).map_err(refused(own))?;
 
-        let fault = self.passing_slot()?;
-        let (endpoint, badge) = program.fault_endpoint;
+        let fault = slots::allocate().map_err(refused("slots"))?;
+        match self.configure_thread(fault) {
+            // It lies in the program's table now.
+            Ok(()) => slots::free(fault),
+            Err(error) => {
+                slots::delete(fault);
+                return Err(error);
+            }
+        }
+
+        // Its own objects lie in its table in the order of `Places`.
+        let kept = program.keep_table
+            && table.identify(slot::CAP_TABLE).is_ok_and(|(ty, ..)| ty != ObjectType::Null);
+        if program.keep_table && !kept {
+            let copied = CapSlot::OWN_TABLE.copy(table.0.0, table, slot::CAP_TABLE, Rights::ALL);
+            copied.map_err(refused(own))?;
+        }
+        let (first, to) = match program.keep_table {
+            true => (space.0, slot::ADDRESS_SPACE),
+            false => (table.0, slot::CAP_TABLE),
+        };
+        let count = slot::MESSAGE_BUFFER + 1 - to;
+        CapSlot::OWN_TABLE.copy_range(first.0, table, to, count, Rights::ALL).map_err(refused(own))?;
+        for (grant, to) in program.grants.iter().zip(FAULT_SLOT + 1..) {
+            self.grant(&grant.source, table, to)
+                .map_err(|error| LoadError::Grant(grant.name.clone().into_owned(), error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the first thread its surroundings; `fault` is a slot for its fault endpoint on its way into the program's table.
+    fn configure_thread(&self, fault: CapSlot) -> Result<(), LoadError> {
+        let Places { table, space, thread, context, message_buffer, .. } = self.program.places;
+        let (endpoint, badge) = self.program.fault_endpoint;
         endpoint.0.mint(fault, Rights::SEND, badge).map_err(refused("its fault endpoint"))?;
         thread
             .configure(table.0, space.0, fault, message_buffer.0)
             .map_err(refused("the thread's surroundings"))?;
-        let priority = program.header.priority.min(255) as u8;
+        let priority = self.program.header.priority.min(255) as u8;
         thread.set_priority(priority, priority).map_err(refused("its priority"))?;
         thread.bind_sched_context(context.0).map_err(refused("its scheduling context"))?;
-        if program.keep_table {
-            // The table outlives its programs: what a former one left in these slots goes.
-            for slot in
-                [slot::ADDRESS_SPACE, slot::THREAD, slot::SCHED_CONTEXT, slot::UNTYPED, slot::MESSAGE_BUFFER]
-            {
-                let _ = table.delete(slot);
-            }
-            for slot in
-                FAULT_SLOT..FAULT_SLOT + 1 + program.grants.len() as u64 + u64::from(program.further_contexts)
-            {
-                let _ = table.delete(slot);
-            }
-            if table.identify(slot::CAP_TABLE).is_ok_and(|(ty, ..)| ty == ObjectType::Null) {
-                give(table.0, slot::CAP_TABLE)?;
-            }
-        } else {
-            give(table.0, slot::CAP_TABLE)?;
-        }
-        give(space.0, slot::ADDRESS_SPACE)?;
-        give(thread.0, slot::THREAD)?;
-        give(context.0, slot::SCHED_CONTEXT)?;
-        give(message_buffer.0, slot::MESSAGE_BUFFER)?;
-        CapSlot::OWN_TABLE.move_to(fault.0, table, FAULT_SLOT).map_err(refused("its fault endpoint"))?;
-        self.reserve.push(fault);
-
-        let mut next = FAULT_SLOT + 1;
-        for grant in &program.grants {
-            self.grant(&grant.source, table, next)
-                .map_err(|error| LoadError::Grant(grant.name.clone(), error))?;
-            next += 1;
-        }
-        for _ in 0..program.further_contexts {
-            let slot = self.passing_slot()?;
-            self.make("a scheduling context", ObjectType::SchedContext, 0, slot)?;
-            control.configure(SchedContext(slot), budget, period, 0).map_err(refused("its budget"))?;
-            CapSlot::OWN_TABLE.move_to(slot.0, table, next).map_err(refused("a scheduling context"))?;
-            self.reserve.push(slot);
-            next += 1;
-        }
-        Ok(next)
+        CapSlot::OWN_TABLE.move_to(fault.0, table, FAULT_SLOT).map_err(refused("its fault endpoint"))
     }
 
     fn grant(&self, source: &Source, table: CapTable, to: u64) -> Result<(), Error> {
@@ -522,17 +559,24 @@ impl Loader<'_> {
         }
     }
 
-    /// Gives the program what is left of its memory; returns how much that is.
-    fn give_budget(&self) -> Result<u64, LoadError> {
-        let (_, size, used) = self.program.untyped.info().map_err(refused("its memory"))?;
+    /// Sets memory aside for the rest of the stack, and gives the program what is then left.
+    fn give_memory(&self) -> Result<Option<Stack>, LoadError> {
+        let program = self.program;
+        let rest = (self.stack - self.initial_stack()) * PAGE;
+        let stack = match program.stack_memory {
+            Some(slot) if rest > 0 => {
+                self.retype("its stack", ObjectType::Untyped, rest, CapSlot::OWN_TABLE, slot.0, 1)?;
+                Some(Stack::new(Untyped(slot), self.stack))
+            }
+            _ => None,
+        };
+        let (_, size, used) = program.untyped.info().map_err(refused("its memory"))?;
         let left = size.saturating_sub(used.next_multiple_of(PAGE)) / PAGE * PAGE;
         if left == 0 {
             return Err(LoadError::QuotaTooSmall { what: "its heap", quota: size });
         }
-        let table = self.program.places.table;
-        let given = self.program.untyped.retype(ObjectType::Untyped, left, table, slot::UNTYPED, 1);
-        given.map_err(refused("its memory"))?;
-        Ok(left)
+        self.retype("its memory", ObjectType::Untyped, left, program.places.table, slot::UNTYPED, 1)?;
+        Ok(stack)
     }
 }
 

@@ -6,12 +6,12 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE, Rights};
+use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE};
 use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
 
-use crate::kernel::{CacheMode, CapSlot, Frame, own};
+use crate::kernel::CapSlot;
 use crate::{layout, memory, slots};
 
 #[cfg(target_os = "none")]
@@ -133,16 +133,10 @@ fn grow(address: u64, bytes: u64) -> u64 {
 
 fn map_frames(address: u64, count: usize, size: usize) -> Result<(), Error> {
     let first = memory::make_frames(count, size)?;
-    for index in 0..count as u64 {
-        let (frame, page) = (Frame(CapSlot(first.0 + index)), address + index * size as u64);
-        let rights = Rights::READ | Rights::WRITE;
-        if let Err(error) = memory::map_at(frame, own::ADDRESS_SPACE, page, rights, CacheMode::Normal) {
-            // Nothing uses these pages yet.
-            (0..count as u64).for_each(|index| slots::delete(CapSlot(first.0 + index)));
-            return Err(error);
-        }
-    }
-    Ok(())
+    memory::map_range(first, count, size, address).inspect_err(|_| {
+        // Nothing uses these pages yet.
+        (0..count as u64).for_each(|index| slots::delete(CapSlot(first.0 + index)));
+    })
 }
 
 #[cfg(target_os = "none")]

@@ -8,6 +8,7 @@
 //! takes its memory away too; owners such as [`crate::memory::Mapping`] see to it that nobody else does.
 
 use motte_abi::fault::Registers;
+use motte_abi::syscall::MAX_RANGE;
 use motte_abi::{Error, MessageInfo, ObjectType, Rights, Syscall};
 
 use crate::arch;
@@ -350,6 +351,52 @@ impl CapTable {
         object(Syscall::CapCopy, [to.0.0, to_slot, self.0.0, slot, rights.0.into(), 0]).map(drop)
     }
 
+    /// [`copy`](Self::copy) of `count` capabilities, from consecutive slots into consecutive slots. What was copied before an error stays.
+    pub fn copy_range(
+        self,
+        first: u64,
+        to: CapTable,
+        to_first: u64,
+        count: u64,
+        rights: Rights,
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < count {
+            let some = (count - done).min(MAX_RANGE);
+            let arguments = [to.0.0, to_first + done, self.0.0, first + done, rights.0.into(), some];
+            done += object(Syscall::CapCopy, arguments)?[0];
+        }
+        Ok(())
+    }
+
+    /// Maps `count` frames that lie in consecutive slots of this table, at most [`MAX_RANGE`], one after the other from `address` of `space`
+    /// on. Returns how many it was: an error says why the first could not be mapped.
+    #[inline]
+    pub fn map_frames(
+        self,
+        first: u64,
+        count: u64,
+        space: AddressSpace,
+        address: u64,
+        rights: Rights,
+        cache: CacheMode,
+    ) -> Result<u64, MapError> {
+        let how = cache as u64 | count << 8;
+        let arguments = [first, space.0.0, address, rights.0.into(), how, self.0.0];
+        let result = arch::object_call(Syscall::FrameMap as u64, arguments);
+        match Error::from_status(result.status) {
+            Ok(()) => Ok(result.values[0]),
+            Err(Error::MissingTable) => Err(MapError::MissingTable(result.values[0])),
+            Err(error) => Err(MapError::Kernel(error)),
+        }
+    }
+
+    /// Maps a page table that lies in this table at its place for `address`, as a table of `level` (1 to 3).
+    #[inline]
+    pub fn map_table(self, slot: u64, space: AddressSpace, address: u64, level: u64) -> Result<(), Error> {
+        object(Syscall::TableMap, [slot, space.0.0, address, level, self.0.0, 0]).map(drop)
+    }
+
     /// As [`copy`](Self::copy), with a badge.
     #[inline]
     pub fn mint(
@@ -482,6 +529,20 @@ impl SchedControl {
     ) -> Result<(), Error> {
         object(Syscall::SchedConfigure, [self.0.0, context.0.0, budget_ns, period_ns, flags, 0]).map(drop)
     }
+
+    /// [`configure`](Self::configure) for `count` scheduling contexts in consecutive slots of `table`, at most [`MAX_RANGE`].
+    /// Returns how many were.
+    pub fn configure_range(
+        self,
+        table: CapTable,
+        first: u64,
+        count: u64,
+        budget_ns: u64,
+        period_ns: u64,
+    ) -> Result<u64, Error> {
+        let arguments = [self.0.0, first, budget_ns, period_ns, count << 8, table.0.0];
+        object(Syscall::SchedConfigure, arguments).map(|[configured, ..]| configured)
+    }
 }
 
 impl SchedContext {
@@ -521,13 +582,7 @@ impl Frame {
         rights: Rights,
         cache: CacheMode,
     ) -> Result<(), MapError> {
-        let arguments = [self.0.0, space.0.0, address, rights.0.into(), cache as u64, 0];
-        let result = arch::object_call(Syscall::FrameMap as u64, arguments);
-        match Error::from_status(result.status) {
-            Ok(()) => Ok(()),
-            Err(Error::MissingTable) => Err(MapError::MissingTable(result.values[0])),
-            Err(error) => Err(MapError::Kernel(error)),
-        }
+        CapSlot::OWN_TABLE.map_frames(self.0.0, 1, space, address, rights, cache).map(drop)
     }
 
     /// Takes the mapping away.
@@ -554,7 +609,7 @@ impl PageTable {
     /// Maps it at its place for `address`, as a table of `level` (1 to 3).
     #[inline]
     pub fn map(self, space: AddressSpace, address: u64, level: u64) -> Result<(), Error> {
-        object(Syscall::TableMap, [self.0.0, space.0.0, address, level, 0, 0]).map(drop)
+        CapSlot::OWN_TABLE.map_table(self.0.0, space, address, level)
     }
 }
 

@@ -5,6 +5,7 @@
 //! reports the fault, reads the words: an exit, a panic with its text, or, when there are none, a plain fault.
 
 use alloc::string::String;
+use alloc::vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -93,23 +94,24 @@ pub(crate) fn leave(kind: Kind, status: i32, text: fmt::Arguments<'_>) {
     }
 }
 
-/// Reads last words out of a copy of the message buffer's page.
-pub fn read(page: &[u8]) -> Option<LastWords> {
-    let bytes = page.get(OFFSET..)?;
-    let word = |index: usize| {
-        bytes.get(index * 4..index * 4 + 4).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b))
-    };
-    if word(0)? != LAST_WORDS_MAGIC {
+/// Reads last words; `copy` copies out of the page of the message buffer, from an offset on.
+pub fn read(copy: impl Fn(usize, &mut [u8])) -> Option<LastWords> {
+    let mut header = [0; HEADER_BYTES];
+    copy(OFFSET, &mut header);
+    let [magic, kind, status, length] =
+        [0, 4, 8, 12].map(|at| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)));
+    if magic != LAST_WORDS_MAGIC {
         return None;
     }
-    let kind = match word(1)? {
+    let kind = match kind {
         1 => Kind::Exit,
         2 => Kind::Panic,
         _ => return None,
     };
-    let length = (word(3)? as usize).min(TEXT_BYTES);
-    let text = String::from_utf8_lossy(bytes.get(HEADER_BYTES..HEADER_BYTES + length)?).into_owned();
-    Some(LastWords { kind, status: word(2)?.cast_signed(), text })
+    let mut text = vec![0; (length as usize).min(TEXT_BYTES)];
+    copy(OFFSET + HEADER_BYTES, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Some(LastWords { kind, status: status.cast_signed(), text })
 }
 
 /// The kernel's debug console, for what nobody else can take.
@@ -126,11 +128,13 @@ impl Write for DebugConsole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     #[test]
     fn words_are_read_and_nonsense_is_not() {
         let mut page = vec![0; 4096];
+        let read = |page: &[u8]| {
+            super::read(|offset, bytes| bytes.copy_from_slice(&page[offset..offset + bytes.len()]))
+        };
         assert_eq!(read(&page), None);
         let mut put =
             |at: usize, word: u32| page[OFFSET + at..OFFSET + at + 4].copy_from_slice(&word.to_le_bytes());
@@ -141,7 +145,6 @@ mod tests {
         page[OFFSET + 16..OFFSET + 20].copy_from_slice(b"oops");
         assert_eq!(read(&page), Some(LastWords { kind: Kind::Panic, status: 101, text: "oops".into() }));
         page[OFFSET + 12..OFFSET + 16].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(read(&page).is_some());
-        assert_eq!(read(&page[..OFFSET + 3]), None);
+        assert_eq!(read(&page).map(|words| words.text.len()), Some(TEXT_BYTES));
     }
 }

@@ -2,7 +2,7 @@
 
 use motte_abi::boot_info::BootInfo;
 
-use crate::kernel::CapSlot;
+use crate::kernel::{CapSlot, SchedContext};
 use crate::start_info::{Header, StartInfo};
 use crate::sync::OnceLock;
 
@@ -42,6 +42,12 @@ pub fn name() -> &'static str {
 /// The capability of that name, such as `registry`, `endpoint:console`, `irq:4`, `port:0x3f8`.
 pub fn capability(name: &str) -> Option<CapSlot> {
     info()?.capability(name).map(CapSlot)
+}
+
+/// The scheduling context for the further thread of that number, from 0 on; `None` if there are not so many.
+pub fn further_context(number: u64) -> Option<SchedContext> {
+    let header = header();
+    (number < header.contexts).then(|| SchedContext::at(header.first_context + number))
 }
 
 /// All capabilities whose name begins with `prefix`: the rest of the name and the slot.

@@ -2,15 +2,16 @@
 //! [`crate::layout::START_INFO_ADDRESS`].
 //!
 //! Layout, little-endian: [`Header`] as words, in declaration order; then its strings and lists one after the other: name, working
-//! directory, arguments, environment (`NAME=value`), capabilities. A string is a `u32` length and bytes; a list a `u32` count and
-//! its members; a capability its name and a `u64` slot. [`Builder`] writes it, [`StartInfo`] reads it and trusts nothing of it.
+//! directory, arguments, environment (`NAME=value`), capabilities. Strings and lists: see [`motte_interfaces::strings`]; a capability is
+//! its name and a `u64` slot. [`Builder`] writes it, [`StartInfo`] reads it and trusts nothing of it: that everything
+//! lies inside is checked at the beginning, that a string is text when it is read.
 
-use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
+use motte_interfaces::strings::{Pieces, Strings, put_number, put_string};
+
 /// Recognises start information.
-pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI1");
+pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI2");
 
 /// The numbers at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct Header {
     pub slots: u64,
     /// First slot that is free.
     pub first_free_slot: u64,
+    /// Slot of the first scheduling context for further threads; the others follow.
+    pub first_context: u64,
+    /// How many of them there are.
+    pub contexts: u64,
     /// Bytes of the first thread's stack.
     pub stack: u64,
     /// Priority of the first thread, and the highest that it may give to others.
@@ -33,7 +38,7 @@ pub struct Header {
     pub started_ns: u64,
 }
 
-const HEADER_WORDS: usize = 10;
+const HEADER_WORDS: usize = 12;
 
 impl Header {
     const fn to_words(self, length: u64) -> [u64; HEADER_WORDS] {
@@ -45,6 +50,8 @@ impl Header {
             self.memory_quota,
             self.slots,
             self.first_free_slot,
+            self.first_context,
+            self.contexts,
             self.stack,
             self.priority,
             self.started_ns,
@@ -58,106 +65,56 @@ impl Header {
             memory_quota: w[4],
             slots: w[5],
             first_free_slot: w[6],
-            stack: w[7],
-            priority: w[8],
-            started_ns: w[9],
+            first_context: w[7],
+            contexts: w[8],
+            stack: w[9],
+            priority: w[10],
+            started_ns: w[11],
         }
     }
 }
 
 /// Writes start information.
-#[derive(Clone, Debug, Default)]
-pub struct Builder {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Builder<'a> {
     /// The numbers.
     pub header: Header,
     /// The component's or program's name.
-    pub name: String,
+    pub name: &'a str,
     /// Working directory.
-    pub directory: String,
+    pub directory: &'a str,
     /// Arguments, the program's name first.
-    pub arguments: Vec<String>,
+    pub arguments: Strings<'a>,
     /// Environment, `NAME=value`.
-    pub environment: Vec<String>,
+    pub environment: Strings<'a>,
     /// Named capabilities and their slots.
-    pub capabilities: Vec<(String, u64)>,
+    pub capabilities: &'a [(&'a str, u64)],
 }
 
-impl Builder {
+impl Builder<'_> {
     /// The bytes to map.
     pub fn build(&self) -> Vec<u8> {
-        let mut out = vec![0; HEADER_WORDS * 8];
-        put_string(&mut out, &self.name);
-        put_string(&mut out, &self.directory);
-        for list in [&self.arguments, &self.environment] {
-            put_number(&mut out, list.len());
-            for text in list {
-                put_string(&mut out, text);
-            }
+        let string = |text: &str| 4 + text.len();
+        let capabilities: usize = self.capabilities.iter().map(|(name, _)| string(name) + 8).sum();
+        let strings = string(self.name) + string(self.directory);
+        let lists = self.arguments.length() + self.environment.length() + 4 + capabilities;
+        let length = HEADER_WORDS * 8 + strings + lists;
+        let mut out = Vec::with_capacity(length);
+        for word in self.header.to_words(length as u64) {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        put_string(&mut out, self.name);
+        put_string(&mut out, self.directory);
+        for list in [self.arguments, self.environment] {
+            list.put(&mut out);
         }
         put_number(&mut out, self.capabilities.len());
-        for (name, slot) in &self.capabilities {
+        for (name, slot) in self.capabilities {
             put_string(&mut out, name);
             out.extend_from_slice(&slot.to_le_bytes());
         }
-        let words = self.header.to_words(out.len() as u64);
-        for (place, word) in out.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
         out
     }
-}
-
-fn put_number(out: &mut Vec<u8>, number: usize) {
-    out.extend_from_slice(&(number as u32).to_le_bytes());
-}
-
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    put_number(out, text.len());
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Reads pieces off the front; `None` when there is too little.
-#[derive(Clone, Copy, Debug)]
-struct Pieces<'a>(&'a [u8]);
-
-impl<'a> Pieces<'a> {
-    fn number(&mut self) -> Option<usize> {
-        let (bytes, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*bytes) as usize)
-    }
-
-    fn word(&mut self) -> Option<u64> {
-        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*bytes))
-    }
-
-    fn string(&mut self) -> Option<&'a str> {
-        let length = self.number()?;
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        core::str::from_utf8(bytes).ok()
-    }
-
-    /// Skips a list; returns it.
-    fn list(&mut self, with_slot: bool) -> Option<List<'a>> {
-        let count = self.number()?;
-        let list = List { count, pieces: *self };
-        for _ in 0..count {
-            self.string()?;
-            if with_slot {
-                self.word()?;
-            }
-        }
-        Some(list)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct List<'a> {
-    count: usize,
-    pieces: Pieces<'a>,
 }
 
 /// Start information, read in place.
@@ -167,9 +124,9 @@ pub struct StartInfo<'a> {
     pub header: Header,
     name: &'a str,
     directory: &'a str,
-    arguments: List<'a>,
-    environment: List<'a>,
-    capabilities: List<'a>,
+    arguments: Strings<'a>,
+    environment: Strings<'a>,
+    capabilities: (usize, &'a [u8]),
 }
 
 impl<'a> StartInfo<'a> {
@@ -180,7 +137,7 @@ impl<'a> StartInfo<'a> {
         usize::try_from(pieces.word()?).ok()
     }
 
-    /// Checks everything and reads it.
+    /// Checks that everything is there.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let bytes = bytes.get(..Self::length(bytes)?)?;
         let mut pieces = Pieces(bytes);
@@ -190,11 +147,11 @@ impl<'a> StartInfo<'a> {
         }
         Some(Self {
             header: Header::from_words(words),
-            name: pieces.string()?,
-            directory: pieces.string()?,
-            arguments: pieces.list(false)?,
-            environment: pieces.list(false)?,
-            capabilities: pieces.list(true)?,
+            name: pieces.text()?,
+            directory: pieces.text()?,
+            arguments: pieces.strings()?,
+            environment: pieces.strings()?,
+            capabilities: pieces.list(8)?,
         })
     }
 
@@ -210,18 +167,19 @@ impl<'a> StartInfo<'a> {
 
     /// Arguments, the program's name first.
     pub fn arguments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        strings(self.arguments)
+        self.arguments.iter()
     }
 
     /// Environment, `NAME=value`.
     pub fn environment(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        strings(self.environment)
+        self.environment.iter()
     }
 
     /// Named capabilities and their slots.
     pub fn capabilities(&self) -> impl Iterator<Item = (&'a str, u64)> + use<'a> {
-        let mut pieces = self.capabilities.pieces;
-        (0..self.capabilities.count).map_while(move |_| Some((pieces.string()?, pieces.word()?)))
+        let (count, bytes) = self.capabilities;
+        let mut pieces = Pieces(bytes);
+        (0..count).map_while(move |_| Some((pieces.text()?, pieces.word()?)))
     }
 
     /// The slot of the capability of that name.
@@ -230,38 +188,44 @@ impl<'a> StartInfo<'a> {
     }
 }
 
-fn strings<'a>(list: List<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
-    let mut pieces = list.pieces;
-    (0..list.count).map_while(move |_| pieces.string())
-}
-
 #[cfg(test)]
 mod tests {
+    use motte_interfaces::strings::StringList;
+
     use super::*;
 
-    fn sample() -> Builder {
-        Builder {
-            header: Header {
-                badge: 5,
-                generation: 2,
-                memory_quota: 1 << 20,
-                slots: 256,
-                ..Header::default()
-            },
-            name: "console".into(),
-            directory: "/".into(),
-            arguments: vec!["console".into(), "--fast".into()],
-            environment: vec!["PATH=/bin".into()],
-            capabilities: vec![("registry".into(), 16), ("endpoint:console".into(), 17)],
-        }
+    const HEADER: Header = Header {
+        badge: 5,
+        generation: 2,
+        memory_quota: 1 << 20,
+        slots: 256,
+        first_free_slot: 30,
+        first_context: 27,
+        contexts: 3,
+        stack: 1 << 16,
+        priority: 9,
+        started_ns: 12345,
+    };
+
+    fn sample() -> Vec<u8> {
+        let arguments: StringList = ["console", "--fast"].iter().collect();
+        let environment: StringList = ["PATH=/bin"].iter().collect();
+        let builder = Builder {
+            header: HEADER,
+            name: "console",
+            directory: "/",
+            arguments: arguments.strings(),
+            environment: environment.strings(),
+            capabilities: &[("registry", 16), ("endpoint:console", 17)],
+        };
+        builder.build()
     }
 
     #[test]
     fn what_is_built_is_read_back() {
-        let built = sample();
-        let bytes = built.build();
+        let bytes = sample();
         let info = StartInfo::parse(&bytes).unwrap();
-        assert_eq!(info.header, built.header);
+        assert_eq!(info.header, HEADER);
         assert_eq!((info.name(), info.directory()), ("console", "/"));
         assert_eq!(info.arguments().collect::<Vec<_>>(), ["console", "--fast"]);
         assert_eq!(info.environment().collect::<Vec<_>>(), ["PATH=/bin"]);
@@ -271,14 +235,24 @@ mod tests {
 
     #[test]
     fn what_follows_in_the_page_does_not_matter() {
-        let mut bytes = sample().build();
+        let mut bytes = sample();
         bytes.resize(4096, 0xaa);
         assert_eq!(StartInfo::parse(&bytes).unwrap().name(), "console");
     }
 
     #[test]
+    fn strings_that_are_no_text_are_not_read() {
+        let mut bytes = sample();
+        let at = bytes.windows(6).position(|window| window == b"--fast").unwrap();
+        bytes[at] = 0xff;
+        let info = StartInfo::parse(&bytes).unwrap();
+        assert_eq!(info.arguments().collect::<Vec<_>>(), ["console"]);
+        assert_eq!(info.environment().collect::<Vec<_>>(), ["PATH=/bin"]);
+    }
+
+    #[test]
     fn cut_or_damaged_information_is_refused_without_a_panic() {
-        let bytes = sample().build();
+        let bytes = sample();
         for length in 0..bytes.len() {
             assert!(StartInfo::parse(&bytes[..length]).is_none());
         }

@@ -1,7 +1,7 @@
 //! Threads: the control block that every thread has, its message buffer, and threads of one's own.
 //!
 //! The FS base of a thread points to its [`ThreadControl`]. Only its own thread uses what is in it. A further thread needs a scheduling
-//! context: the loader puts a few into the component's table, named `sched:1`, `sched:2`, …, with the component's budget.
+//! context: the loader puts a few into the component's table, with the component's budget, and says in the start information where.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,7 +15,7 @@ use motte_abi::fault::Registers;
 use motte_abi::message::MAX_CAPS;
 use motte_abi::{Error, MessageBuffer, ObjectType, Rights};
 
-use crate::kernel::{CapSlot, Notification, SchedContext, Thread, own};
+use crate::kernel::{CapSlot, Notification, Thread, own};
 use crate::sync::{Condvar, Mutex};
 use crate::{arch, memory, slots, start};
 
@@ -266,16 +266,16 @@ struct Resources {
     former: u64,
 }
 
-static NEXT_CONTEXT: Mutex<u64> = Mutex::new(1);
+/// How many of the scheduling contexts for further threads are taken.
+static TAKEN_CONTEXTS: Mutex<u64> = Mutex::new(0);
 
 /// Makes thread, stack and buffer, and binds a scheduling context.
 fn make_resources() -> Result<Resources, SpawnError> {
     let context = {
-        let mut next = NEXT_CONTEXT.lock();
-        let name = alloc::format!("sched:{}", *next);
-        let context = start::capability(&name).ok_or(SpawnError::NoSchedContext)?;
-        *next += 1;
-        SchedContext(context)
+        let mut taken = TAKEN_CONTEXTS.lock();
+        let context = start::further_context(*taken).ok_or(SpawnError::NoSchedContext)?;
+        *taken += 1;
+        context
     };
     let thread = Thread(memory::make(ObjectType::Thread, 0)?);
     let buffer_frame = memory::frame()?;

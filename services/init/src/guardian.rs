@@ -1,17 +1,18 @@
 //! Starts the supervisor, and starts it anew whenever it fails.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
 use motte::abi::fault::{FaultKind, FaultMessage};
-use motte::abi::{ObjectType, PAGE_SIZE, Rights};
+use motte::abi::{ObjectType, Rights};
+use motte::interfaces::strings::StringList;
 use motte::kernel::{CapSlot, Frame, Reply};
-use motte::last_words::{self, DebugConsole};
+use motte::last_words::DebugConsole;
 use motte::start_info::Header;
 use motte::{memory, slots, thread};
-use motte_loader::{Grant, LoadError, Places, Program, Source, Window, load, system};
+use motte_loader::{Grant, LoadError, Places, Program, Source, load, system};
 
 use crate::setup::System;
 
@@ -65,12 +66,16 @@ fn start(system: &System, places: Places, generation: u64) -> Result<(), LoadErr
         format!("{}={} {}", system::ENV_MEMORY, boot.memory_total, boot.memory_kernel),
         format!("{}={}.{}", system::ENV_KERNEL, boot.abi_version >> 16, boot.abi_version & 0xffff),
     ];
+    let arguments: StringList = [&component.name].into_iter().collect();
+    let environment: StringList = environment.iter().collect();
     let registry = system.registry.map(|slot| Grant::new("registry", Source::Copy(slot, Rights::ALL)));
-    load(&Program {
+    let grants: Vec<Grant> = registry.into_iter().collect();
+    let started = load(&Program {
         image: &system.image,
         untyped: system.untyped,
         places,
         keep_table: true,
+        stack_memory: None,
         header: Header {
             badge: motte::interfaces::badge::LIFECYCLE | (system.index as u64 + 1),
             generation,
@@ -82,15 +87,16 @@ fn start(system: &System, places: Places, generation: u64) -> Result<(), LoadErr
         },
         name: &component.name,
         directory: "/",
-        arguments: alloc::vec![component.name.to_string()],
-        environment,
-        grants: registry.into_iter().collect(),
+        arguments: arguments.strings(),
+        environment: environment.strings(),
+        grants: &grants,
         time_control: system.time_control,
         budget: (component.budget_ns, component.period_ns),
         further_contexts: 3,
         fault_endpoint: (system.endpoint, system::FAULT_BADGE | system.index as u64),
         clock: Frame::at(motte::abi::boot_info::slot::CLOCK_FRAME),
-    })
+    });
+    started.map(drop)
 }
 
 /// Waits for the supervisor's end; returns why it ended.
@@ -102,12 +108,7 @@ fn wait_for_fault(system: &System, places: Places, reply: Reply) -> alloc::strin
         };
         let Some(kind) = FaultKind::from_label(message.info.label()) else { continue };
         let fault = FaultMessage::from_words(message.words);
-        let mut page = alloc::vec![0; PAGE_SIZE];
-        let words = Window::new()
-            .and_then(|window| window.read(places.message_buffer, 0, &mut page))
-            .ok()
-            .and_then(|()| last_words::read(&page));
-        return match words {
+        return match places.last_words() {
             Some(words) => format!("{} (status {})", words.text, words.status),
             None => format!("{kind} at {:#x}, address {:#x}", fault.instruction, fault.address),
         };

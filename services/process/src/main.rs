@@ -9,14 +9,14 @@ mod programs;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage};
+use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage, RESUME_STOPPED};
 use motte::abi::symbols::Symbols;
 use motte::abi::{Error, PAGE_SIZE};
 use motte::interfaces::process::{ExitStatus, dispatch_process};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
-use motte::last_words::{self, Kind, LastWords};
+use motte::last_words::{Kind, LastWords};
 use motte::pages::Pages;
 use motte::server::{Event, Handler, Replies, Server};
 use motte::service;
@@ -30,9 +30,11 @@ use programs::Programs;
 
 motte::entry!(main);
 
+/// Label of an answer to a fault that lets the thread go on.
+const RESUME: u64 = 0;
+
 struct Service {
     server: ProcessServer<Replies, Pages, Programs>,
-    replies: Replies,
     window: Window,
     /// Signalled when there are programs to end once the request at hand is answered.
     abandoned: Event,
@@ -48,11 +50,7 @@ impl Handler for Service {
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
         if sender.badge & FAULT_BADGE != 0 && label >= FAULT_LABEL {
-            let token = defer();
-            self.fault((sender.badge & !FAULT_BADGE) as u32, label, request);
-            // The thread is gone; so is its wait for an answer.
-            self.replies.abandon(token);
-            Outcome::Deferred
+            Outcome::Answered(self.fault((sender.badge & !FAULT_BADGE) as u32, label, request))
         } else if label >= STREAM_BASE {
             let outcome = dispatch_stream(&mut self.server, sender, label, request, reply, defer);
             if self.server.has_abandoned() {
@@ -74,25 +72,20 @@ impl Service {
     fn record(
         &mut self,
         id: u32,
-        label: u64,
-        request: &mut Reader<'_>,
+        kind: FaultKind,
+        fault: &FaultMessage,
         words: Option<LastWords>,
     ) -> Option<u64> {
-        let mut fault = [0; 6];
-        for word in &mut fault {
-            *word = request.word().unwrap_or(0);
-        }
-        let fault = FaultMessage::from_words(fault);
         let cause = match words {
-            Some(words) => Cause::Panic(words.text, fault),
-            None => Cause::Fault(FaultKind::from_label(label).unwrap_or(FaultKind::Other), fault),
+            Some(words) => Cause::Panic(words.text, *fault),
+            None => Cause::Fault(kind, *fault),
         };
         let name = self.server.name(id).unwrap_or_default().to_string();
         let program = self.server.program(id).unwrap_or_default().to_string();
         let machine = self.server.machine();
         let (stack, ran_ns) = (machine.stack(), machine.usage(id).1);
         let places = *machine.places(id)?;
-        let trace = stack_trace(&places, stack, &self.window, &fault);
+        let trace = stack_trace(&places, stack, &self.window, fault);
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
         let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
@@ -120,18 +113,24 @@ impl Service {
         Some(number)
     }
 
-    /// A program ended by itself, or could not go on.
-    fn fault(&mut self, id: u32, label: u64, request: &mut Reader<'_>) {
-        let mut page = [0; PAGE_SIZE];
-        let words = self.server.machine().places(id).and_then(|places| {
-            self.window.read(places.message_buffer, 0, &mut page).ok()?;
-            last_words::read(&page)
-        });
-        let status = match words {
+    /// A program ended by itself, or could not go on. The label to answer with.
+    fn fault(&mut self, id: u32, label: u64, request: &mut Reader<'_>) -> u64 {
+        let mut fault = [0; 6];
+        for word in &mut fault {
+            *word = request.word().unwrap_or(0);
+        }
+        let fault = FaultMessage::from_words(fault);
+        let kind = FaultKind::from_label(label).unwrap_or(FaultKind::Other);
+        if kind == FaultKind::PageFault && self.server.machine().grow_stack(id, fault.address) {
+            return RESUME;
+        }
+        let status = match self.server.machine().last_words(id) {
             Some(words) if words.kind == Kind::Exit => ExitStatus::Exited(words.status),
-            words => ExitStatus::Faulted(self.record(id, label, request, words).unwrap_or(0)),
+            words => ExitStatus::Faulted(self.record(id, kind, &fault, words).unwrap_or(0)),
         };
         self.server.ended(id, status, Ending::Ended);
+        // Nobody hears this: the thread is gone.
+        RESUME_STOPPED
     }
 }
 
@@ -152,7 +151,7 @@ fn main() -> Result<(), Error> {
     let (endpoint, replies) = (server.endpoint(), server.replies());
     let pages = Pages::new(endpoint, replies.clone());
     let programs = Programs::new(endpoint)?;
-    let process = ProcessServer::new(replies.clone(), pages, programs);
+    let process = ProcessServer::new(replies, pages, programs);
     let abandoned = server.tasks().event()?;
-    Err(server.run(&mut Service { server: process, replies, window: Window::new()?, abandoned }))
+    Err(server.run(&mut Service { server: process, window: Window::new()?, abandoned }))
 }

@@ -12,13 +12,15 @@ use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
 use motte::interfaces::registry::ServiceSet;
 use motte::interfaces::stream::StreamClient;
+use motte::interfaces::strings::Strings;
 use motte::interfaces::{Cap, badge};
 use motte::kernel::{CapSlot, Endpoint, Frame, Notification, SchedControl, Untyped};
+use motte::last_words::{self, LastWords};
 use motte::service::Connection;
 use motte::start_info::Header;
 use motte::{fs, io, log, service, slots};
 use motte_loader::system::FAULT_BADGE;
-use motte_loader::{Grant, Image, Places, Program, Source, load};
+use motte_loader::{Grant, Image, Loaded, Places, Program, Source, load};
 use motte_process::pool::{BlockId, Cutter, Pool};
 use motte_process::request::Request;
 use motte_process::{Ending, Machine, Started};
@@ -37,6 +39,8 @@ const PRIORITY: u64 = 90;
 const SLICE_NS: u64 = 10_000_000;
 /// Scheduling contexts for a program's further threads.
 const FURTHER_CONTEXTS: u32 = 3;
+/// Slots that this server keeps for a program: its places and the memory for its stack.
+const SLOTS_KEPT: usize = Places::COUNT as usize + 1;
 /// Bytes of cached program images, at the most.
 const CACHE: usize = 8 << 20;
 /// What every program may use whose parent does not say otherwise.
@@ -45,6 +49,7 @@ const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", 
 /// What is kept of a program that runs.
 struct Running {
     places: Places,
+    loaded: Loaded,
     block: BlockId,
     untyped: Untyped,
     streams: [Cap; 3],
@@ -123,6 +128,19 @@ impl Programs {
     /// The slots that are kept of a program.
     pub fn places(&self, id: u32) -> Option<&Places> {
         self.running.get(&id).map(|running| &running.places)
+    }
+
+    /// The last words of a program that runs, if it left any.
+    pub fn last_words(&self, id: u32) -> Option<LastWords> {
+        let view = &self.running.get(&id)?.loaded.view;
+        last_words::read(|offset, bytes| view.read_message_buffer(offset, bytes))
+    }
+
+    /// Maps more of a program's stack if that is what it needs to go on from a page fault at `address`. Whether it was.
+    pub fn grow_stack(&mut self, id: u32, address: u64) -> bool {
+        let Some(running) = self.running.get_mut(&id) else { return false };
+        let Some(stack) = &mut running.loaded.stack else { return false };
+        stack.grow(&running.places, address).unwrap_or(false)
     }
 
     /// Bytes of its stack.
@@ -206,23 +224,23 @@ impl Programs {
     }
 
     /// What a program may use whose parent asks for `wanted`, or does not say: what the parent may use itself, if it is a program.
-    fn services(&mut self, parent: u64, wanted: Option<&[String]>) -> Result<ServiceSet, IoError> {
-        let set = |names: &[String]| {
+    fn services(&mut self, parent: u64, wanted: Option<Strings<'_>>) -> Result<ServiceSet, IoError> {
+        fn set<'a>(names: impl Iterator<Item = &'a str>) -> Result<ServiceSet, IoError> {
+            let names: Vec<String> = names.map(ToString::to_string).collect();
             let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
-            registry.services(names).map_err(|_| IoError::PermissionDenied)
-        };
+            registry.services(&names).map_err(|_| IoError::PermissionDenied)
+        }
         let parent = u32::try_from(parent.wrapping_sub(FIRST_PROGRAM)).ok();
         let allowed = parent.and_then(|id| self.running.get(&id)).map(|running| running.services);
         match (wanted, allowed) {
             // A program passes on what it has, and no more.
-            (Some(wanted), allowed) => Ok(set(wanted)?.intersection(allowed.unwrap_or(ServiceSet::ALL))),
+            (Some(wanted), allowed) => {
+                Ok(set(wanted.iter())?.intersection(allowed.unwrap_or(ServiceSet::ALL)))
+            }
             (None, Some(allowed)) => Ok(allowed),
             (None, None) => match self.default_services {
                 Some(services) => Ok(services),
-                None => {
-                    let names: Vec<String> = SERVICES.iter().map(ToString::to_string).collect();
-                    Ok(*self.default_services.insert(set(&names)?))
-                }
+                None => Ok(*self.default_services.insert(set(SERVICES.iter().copied())?)),
             },
         }
     }
@@ -231,12 +249,12 @@ impl Programs {
         &mut self,
         id: u32,
         parent: u64,
-        request: &Request,
+        request: &Request<'_>,
         streams: [Cap; 3],
     ) -> Result<Started, IoError> {
-        let image = self.image(&request.path)?;
+        let image = self.image(request.path)?;
         let client = FIRST_PROGRAM + u64::from(id);
-        let services = self.services(parent, request.services.as_deref())?;
+        let services = self.services(parent, request.services)?;
         let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
         let registry = registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
         let limit = self.limit(request.memory_limit);
@@ -248,8 +266,9 @@ impl Programs {
         let result = self.start_in(untyped, id, request, streams, registry, &image);
         slots::delete(CapSlot(registry.0));
         match result {
-            Ok(places) => {
-                self.running.insert(id, Running { places, block, untyped, streams, services, _image: image });
+            Ok((places, loaded)) => {
+                let running = Running { places, loaded, block, untyped, streams, services, _image: image };
+                self.running.insert(id, running);
                 Ok(Started { memory_limit: size, started_ns: motte::time::monotonic_ns() })
             }
             Err(error) => {
@@ -264,24 +283,24 @@ impl Programs {
         &self,
         untyped: Untyped,
         id: u32,
-        request: &Request,
+        request: &Request<'_>,
         streams: [Cap; 3],
         registry: Cap,
         image: &Image,
-    ) -> Result<Places, IoError> {
-        let first = slots::allocate_range(Places::COUNT as usize).map_err(|_| IoError::OutOfMemory)?;
+    ) -> Result<(Places, Loaded), IoError> {
+        let first = slots::allocate_range(SLOTS_KEPT).map_err(|_| IoError::OutOfMemory)?;
         let places = Places::at(first.0);
         let send = Rights::SEND | Rights::GRANT;
-        let mut grants = alloc::vec![Grant::new("registry", Source::Copy(CapSlot(registry.0), send))];
-        for (name, stream) in ["stdin", "stdout", "stderr"].into_iter().zip(streams) {
-            grants.push(Grant::new(name, Source::Copy(CapSlot(stream.0), send)));
-        }
-        let name = request.arguments[0].rsplit('/').next().unwrap_or_default();
+        let [input, output, error] = streams;
+        let grants = [("registry", registry), ("stdin", input), ("stdout", output), ("stderr", error)]
+            .map(|(name, cap)| Grant::new(name, Source::Copy(CapSlot(cap.0), send)));
+        let name = request.called.rsplit('/').next().unwrap_or_default();
         let program = Program {
             image,
             untyped,
             places,
             keep_table: false,
+            stack_memory: Some(CapSlot(first.0 + Places::COUNT)),
             header: Header {
                 badge: FIRST_PROGRAM + u64::from(id),
                 generation: 1,
@@ -291,21 +310,21 @@ impl Programs {
                 ..Header::default()
             },
             name,
-            directory: &request.directory,
-            arguments: request.arguments.clone(),
-            environment: request.environment.clone(),
-            grants,
+            directory: request.directory,
+            arguments: request.arguments,
+            environment: request.environment,
+            grants: &grants,
             time_control: self.time_control,
             budget: (SLICE_NS, SLICE_NS),
             further_contexts: FURTHER_CONTEXTS,
             fault_endpoint: (self.endpoint, FAULT_BADGE | u64::from(id)),
             clock: self.clock,
         };
-        load(&program).map(|()| places).map_err(|error| {
+        load(&program).map(|loaded| (places, loaded)).map_err(|error| {
             log::warn!("{}: {error}", request.path);
             // Revoking the block empties the slots; they are given back here.
             let _ = untyped.0.revoke();
-            (0..Places::COUNT).for_each(|index| slots::free(CapSlot(first.0 + index)));
+            slots::free_range(first, SLOTS_KEPT);
             IoError::OutOfMemory
         })
     }
@@ -349,7 +368,7 @@ impl Machine for Programs {
         &mut self,
         id: u32,
         parent: u64,
-        request: &Request,
+        request: &Request<'_>,
         streams: [Cap; 3],
     ) -> Result<Started, IoError> {
         let parent = badge::client(parent);
@@ -376,8 +395,8 @@ impl Machine for Programs {
             log::error!("the memory of program {id} could not be taken back: {error}");
             return;
         }
-        let first = running.places.table.0.0;
-        (0..Places::COUNT).for_each(|index| slots::free(CapSlot(first + index)));
+        running.loaded.view.revoked();
+        slots::free_range(running.places.table.0, SLOTS_KEPT);
         self.pool.give_back(&mut Kernel, running.block);
     }
 

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use motte_interfaces::error::IoError;
 use motte_interfaces::process::{ExitStatus, Process, ProcessInfo};
 use motte_interfaces::stream::{SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::strings::Strings;
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::request::{self, Request};
@@ -41,7 +42,7 @@ pub trait Machine {
         &mut self,
         id: u32,
         parent: u64,
-        request: &Request,
+        request: &Request<'_>,
         streams: [Cap; 3],
     ) -> Result<Started, IoError>;
     /// Takes everything back from a program: its streams are closed, the services it used are told, its memory is revoked.
@@ -74,6 +75,26 @@ const LIMIT: usize = 256;
 
 /// The longest command that is shown.
 const COMMAND: usize = 160;
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// What is shown of a command.
+fn command(arguments: Strings<'_>) -> String {
+    let mut command = String::with_capacity(COMMAND);
+    for argument in arguments.iter() {
+        if !command.is_empty() {
+            command.push(' ');
+        }
+        let room = COMMAND.saturating_sub(command.len());
+        command.push_str(&argument[..argument.floor_char_boundary(room)]);
+        if command.len() >= COMMAND || argument.len() > room {
+            break;
+        }
+    }
+    command
+}
 
 /// The service. `R` answers callers, `S` has the shared pages.
 pub struct ProcessServer<R, S, M> {
@@ -202,15 +223,13 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         let id = self.next;
         let started = self.machine.start(id, sender.badge, &request, streams)?;
         self.next = self.next.checked_add(1).unwrap_or(1);
-        let name = request.path.rsplit('/').next().unwrap_or_default().to_string();
-        let mut command = request.arguments.join(" ");
-        let cut =
-            (0..=COMMAND.min(command.len())).rev().find(|&at| command.is_char_boundary(at)).unwrap_or(0);
-        command.truncate(cut);
+        let program = file_name(request.path).to_string();
         // A multi-call program is known by the name it was called by.
-        let called = request.arguments[0].rsplit('/').next().unwrap_or_default();
-        let program = name;
-        let name = if called.is_empty() { program.clone() } else { called.to_string() };
+        let name = match file_name(request.called) {
+            "" => program.clone(),
+            called => called.to_string(),
+        };
+        let command = command(request.arguments);
         self.running.insert(id, Running { program, parent: sender.badge, name, command, started });
         Ok(id)
     }

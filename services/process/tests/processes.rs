@@ -6,56 +6,78 @@ use std::rc::Rc;
 use motte_interfaces::error::IoError;
 use motte_interfaces::process::{ExitStatus, Process, SPAWN_MAGIC};
 use motte_interfaces::stream::{SharedPages, Stream};
+use motte_interfaces::strings::{StringList, put_string};
 use motte_interfaces::{Cap, Outcome, Replier, ReplyToken, Responder, Sender, Writer, badge};
 use motte_process::request::{Request, parse};
 use motte_process::{Ending, Machine, ProcessServer, Started};
 use proptest::prelude::*;
 
-fn put(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u32).to_le_bytes());
-    out.extend(text.as_bytes());
+/// A request, as a client puts it together.
+#[derive(Clone)]
+struct Wanted {
+    path: &'static str,
+    arguments: StringList,
+    environment: StringList,
+    services: Option<StringList>,
+}
+
+fn list(texts: &[&str]) -> StringList {
+    texts.iter().collect()
+}
+
+impl Wanted {
+    fn request(&self) -> Request<'_> {
+        Request {
+            path: self.path,
+            directory: "/home",
+            memory_limit: 1 << 20,
+            called: self.arguments.strings().iter().next().unwrap_or_default(),
+            arguments: self.arguments.strings(),
+            environment: self.environment.strings(),
+            services: self.services.as_ref().map(StringList::strings),
+        }
+    }
 }
 
 fn encode(request: &Request) -> Vec<u8> {
     let mut out = SPAWN_MAGIC.to_le_bytes().to_vec();
-    put(&mut out, &request.path);
-    put(&mut out, &request.directory);
+    put_string(&mut out, request.path);
+    put_string(&mut out, request.directory);
     out.extend(request.memory_limit.to_le_bytes());
-    for list in [&request.arguments, &request.environment] {
-        out.extend((list.len() as u32).to_le_bytes());
-        list.iter().for_each(|text| put(&mut out, text));
-    }
+    request.arguments.put(&mut out);
+    request.environment.put(&mut out);
     match &request.services {
         None => out.extend(u32::MAX.to_le_bytes()),
-        Some(list) => {
-            out.extend((list.len() as u32).to_le_bytes());
-            list.iter().for_each(|text| put(&mut out, text));
-        }
+        Some(services) => services.put(&mut out),
     }
     out
 }
 
-fn cat() -> Request {
-    Request {
-        path: "/bin/tools".into(),
-        directory: "/home".into(),
-        memory_limit: 1 << 20,
-        arguments: vec!["cat".into(), "a b".into()],
-        environment: vec!["PATH=/bin".into()],
-        services: Some(vec!["fs".into()]),
+fn cat() -> Wanted {
+    Wanted {
+        path: "/bin/tools",
+        arguments: list(&["cat", "a b"]),
+        environment: list(&["PATH=/bin"]),
+        services: Some(list(&["fs"])),
     }
 }
 
 proptest! {
     #[test]
     fn a_request_is_read_as_it_was_written(path in "/[a-z/]{0,20}", arguments in prop::collection::vec(".{0,9}", 1..5), environment in prop::collection::vec(".{0,9}", 0..4), services in prop::option::of(prop::collection::vec("[a-z]{1,5}", 0..3)), memory_limit: u64) {
-        let request = Request { path, directory: "/".into(), memory_limit, arguments, environment, services };
-        prop_assert_eq!(parse(&encode(&request)), Ok(request));
+        let (arguments, environment): (StringList, StringList) = (arguments.iter().collect(), environment.iter().collect());
+        let services: Option<StringList> = services.map(|services| services.iter().collect());
+        let (arguments, environment) = (arguments.strings(), environment.strings());
+        let called = arguments.iter().next().unwrap();
+        let services = services.as_ref().map(StringList::strings);
+        let request = Request { path: &path, directory: "/", memory_limit, called, arguments, environment, services };
+        let bytes = encode(&request);
+        prop_assert_eq!(parse(&bytes), Ok(request));
     }
 
     #[test]
     fn cut_and_changed_requests_are_errors_or_requests_and_never_a_panic(at in 0usize..200, value: u8, cut in 0usize..200) {
-        let mut bytes = encode(&cat());
+        let mut bytes = encode(&cat().request());
         let at = at % bytes.len();
         bytes[at] = value;
         bytes.truncate(bytes.len().saturating_sub(cut));
@@ -109,7 +131,7 @@ impl Machine for Loader {
         &mut self,
         id: u32,
         parent: u64,
-        request: &Request,
+        request: &Request<'_>,
         streams: [Cap; 3],
     ) -> Result<Started, IoError> {
         if request.path == "/missing" {
@@ -117,7 +139,7 @@ impl Machine for Loader {
         }
         let text = format!(
             "start {id} of {parent}: {} {:?}",
-            request.arguments.join(" "),
+            request.arguments.iter().collect::<Vec<_>>().join(" "),
             streams.map(|stream| stream.0)
         );
         self.0.borrow_mut().push(text);
@@ -152,8 +174,8 @@ impl Desk {
         let server = ProcessServer::new(answers.clone(), pages.clone(), loader.clone());
         Self { server, answers, pages, loader }
     }
-    fn spawn(&mut self, sender: &Sender, request: &Request) -> Result<u32, IoError> {
-        *self.pages.0.borrow_mut() = encode(request);
+    fn spawn(&mut self, sender: &Sender, wanted: &Wanted) -> Result<u32, IoError> {
+        *self.pages.0.borrow_mut() = encode(&wanted.request());
         let length = self.pages.0.borrow().len() as u64;
         self.server.spawn(sender, length, Cap(21), Cap(22), Cap(23))
     }
@@ -222,9 +244,18 @@ fn programs_are_listed_by_the_name_they_were_called_by_and_know_their_own_number
 }
 
 #[test]
+fn a_long_command_is_cut() {
+    let mut desk = Desk::new();
+    let arguments = list(&["echo", &"ä".repeat(100), "more"]);
+    desk.spawn(&SHELL, &Wanted { arguments, ..cat() }).unwrap();
+    let command = &desk.server.list(&SHELL, 0).unwrap()[0].command;
+    assert_eq!(*command, format!("echo {}", "ä".repeat(77)));
+}
+
+#[test]
 fn what_cannot_be_started_says_why() {
     let mut desk = Desk::new();
-    assert_eq!(desk.spawn(&SHELL, &Request { path: "/missing".into(), ..cat() }), Err(IoError::NotFound));
+    assert_eq!(desk.spawn(&SHELL, &Wanted { path: "/missing", ..cat() }), Err(IoError::NotFound));
     assert_eq!(desk.server.spawn(&SHELL, 1 << 30, Cap(1), Cap(2), Cap(3)), Err(IoError::InvalidInput));
     assert_eq!(desk.server.client_gone(&SHELL, 5), Err(IoError::PermissionDenied));
 }

@@ -7,7 +7,7 @@ use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED, Registers};
 use motte::abi::{MessageInfo, PAGE_SIZE};
 use motte::interfaces::ReplyToken;
 use motte::kernel::Thread;
-use motte::last_words::{self, Kind, LastWords};
+use motte::last_words::{Kind, LastWords};
 use motte::time::monotonic_ns;
 use motte_loader::{Window, system};
 use motte_supervisor::policy::End;
@@ -104,9 +104,7 @@ fn last_message(thread: Thread) -> Option<String> {
 
 /// What a component left in the page of its message buffer.
 fn last_words_of(index: usize) -> Option<LastWords> {
-    let mut page = vec![0; PAGE_SIZE];
-    Window::new().ok()?.read(system::places(index).message_buffer, 0, &mut page).ok()?;
-    last_words::read(&page)
+    system::places(index).last_words()
 }
 
 /// Follows the frame pointers on the first thread's stack.

@@ -23,6 +23,7 @@ use alloc::vec::Vec;
 
 use motte::abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL};
 use motte::abi::{ObjectType, PAGE_SIZE, Rights};
+use motte::interfaces::strings::StringList;
 use motte::kernel::{CapSlot, CapTable, Untyped};
 use motte::start_info::Header;
 use motte::time::monotonic_ns;
@@ -55,11 +56,14 @@ impl State {
         if component.provides.iter().any(|service| service == "pci") {
             environment.push(self.claims());
         }
+        let (arguments, environment): (StringList, StringList) =
+            (arguments.iter().collect(), environment.iter().collect());
         let program = Program {
             image,
             untyped: system::untyped(index),
             places: system::places(index),
             keep_table: false,
+            stack_memory: None,
             header: Header {
                 badge: badge_of(&self.manifest, index),
                 generation,
@@ -74,9 +78,9 @@ impl State {
                 .iter()
                 .find(|(name, _)| name == "HOME")
                 .map_or("/", |(_, home)| home.as_str()),
-            arguments,
-            environment,
-            grants: self.grants(index, component),
+            arguments: arguments.strings(),
+            environment: environment.strings(),
+            grants: &self.grants(index, component),
             time_control: system::SCHED_CONTROL,
             budget: (component.budget_ns, component.period_ns),
             further_contexts: FURTHER_CONTEXTS,

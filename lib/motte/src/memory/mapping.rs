@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE, Rights};
 
-use super::{free_frame, large_frame, map_at, release_addresses, reserve_addresses};
+use super::{free_frame, large_frame, map_some, release_addresses, reserve_addresses};
 use crate::arch;
 use crate::kernel::{CacheMode, Frame, own};
 
@@ -65,13 +65,20 @@ impl Mapping {
         let address = reserve_addresses(reserved, page as u64)?;
         let count = frames.len();
         let mut mapping = Self { address, reserved, page, frames: Vec::with_capacity(count), owned: false };
-        for (index, frame) in frames.into_iter().enumerate() {
-            let at = address + (index * page) as u64;
+        while let Some(rest @ [first, ..]) = frames.get(mapping.frames.len()..) {
+            let consecutive = |pair: &&[Frame]| pair[0].0.0 + 1 == pair[1].0.0;
+            let run = 1 + rest.windows(2).take_while(consecutive).count();
+            let at = address + mapping.len() as u64;
             // On failure the mapping is dropped, and with it what is mapped already.
-            map_at(frame, own::ADDRESS_SPACE, at, rights, cache)?;
-            mapping.frames.push(frame);
+            let mapped = map_some(*first, run, own::ADDRESS_SPACE, at, rights, cache)?;
+            mapping.frames.extend_from_slice(&rest[..mapped]);
         }
         Ok(mapping)
+    }
+
+    /// The frames' capabilities are gone, and that unmapped them: gives the addresses back.
+    pub fn revoked(mut self) {
+        self.frames.clear();
     }
 
     /// Where it is.

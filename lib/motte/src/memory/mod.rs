@@ -2,7 +2,7 @@
 //!
 //! Frames that are given back are kept for the next who asks, because untyped memory is taken back only as a whole.
 //!
-//! Lock order: nothing here is called with the heap's lock held except [`make`], [`make_frames`] and [`map_at`], and those use neither
+//! Lock order: nothing here is called with the heap's lock held except [`make`], [`make_frames`] and `map_range`, and those use neither
 //! the heap nor a lock that is held while something allocates.
 
 mod mapping;
@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use motte_abi::boot_info::slot;
+use motte_abi::syscall::MAX_RANGE;
 use motte_abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
 
 use crate::kernel::{AddressSpace, CacheMode, CapSlot, Frame, MapError, PageTable, Untyped, own};
@@ -20,6 +21,9 @@ use crate::{layout, slots};
 
 pub use mapping::Mapping;
 pub use range::Ranges;
+
+/// The most objects that the kernel makes by one call.
+const MAX_RETYPE: u64 = 256;
 
 /// The Untyped that pays.
 static SOURCE: AtomicU64 = AtomicU64::new(slot::UNTYPED);
@@ -89,10 +93,33 @@ pub fn make_frames(count: usize, size: usize) -> Result<CapSlot, Error> {
     match source().retype(ObjectType::Frame, size as u64, CapSlot::OWN_TABLE, first.0, count as u64) {
         Ok(()) => Ok(first),
         Err(error) => {
-            (0..count as u64).for_each(|index| slots::free(CapSlot(first.0 + index)));
+            slots::free_range(first, count);
             Err(error)
         }
     }
+}
+
+/// `count` 4 KiB frames in consecutive slots; the first. Those that were used before may hold old contents of this component's own.
+pub fn frames_in_a_row(count: usize) -> Result<CapSlot, Error> {
+    let first = slots::allocate_range(count)?;
+    let mut done = 0;
+    while done < count as u64 {
+        let Some(frame) = FREE_FRAMES.lock().pop() else { break };
+        CapSlot::OWN_TABLE.move_to(frame.0.0, CapSlot::OWN_TABLE, first.0 + done)?;
+        slots::free(frame.0);
+        done += 1;
+    }
+    while done < count as u64 {
+        let some = (count as u64 - done).min(MAX_RETYPE);
+        let (kind, size, next) = (ObjectType::Frame, PAGE_SIZE as u64, first.0 + done);
+        if let Err(error) = source().retype(kind, size, CapSlot::OWN_TABLE, next, some) {
+            (0..done).for_each(|index| free_frame(Frame::at(first.0 + index)));
+            slots::free_range(CapSlot(next), count - done as usize);
+            return Err(error);
+        }
+        done += some;
+    }
+    Ok(first)
 }
 
 /// A 4 KiB frame; one that was used before may hold old contents of this component's own.
@@ -124,9 +151,22 @@ pub fn map_at(
     rights: Rights,
     cache: CacheMode,
 ) -> Result<(), Error> {
+    map_some(frame, 1, space, address, rights, cache).map(drop)
+}
+
+/// [`map_at`] for frames in consecutive slots, one after the other. Returns how many of `count` it was, at least one.
+fn map_some(
+    first: Frame,
+    count: usize,
+    space: AddressSpace,
+    address: u64,
+    rights: Rights,
+    cache: CacheMode,
+) -> Result<usize, Error> {
+    let count = (count as u64).min(MAX_RANGE);
     loop {
-        match frame.map(space, address, rights, cache) {
-            Ok(()) => return Ok(()),
+        match CapSlot::OWN_TABLE.map_frames(first.0.0, count, space, address, rights, cache) {
+            Ok(mapped) => return Ok(mapped as usize),
             Err(MapError::MissingTable(level)) => {
                 let slot = slots::allocate()?;
                 let made = make_in(ObjectType::PageTable, 0, slot);
@@ -138,6 +178,18 @@ pub fn map_at(
             Err(MapError::Kernel(error)) => return Err(error),
         }
     }
+}
+
+/// Maps `count` frames of `size` bytes that lie in consecutive slots, one after the other, readable and writable for this program. What was
+/// mapped before an error stays so.
+pub(crate) fn map_range(first: CapSlot, count: usize, size: usize, address: u64) -> Result<(), Error> {
+    let mut done = 0;
+    while done < count {
+        let (frame, at) = (Frame::at(first.0 + done as u64), address + (done * size) as u64);
+        let rights = Rights::READ | Rights::WRITE;
+        done += map_some(frame, count - done, own::ADDRESS_SPACE, at, rights, CacheMode::Normal)?;
+    }
+    Ok(())
 }
 
 /// Reserves `pages` pages of addresses, aligned to `align` bytes.
@@ -164,9 +216,8 @@ pub fn map_new(frames: &[Frame], rights: Rights) -> Result<u64, Error> {
 pub fn map_stack(bytes: u64) -> Result<u64, Error> {
     let guard = PAGE_SIZE as u64;
     let address = reserve_addresses(bytes + guard, PAGE_SIZE as u64)? + guard;
-    for page in (address..address + bytes).step_by(PAGE_SIZE) {
-        map_at(frame()?, own::ADDRESS_SPACE, page, Rights::READ | Rights::WRITE, CacheMode::Normal)?;
-    }
+    let pages = bytes as usize / PAGE_SIZE;
+    map_range(frames_in_a_row(pages)?, pages, PAGE_SIZE, address)?;
     Ok(address)
 }
 

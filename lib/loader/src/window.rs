@@ -1,38 +1,8 @@
-//! Slots of the loader's own table, used for a moment, and a page of addresses through which it writes others' pages.
-
-use alloc::vec::Vec;
+//! A page of addresses through which others' pages are read and written.
 
 use motte::kernel::{CacheMode, CapSlot, Frame};
 use motte::{memory, slots};
 use motte_abi::{Error, PAGE_SIZE, Rights};
-
-/// Slots that are emptied and given back at the end, whatever happened.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    slots: Vec<CapSlot>,
-}
-
-impl Scratch {
-    /// A free slot.
-    pub fn slot(&mut self) -> Result<CapSlot, Error> {
-        let slot = slots::allocate()?;
-        self.slots.push(slot);
-        Ok(slot)
-    }
-
-    /// `count` free slots in a row.
-    pub fn range(&mut self, count: usize) -> Result<CapSlot, Error> {
-        let first = slots::allocate_range(count)?;
-        self.slots.extend((0..count as u64).map(|index| CapSlot(first.0 + index)));
-        Ok(first)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.slots.drain(..).for_each(slots::delete);
-    }
-}
 
 /// A page of addresses at which frames are mapped one at a time, to be read or written.
 #[derive(Debug)]
