@@ -8,7 +8,8 @@
 //! | `rdx` | third argument | third result |
 //! | `r8`, `r9`, `r10` | fourth to sixth argument | clobbered |
 //! | `r12` `r13` `r14` `r15` `rbx` `rbp` | message words 0 to 5 | message words 0 to 5 |
-//! | `rcx`, `r11`, flags | – | clobbered |
+//! | `rcx`, `r11`, flags | – | clobbered; the flags are those of a new thread |
+//! | bases of FS and GS | – | FS: what `ThreadSetTls` set; GS: 0; or as they were, if no other thread ran |
 //! | `rsp` | | preserved |
 //!
 //! In message calls (numbers below [`Syscall::FIRST_OBJECT_CALL`]) all six message registers are the

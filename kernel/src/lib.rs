@@ -82,10 +82,11 @@ impl<A: Arch> Deref for Kernel<A> {
 
 impl<A: Arch> Kernel<A> {
     /// A kernel with nothing in it, for a static.
+    #[expect(clippy::new_without_default, reason = "there is one, in a static")]
     pub const fn new() -> Self {
         Self {
             lock: Lock::new(),
-            cores: Core::all(),
+            cores: [const { Core::new() }; MAX_CORES],
             dying: Link::null(),
             spaces: SpaceTable::new(),
             irqs: [const { IrqSource::new() }; MAX_SOURCES],
@@ -136,6 +137,7 @@ impl<A: Arch> Kernel<A> {
 
     /// What this core should run now: for the first entry, after [`boot::start_init`].
     pub fn start(&self, core: usize) -> Next<'_, A> {
+        self.cores[core].ready.set_core(core);
         self.leave(core)
     }
 
@@ -155,11 +157,5 @@ impl<A: Arch> Kernel<A> {
     fn next_ticket(&self) -> u64 {
         self.tickets.set(self.tickets.get() + 1);
         self.tickets.get()
-    }
-}
-
-impl<A: Arch> Default for Kernel<A> {
-    fn default() -> Self {
-        Self::new()
     }
 }

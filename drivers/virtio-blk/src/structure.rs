@@ -41,10 +41,12 @@ impl<E: fmt::Display> fmt::Display for StructureError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error) => write!(f, "its configuration space cannot be read: {error}"),
-            Self::Missing(what) => write!(
-                f,
-                "it has no {what}; only modern virtio is driven (QEMU: disable-legacy=on,disable-modern=off)"
-            ),
+            Self::Missing(what) => {
+                write!(
+                    f,
+                    "it has no {what}; only modern virtio is driven (QEMU: disable-legacy=on,disable-modern=off)"
+                )
+            }
             Self::Malformed(what) => write!(f, "its {what} is malformed"),
         }
     }

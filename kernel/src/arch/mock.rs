@@ -4,10 +4,10 @@
 //! thread-local [`State`]: each test, being a thread of its own, has its own machine.
 #![allow(unsafe_code)]
 
-use super::{Access, Arch, Context, Entry, Place};
+use super::{Access, Arch, Context, Entry};
 use crate::memory::{read_word, write_word};
 use core::cell::{Cell, RefCell};
-use motte_abi::fault::Registers;
+use motte_abi::fault::{FaultMessage, Registers};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
 use std::vec::Vec;
@@ -149,9 +149,10 @@ impl Context for MockContext {
         self.change(|r| [r.r12, r.r13, r.r14, r.r15, r.rbx, r.rbp] = words);
     }
 
-    fn place(&self) -> Place {
+    fn fault_message(&self, address: u64, code: u64) -> FaultMessage {
         let r = self.registers.get();
-        Place { instruction: r.rip, stack: r.rsp, frame: r.rbp, flags: r.rflags }
+        let (stack, frame, flags) = (r.rsp, r.rbp, r.rflags);
+        FaultMessage { instruction: r.rip, address, code, stack, frame, flags }
     }
 
     fn registers(&self) -> Registers {

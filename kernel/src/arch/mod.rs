@@ -10,7 +10,7 @@ pub mod mock;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod x86_64;
 
-use motte_abi::fault::Registers;
+use motte_abi::fault::{FaultMessage, Registers};
 
 /// What the kernel's logic needs of a machine.
 pub trait Arch: Sized + 'static {
@@ -180,8 +180,8 @@ pub trait Context {
     /// Set the message words.
     fn set_message_words(&self, words: [u64; 6]);
 
-    /// Where it is: a few of its registers.
-    fn place(&self) -> Place;
+    /// What tells of a fault: where the thread is, besides the faulting address and the processor's error code.
+    fn fault_message(&self, address: u64, code: u64) -> FaultMessage;
 
     /// All registers. For a thread that entered by a system call, `rcx` and `r11` are what the call left in them.
     fn registers(&self) -> Registers;
@@ -196,19 +196,6 @@ pub trait Context {
     /// Set the instruction pointer back onto the system-call instruction it entered by, number and arguments unchanged: the call
     /// is made again when the thread next runs.
     fn rewind_syscall(&self);
-}
-
-/// Where a thread is.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Instruction pointer.
-    pub instruction: u64,
-    /// Stack pointer.
-    pub stack: u64,
-    /// Frame pointer.
-    pub frame: u64,
-    /// Flags.
-    pub flags: u64,
 }
 
 /// Bytes that a [`Context`] may take of a thread's page.

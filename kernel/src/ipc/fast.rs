@@ -5,16 +5,9 @@
 //! looked at first; then the state of both threads is changed, and the receiver runs. In every other case nothing has
 //! been changed, and the caller takes the general path.
 //!
-//! What makes it short:
-//! - The words stay in their registers ([`motte_abi::message`]); the machine carries them ([`Handover`]).
-//! - The scheduling context goes along, so the budget that runs stays the same: no clock is read and no timer set.
-//! - The receiver runs at once, so it never enters a ready queue.
-//! - Type and rights of a capability are one test ([`Slot::serves`](crate::cap::slot::Slot::serves)), and so are core and priority of a
-//!   thread ([`ReadyQueues::gives_way_to`](crate::sched::queue::ReadyQueues::gives_way_to)).
-//!
-//! What the general path does besides and why it is not missed: objects that are being destroyed wait for the next other entry
-//! (each time slice ends with one); the end of a turn (`rotate`) is never pending in user mode; the core's `current` and `loaded`
-//! are set when the kernel is entered by another way.
+//! Why it is short, and what stands in its way: `docs/decisions/0013-short-path.md`. What the general path does besides is not missed:
+//! objects that are being destroyed wait for the next other entry (each time slice ends with one), the end of a turn is never pending in
+//! user mode, and the core's `current` and `loaded` are set when the kernel is entered by another way.
 
 use crate::Kernel;
 use crate::arch::{Arch, Context};

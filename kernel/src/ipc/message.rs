@@ -5,7 +5,7 @@ use crate::arch::{Arch, Context};
 use crate::cap;
 use crate::memory::{read_word, write_word};
 use crate::object::thread::{Outgoing, Thread};
-use motte_abi::fault::{FAULT_LABEL, FaultMessage};
+use motte_abi::fault::FAULT_LABEL;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, MessageBuffer, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo, Rights};
 
@@ -138,15 +138,8 @@ impl<A: Arch> Kernel<A> {
 
     /// The message that tells of a thread's fault.
     pub(crate) fn fault_message(&self, thread: &Thread<A>) -> ([u64; REGISTER_WORDS], MessageInfo) {
-        let (fault, place) = (thread.fault(), thread.context().place());
-        let message = FaultMessage {
-            instruction: place.instruction,
-            address: fault.address,
-            code: fault.code,
-            stack: place.stack,
-            frame: place.frame,
-            flags: place.flags,
-        };
+        let fault = thread.fault();
+        let message = thread.context().fault_message(fault.address, fault.code);
         let label = FAULT_LABEL + fault.kind as u64;
         (message.to_words(), MessageInfo::new(label, REGISTER_WORDS, 0))
     }

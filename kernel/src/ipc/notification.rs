@@ -16,12 +16,8 @@ impl<A: Arch> Kernel<A> {
     /// with nobody to yield to. Its status. `None`: nothing has been done.
     #[inline(always)]
     pub fn shortest_call(&self, core: &Core<A>, thread: &Thread<A>, number: u64, index: u64) -> Option<u64> {
-        const SIGNAL: u64 = Syscall::Signal as u64;
-        const WAIT: u64 = Syscall::Wait as u64;
-        const POLL: u64 = Syscall::Poll as u64;
-        const YIELD: u64 = Syscall::Yield as u64;
-        match number {
-            SIGNAL => {
+        match Syscall::from_raw(number)? {
+            Syscall::Signal => {
                 let slot = self.slot_for(thread, index, SIGNALS)?;
                 let notification: &Notification<A> = view(self, slot.object.get());
                 let bound = notification.bound.get(self);
@@ -36,20 +32,20 @@ impl<A: Arch> Kernel<A> {
                 }
                 Some(0)
             }
-            WAIT | POLL => {
+            call @ (Syscall::Wait | Syscall::Poll) => {
                 let slot = self.slot_for(thread, index, WAITS)?;
                 let notification: &Notification<A> = view(self, slot.object.get());
                 let word = self.take_bits(notification);
                 if word != 0 {
                     thread.context().set_result(0, word);
                     Some(0)
-                } else if number == POLL {
+                } else if call == Syscall::Poll {
                     Some(Error::WouldBlock as u64)
                 } else {
                     None
                 }
             }
-            YIELD if core.ready.top() < Some(thread.priority.get()) => Some(0),
+            Syscall::Yield if core.ready.top() < Some(thread.priority.get()) => Some(0),
             _ => None,
         }
     }

@@ -45,7 +45,6 @@ impl<A: Arch> Kernel<A> {
         if let Some((space, source)) = with.space {
             self.replace_inner(thread, Inner::Space, Some(source))?;
             thread.space_root.set(space.root.get());
-            thread.space_id.set(space.id.get());
             self.unload(thread);
         }
         self.replace_inner(thread, Inner::FaultEndpoint, with.fault.map(|(_, source)| source))?;
@@ -78,7 +77,6 @@ impl<A: Arch> Kernel<A> {
             }
             Some(Inner::Space) => {
                 thread.space_root.set(0);
-                thread.space_id.set(0);
                 self.unload(thread);
                 self.stop(thread);
             }

@@ -87,8 +87,6 @@ pub struct Thread<A: Arch> {
     pub table_slots: Cell<u64>,
     /// Physical address of the root table of the space in slot `Space`; 0 without one.
     pub space_root: Cell<u64>,
-    /// Its id.
-    pub space_id: Cell<u64>,
     /// Physical address of the message buffer; 0 without one.
     pub buffer: Cell<u64>,
     /// While sending or awaiting a reply: what.

@@ -13,8 +13,9 @@ use crate::object::notification::Notification;
 use crate::object::sched_context::SchedContext;
 use crate::object::thread::{Fault, QueueKind, Thread};
 use crate::trace::TraceRing;
-use crate::{Kernel, MAX_CORES, Next};
+use crate::{Kernel, Next};
 use core::cell::Cell;
+use core::ptr;
 use motte_abi::fault::FaultKind;
 use motte_abi::syscall::ThreadState;
 use motte_abi::trace::TraceKind;
@@ -57,20 +58,6 @@ pub struct Core<A: Arch> {
 }
 
 impl<A: Arch> Core<A> {
-    /// The state of every core.
-    pub(crate) const fn all() -> [Self; MAX_CORES] {
-        [
-            Self::new(0),
-            Self::new(1),
-            Self::new(2),
-            Self::new(3),
-            Self::new(4),
-            Self::new(5),
-            Self::new(6),
-            Self::new(7),
-        ]
-    }
-
     /// The kernel is entered out of this thread.
     pub(crate) fn enter(&self, thread: &Thread<A>) {
         self.current.set(Some(thread));
@@ -132,7 +119,7 @@ impl<A: Arch> Core<A> {
         }
     }
 
-    const fn new(index: u8) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             machine: A::Core::NEW,
             current: Link::null(),
@@ -142,7 +129,7 @@ impl<A: Arch> Core<A> {
             charged_at: Cell::new(0),
             rotate: Cell::new(false),
             unsettled: Cell::new(true),
-            ready: ReadyQueues::new(index),
+            ready: ReadyQueues::new(),
             timers: TimerHeap::new(),
             timer_changed: Cell::new(false),
             programmed: Cell::new(u64::MAX),
@@ -159,13 +146,6 @@ pub const TRACED: u8 = 2;
 
 /// The most deadlines handled at one timer interrupt; the rest come with the next, at once.
 const MAX_DEADLINES: usize = 32;
-
-fn same<T>(a: Option<&T>, b: Option<&T>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => core::ptr::eq(a, b),
-        (a, b) => a.is_none() && b.is_none(),
-    }
-}
 
 impl<A: Arch> Kernel<A> {
     /// The core that a thread runs on.
@@ -272,7 +252,7 @@ impl<A: Arch> Kernel<A> {
         if !core.unsettled.get()
             && let Some(current) = core.current.get(self)
         {
-            debug_assert!(self.choose(core).is_some_and(|chosen| core::ptr::eq(chosen, current)));
+            debug_assert!(self.choose(core).is_some_and(|chosen| ptr::eq(chosen, current)));
             if !core.loaded.names(current) || core.timer_changed.get() {
                 self.switch_to(index, core, current);
             }
@@ -332,7 +312,8 @@ impl<A: Arch> Kernel<A> {
                 || core.ready.first(self).and_then(|first| Some((first, self.usable_context(first)?)));
             let next = if keep { runnable } else { first() };
             let context = next.map(|(_, context)| context);
-            if !same(context, core.context.get(self)) && self.change_context(core, context) {
+            let other = context.map(ptr::from_ref) != core.context.get(self).map(ptr::from_ref);
+            if other && self.change_context(core, context) {
                 // A budget ended with the change, and that may have made others ready: look again.
                 continue;
             }

@@ -14,7 +14,7 @@ pub struct Queue<A: Arch> {
 
 impl<A: Arch> Queue<A> {
     /// Empty.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { head: Link::null(), tail: Link::null() }
     }
 
@@ -97,17 +97,6 @@ impl<A: Arch> Queue<A> {
         thread.link.next.clear();
         thread.queue.set(QueueKind::None);
     }
-
-    /// Everyone in it, in order.
-    pub fn iter<'k>(&self, held: &'k Lock) -> impl Iterator<Item = &'k Thread<A>> + use<'k, A> {
-        core::iter::successors(self.first(held), move |thread| thread.link.next.get(held))
-    }
-}
-
-impl<A: Arch> Default for Queue<A> {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// The ready threads of one core: a queue per priority, and which are not empty.
@@ -123,12 +112,12 @@ pub struct ReadyQueues<A: Arch> {
 }
 
 impl<A: Arch> ReadyQueues<A> {
-    pub(crate) const fn new(core: u8) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             queues: [const { Queue::new() }; 256],
             bits: [const { Cell::new(0) }; 4],
             top: Cell::new(0),
-            floor: Cell::new((core as u16) << 8),
+            floor: Cell::new(0),
             room: Cell::new(255),
         }
     }
@@ -178,6 +167,11 @@ impl<A: Arch> ReadyQueues<A> {
         }
     }
 
+    /// Says which core's they are: 0 if nothing is said.
+    pub(crate) fn set_core(&self, core: usize) {
+        self.floor.set((core as u16) << 8 | self.floor.get() & 0xff);
+    }
+
     fn set_top(&self, top: u16) {
         self.top.set(top);
         let highest = top.saturating_sub(1);
@@ -193,7 +187,18 @@ impl<A: Arch> ReadyQueues<A> {
         }
         0
     }
+}
 
+#[cfg(test)]
+impl<A: Arch> Queue<A> {
+    /// Everyone in it, in order.
+    pub fn iter<'k>(&self, held: &'k Lock) -> impl Iterator<Item = &'k Thread<A>> + use<'k, A> {
+        core::iter::successors(self.first(held), move |thread| thread.link.next.get(held))
+    }
+}
+
+#[cfg(test)]
+impl<A: Arch> ReadyQueues<A> {
     /// All ready threads, by priority from 0 up, with the priority of the queue each is in.
     pub fn iter<'k>(&'k self, held: &'k Lock) -> impl Iterator<Item = (u8, &'k Thread<A>)> + use<'k, A> {
         self.queues.iter().enumerate().flat_map(move |(p, queue)| queue.iter(held).map(move |t| (p as u8, t)))

@@ -5,9 +5,9 @@
 //! interrupt saves straight into the thread. [`super::entry`] relies on every offset; they are checked at its end.
 
 use super::percore;
-use crate::arch::{CONTEXT_BYTES, Context, Place};
+use crate::arch::{CONTEXT_BYTES, Context};
 use core::cell::{Cell, UnsafeCell};
-use motte_abi::fault::Registers;
+use motte_abi::fault::{FaultMessage, Registers};
 use motte_abi::{Syscall, USER_END};
 
 /// Bytes of the floating-point area.
@@ -107,6 +107,15 @@ impl UserContext {
     }
 }
 
+/// Loads the registers that programs use as they like from a context, or stores them into one.
+macro_rules! general_registers {
+    ($how:ident $context:ident $registers:ident) => {
+        general_registers!($how $context $registers: rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15)
+    };
+    (load $context:ident $registers:ident: $($name:ident)*) => { $($registers.$name = $context.$name.get();)* };
+    (store $context:ident $registers:ident: $($name:ident)*) => { $($context.$name.set($registers.$name);)* };
+}
+
 impl Context for UserContext {
     fn reset(&self) {
         self.cs.set(percore::USER_CODE);
@@ -152,38 +161,22 @@ impl Context for UserContext {
         }
     }
 
-    fn place(&self) -> Place {
-        Place {
-            instruction: self.rip.get(),
-            stack: self.rsp.get(),
-            frame: self.rbp.get(),
-            flags: self.rflags.get(),
-        }
+    fn fault_message(&self, address: u64, code: u64) -> FaultMessage {
+        let (stack, frame, flags) = (self.rsp.get(), self.rbp.get(), self.rflags.get());
+        FaultMessage { instruction: self.rip.get(), address, code, stack, frame, flags }
     }
 
     fn registers(&self) -> Registers {
         percore::save_bases(self);
-        Registers {
+        let mut registers = Registers {
             rip: self.rip.get(),
             rsp: self.rsp.get(),
             rflags: self.rflags.get(),
-            rax: self.rax.get(),
-            rbx: self.rbx.get(),
-            rcx: self.rcx.get(),
-            rdx: self.rdx.get(),
-            rsi: self.rsi.get(),
-            rdi: self.rdi.get(),
-            rbp: self.rbp.get(),
-            r8: self.r8.get(),
-            r9: self.r9.get(),
-            r10: self.r10.get(),
-            r11: self.r11.get(),
-            r12: self.r12.get(),
-            r13: self.r13.get(),
-            r14: self.r14.get(),
-            r15: self.r15.get(),
             fs_base: if self.is_interrupted() { self.fs_base.get() } else { self.tls.get() },
-        }
+            ..Registers::default()
+        };
+        general_registers!(load self registers);
+        registers
     }
 
     fn set_registers(&self, r: &Registers) {
@@ -193,21 +186,7 @@ impl Context for UserContext {
         self.make_resumable();
         self.rsp.set(if r.rsp < CANONICAL_END { r.rsp } else { USER_END });
         self.rflags.set(r.rflags & USER_FLAGS | FIXED_FLAGS);
-        self.rax.set(r.rax);
-        self.rbx.set(r.rbx);
-        self.rcx.set(r.rcx);
-        self.rdx.set(r.rdx);
-        self.rsi.set(r.rsi);
-        self.rdi.set(r.rdi);
-        self.rbp.set(r.rbp);
-        self.r8.set(r.r8);
-        self.r9.set(r.r9);
-        self.r10.set(r.r10);
-        self.r11.set(r.r11);
-        self.r12.set(r.r12);
-        self.r13.set(r.r13);
-        self.r14.set(r.r14);
-        self.r15.set(r.r15);
+        general_registers!(store self r);
         self.resume.set(0);
         self.set_tls(r.fs_base);
     }

@@ -89,25 +89,16 @@ fn tsc_frequency(max: u32, hypervisor: bool) -> Option<u64> {
     Some(crystal * numerator / denominator)
 }
 
-/// Model-specific registers.
+/// Model-specific registers, by the names of the Intel SDM 4, 2.
 pub mod msr {
-    /// Extended features.
     pub const EFER: u32 = 0xc000_0080;
-    /// Segments of `syscall` and `sysret`.
     pub const STAR: u32 = 0xc000_0081;
-    /// Entry point of `syscall`.
     pub const LSTAR: u32 = 0xc000_0082;
-    /// Flags that `syscall` clears.
     pub const SFMASK: u32 = 0xc000_0084;
-    /// Base of FS.
     pub const FS_BASE: u32 = 0xc000_0100;
-    /// Base of GS.
     pub const GS_BASE: u32 = 0xc000_0101;
-    /// What `swapgs` exchanges the base of GS with.
     pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
-    /// Address and mode of the local APIC.
     pub const APIC_BASE: u32 = 0x1b;
-    /// When the timer fires.
     pub const TSC_DEADLINE: u32 = 0x6e0;
 }
 

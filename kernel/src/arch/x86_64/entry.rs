@@ -29,6 +29,18 @@ pub const SPURIOUS_VECTOR: usize = 0xff;
 global_asm!(
     r#"
     .text
+    .macro push_registers
+    .irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
+    push \register
+    .endr
+    .endm
+
+    .macro pop_registers registers:vararg
+    .irp register, \registers
+    pop \register
+    .endr
+    .endm
+
     // One stub per vector, 16 bytes each: make every frame look alike, with error code and vector.
     .balign 16
     .global vector_stubs
@@ -59,21 +71,7 @@ interrupt_entry:
     test byte ptr [rsp + 24], 3
     jz kernel_entry
     swapgs
-    push rax
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     lea rdi, [rsp - {r15}]
     mov qword ptr [rdi + {resume}], 0
     test byte ptr gs:[{has_smap}], 1
@@ -99,21 +97,7 @@ kernel_entry:
     call interrupt_from_idle
     jmp leave_kernel
 broken_entry:
-    push rax
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     mov rdi, rsp
     // The frame pointer chain goes on: a return address of where it happened.
     push qword ptr [rsp + 17 * 8]
@@ -130,20 +114,10 @@ broken_entry:
 leave_kernel:
     cmp qword ptr [rax + {resume}], 0
     lea rsp, [rax + {r15}]
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    pop_registers r15, r14, r13, r12, rbp, rbx
     je 5f
     add rsp, 8                      // r11: the flags
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rdx
+    pop_registers r10, r9, r8, rdi, rsi, rdx
     add rsp, 8                      // rcx: the instruction pointer
     pop rax
     mov rcx, [rsp + 16]
@@ -153,15 +127,7 @@ leave_kernel:
     sysretq
 5:
     mov qword ptr [rax + {resume}], 1
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rax
+    pop_registers r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
     add rsp, 16
     swapgs
     iretq

@@ -36,6 +36,22 @@ const IDLE: u64 = 3;
 global_asm!(
     r#"
     .text
+    // Out with the frame at rax, the badge in rdi and the description of the message in rdx.
+    .macro leave_with_message
+    mov rsi, rdx
+    mov rcx, [rax - {rip}]
+    mov rsp, [rax - {rsp}]
+    mov r8, [rax + {tls}]
+    wrfsbase r8
+    swapgs
+    xor r9d, r9d
+    wrgsbase r9
+    mov r11d, {flags}
+    xor r10d, r10d                  // of what the kernel had in registers, nothing is shown
+    xor eax, eax
+    sysretq
+    .endm
+
     .balign 64
     .global short_syscall_entry
 short_syscall_entry:
@@ -51,18 +67,7 @@ short_syscall_entry:
     test rax, rax
     jz 3f
     mov rdi, [rax - {badge}]
-    mov rsi, rdx
-    mov rcx, [rax - {rip}]
-    mov rsp, [rax - {rsp}]
-    mov r8, [rax + {tls}]
-    wrfsbase r8
-    swapgs
-    xor r9d, r9d
-    wrgsbase r9
-    mov r11d, {flags}
-    xor r10d, r10d                  // of what the kernel had in registers, nothing is shown
-    xor eax, eax
-    sysretq
+    leave_with_message
 
     .balign 64
 2:
@@ -70,18 +75,7 @@ short_syscall_entry:
     test rax, rax
     jz 3f
     xor edi, edi                    // an answer has no badge
-    mov rsi, rdx
-    mov rcx, [rax - {rip}]
-    mov rsp, [rax - {rsp}]
-    mov r8, [rax + {tls}]
-    wrfsbase r8
-    swapgs
-    xor r9d, r9d
-    wrgsbase r9
-    mov r11d, {flags}
-    xor r10d, r10d
-    xor eax, eax
-    sysretq
+    leave_with_message
 
     // Any other call. Its number and arguments are saved; the message words stay where they are and are saved only if another
     // thread runs next.
@@ -94,13 +88,8 @@ syscall_entry:
     mov [rsp - {rip}], rcx
     mov rcx, gs:[{scratch}]
     mov [rsp - {rsp}], rcx
-    mov [rsp - {rax}], rax
-    mov [rsp - {rdi}], rdi
-    mov [rsp - {rsi}], rsi
-    mov [rsp - {rdx}], rdx
-    mov [rsp - {r8}], r8
-    mov [rsp - {r9}], r9
-    mov [rsp - {r10}], r10
+    mov [rsp - {rax}], rax; mov [rsp - {rdi}], rdi; mov [rsp - {rsi}], rsi; mov [rsp - {rdx}], rdx
+    mov [rsp - {r8}], r8; mov [rsp - {r9}], r9; mov [rsp - {r10}], r10
     mov rsi, rax
     mov rdx, rsp
     mov rsp, gs:[{stack_top}]
@@ -109,16 +98,11 @@ syscall_entry:
     test edx, edx
     jnz 4f
     // The thread goes on: its results only.
-    mov rdi, [rax - {rdi}]
-    mov rsi, [rax - {rsi}]
-    mov rdx, [rax - {rdx}]
-    mov rcx, [rax - {rip}]
-    mov rsp, [rax - {rsp}]
+    mov rdi, [rax - {rdi}]; mov rsi, [rax - {rsi}]; mov rdx, [rax - {rdx}]
+    mov rcx, [rax - {rip}]; mov rsp, [rax - {rsp}]
     mov r11d, {flags}
-    mov r8, [rax - {r8}]            // of use to a call that is made again
-    mov r9, [rax - {r9}]
-    mov r10, [rax - {r10}]
-    mov rax, [rax - {rax}]
+    // Of use to a call that is made again.
+    mov r8, [rax - {r8}]; mov r9, [rax - {r9}]; mov r10, [rax - {r10}]; mov rax, [rax - {rax}]
     swapgs
     sysretq
 
@@ -129,12 +113,8 @@ syscall_entry:
     mov gs:[{scratch}], rcx
 4:
     mov rcx, gs:[{scratch}]
-    mov [rcx - {r12}], r12
-    mov [rcx - {r13}], r13
-    mov [rcx - {r14}], r14
-    mov [rcx - {r15}], r15
-    mov [rcx - {rbx}], rbx
-    mov [rcx - {rbp}], rbp
+    mov [rcx - {r12}], r12; mov [rcx - {r13}], r13; mov [rcx - {r14}], r14; mov [rcx - {r15}], r15
+    mov [rcx - {rbx}], rbx; mov [rcx - {rbp}], rbp
     xor ebp, ebp
     cmp edx, {general}
     je 5f
@@ -228,14 +208,6 @@ fn longer_call(thread: &Thread<X86>, number: u64, first_argument: u64) -> Leave 
     }
 }
 
-#[inline(always)]
-fn go_on_or_switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
-    match next {
-        Next::Run(next) if core::ptr::eq(next, from) => Leave { frame_end: from.frame_end(), with: GO_ON },
-        next => switch(core, from, next),
-    }
-}
-
 /// Any call but the shortest.
 #[inline(never)]
 fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
@@ -246,13 +218,13 @@ fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
     go_on_or_switch(core, context, kernel().lean_syscall(core.index.get(), thread, call))
 }
 
-/// The calling thread does not go on at once.
-fn switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
-    if !core.is_current(from) {
-        // It has destroyed itself: nothing is to be saved.
-        leave(next);
-    }
+/// How a call ends after which this runs next. The calling thread's registers are saved if another one runs; nothing is if it has
+/// destroyed itself.
+#[inline(always)]
+fn go_on_or_switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
     match next {
+        Next::Run(next) if core::ptr::eq(next, from) => Leave { frame_end: from.frame_end(), with: GO_ON },
+        next if !core.is_current(from) => leave(next),
         Next::Run(next) => Leave { frame_end: enter_thread(next).frame_end(), with: SWITCH },
         Next::Idle => Leave { frame_end: 0, with: IDLE },
     }

@@ -44,10 +44,12 @@ impl fmt::Display for MountProblem {
             MountProblem::Unsupported => {
                 f.write_str("the disk's ext4 file system uses features that are not supported")
             }
-            MountProblem::Damaged(what) => write!(
-                f,
-                "the disk's ext4 file system is damaged ({what}); e2fsck on another system may mend it"
-            ),
+            MountProblem::Damaged(what) => {
+                write!(
+                    f,
+                    "the disk's ext4 file system is damaged ({what}); e2fsck on another system may mend it"
+                )
+            }
             MountProblem::Truncated => f.write_str("the disk is smaller than its ext4 file system"),
             MountProblem::OutOfMemory => f.write_str("there is too little memory for the disk's cache"),
         }
