@@ -10,7 +10,7 @@ use motte_interfaces::error::IoError;
 use motte_interfaces::fs::{FileInfo, FileKind, FilesClient, open};
 
 use crate::io::{self, Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
-use crate::service::Connection;
+use crate::service::{Connection, Shared};
 use crate::session::{End, Handle, Session};
 use crate::sync::OnceLock;
 
@@ -27,13 +27,9 @@ fn session() -> Result<&'static Arc<Session>> {
 
 #[cold]
 fn begin_session() -> Result<&'static Arc<Session>> {
-    let connection = crate::service::connect("fs").map_err(Error::other)?;
-    let session = SESSION.get_or_init(|| Session::new(connection));
-    if *session.client.transport() != connection {
-        // Another thread was faster.
-        connection.close();
-    }
-    Ok(session)
+    static FILES: Shared = Shared::new("fs");
+    let connection = FILES.connection().map_err(Error::other)?;
+    Ok(SESSION.get_or_init(|| Session::new(connection)))
 }
 
 fn client() -> Result<FilesClient<Connection>> {

@@ -8,6 +8,7 @@ use motte_interfaces::registry::{RegistryClient, RegistryError};
 use motte_interfaces::{CallError, Method, Reader, Transport, Writer};
 
 use crate::kernel::{CapSlot, Endpoint};
+use crate::sync::OnceLock;
 use crate::thread::BufferGuard;
 use crate::{slots, start};
 
@@ -80,6 +81,40 @@ pub fn registry() -> Result<RegistryClient<Connection>, ServiceError> {
 pub fn connect(name: &str) -> Result<Connection, ServiceError> {
     let cap = registry()?.lookup(name).map_err(ServiceError::Registry)?;
     Ok(Connection::from(cap))
+}
+
+/// A service that the whole program shares one connection to, made when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    name: &'static str,
+    connection: OnceLock<Connection>,
+}
+
+impl Shared {
+    /// The service of that name.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, connection: OnceLock::new() }
+    }
+
+    /// The connection. Nobody closes it.
+    #[inline]
+    pub fn connection(&self) -> Result<Connection, ServiceError> {
+        match self.connection.get() {
+            Some(connection) => Ok(*connection),
+            None => self.connect(),
+        }
+    }
+
+    #[cold]
+    fn connect(&self) -> Result<Connection, ServiceError> {
+        let new = connect(self.name)?;
+        let connection = *self.connection.get_or_init(|| new);
+        if connection != new {
+            // Another thread was faster.
+            new.close();
+        }
+        Ok(connection)
+    }
 }
 
 impl Transport for Connection {

@@ -9,11 +9,12 @@ use motte_interfaces::log::LogClient;
 use motte_interfaces::supervisor::{SupervisorClient, SupervisorError};
 
 use crate::io::{Error, ErrorKind, Result};
-use crate::service::Connection;
+use crate::service::{Connection, Shared};
 use crate::time::Duration;
 
 fn supervisor() -> Result<SupervisorClient<Connection>> {
-    Ok(SupervisorClient::new(crate::service::connect("supervisor").map_err(Error::other)?))
+    static SUPERVISOR: Shared = Shared::new("supervisor");
+    Ok(SupervisorClient::new(SUPERVISOR.connection().map_err(Error::other)?))
 }
 
 fn failed(error: SupervisorError) -> Error {
@@ -190,7 +191,8 @@ pub struct LogRecord {
 
 /// All lines of the log that are kept whose number is at least `from`.
 pub fn log_read(from: u64) -> Result<Vec<LogRecord>> {
-    let log = LogClient::new(crate::service::connect("log").map_err(Error::other)?);
+    static LOG: Shared = Shared::new("log");
+    let log = LogClient::new(LOG.connection().map_err(Error::other)?);
     let (mut all, mut from) = (Vec::new(), from);
     loop {
         let page = log.read(from)?;

@@ -8,10 +8,11 @@ use motte_abi::{ObjectType, Rights};
 
 use crate::kernel::{CapSlot, Notification};
 use crate::process::Child;
-use crate::service::Connection;
+use crate::service::{Connection, Shared};
 
 fn console() -> Result<ConsoleClient<Connection>> {
-    Ok(ConsoleClient::new(crate::service::connect("console").map_err(Error::other)?))
+    static CONSOLE: Shared = Shared::new("console");
+    Ok(ConsoleClient::new(CONSOLE.connection().map_err(Error::other)?))
 }
 
 /// Input comes byte by byte and without echo, or by edited lines again.

@@ -5,8 +5,10 @@ pub use core::time::Duration;
 use core::ops::{Add, AddAssign, Sub};
 
 use motte_abi::clock::ClockPage;
+use motte_interfaces::clock::ClockClient;
 
 use crate::arch;
+use crate::service::Shared;
 
 /// The clock page, where there is one.
 fn clock() -> Option<&'static ClockPage> {
@@ -106,13 +108,9 @@ impl SystemTime {
 
     /// Now, by the clock service; without one the monotonic clock counts from 1970.
     pub fn now() -> Self {
-        let clock = crate::service::connect("clock").ok();
-        let offset = clock.and_then(|connection| {
-            let offset = motte_interfaces::clock::ClockClient::new(connection).offset().ok();
-            connection.close();
-            offset
-        });
-        Self(offset.unwrap_or(0) + monotonic_ns())
+        static CLOCK: Shared = Shared::new("clock");
+        let clock = CLOCK.connection().ok().map(ClockClient::new);
+        Self(clock.and_then(|clock| clock.offset().ok()).unwrap_or(0) + monotonic_ns())
     }
 
     /// How much later this is than `earlier`; the error is by how much it is earlier.
