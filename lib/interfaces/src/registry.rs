@@ -17,6 +17,8 @@ pub enum RegistryError {
     OutOfMemory,
     /// The registry does not answer, or not what was asked.
     Unreachable,
+    /// The caller has no slot left for the capability.
+    TableFull,
 }
 
 impl fmt::Display for RegistryError {
@@ -26,13 +28,17 @@ impl fmt::Display for RegistryError {
             Self::NotAllowed => "the manifest does not allow this service",
             Self::OutOfMemory => "the registry is out of memory",
             Self::Unreachable => "the registry does not answer",
+            Self::TableFull => "the program's capability table is full",
         })
     }
 }
 
 impl From<CallError> for RegistryError {
-    fn from(_: CallError) -> Self {
-        Self::Unreachable
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Kernel(motte_abi::Error::LimitReached) => Self::TableFull,
+            _ => Self::Unreachable,
+        }
     }
 }
 

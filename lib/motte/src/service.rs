@@ -127,8 +127,10 @@ impl Transport for Connection {
     ) -> Result<R, CallError> {
         let mut repetitions = if method.idempotent { REPETITIONS } else { 0 };
         let mut guard = BufferGuard::take();
+        let mut table_is_full;
         let answer = loop {
-            guard.prepare_receive_slots()?;
+            // With a full table no capability can arrive; all else can, and what the program says of it can leave.
+            table_is_full = guard.prepare_receive_slots().is_err();
             let buffer = guard.get();
             let mut writer = Writer::new(&mut buffer.words);
             put(&mut writer);
@@ -156,7 +158,11 @@ impl Transport for Connection {
         // Those that came in registers join the others.
         buffer.words[..REGISTER_WORDS].copy_from_slice(&answer.words);
         let mut reader = Reader::new(&buffer.words[..answer.info.length().min(MAX_WORDS)], &arrived[..count]);
-        let result = take(answer.info.label(), &mut reader);
+        let result = if table_is_full && arrived[..count].contains(&0) {
+            Err(Error::LimitReached.into())
+        } else {
+            take(answer.info.label(), &mut reader)
+        };
         for untaken in reader.untaken_caps() {
             slots::delete(CapSlot(untaken.0));
         }

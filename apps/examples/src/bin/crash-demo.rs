@@ -8,11 +8,24 @@ motte::entry!(main);
 
 fn main() -> i32 {
     let way = motte::env::args().nth(1);
+    if way.as_deref() == Some("slots") {
+        connect_for_ever();
+    }
     let Some(crash) = Crash::from_name(way.as_deref().unwrap_or("panic")) else {
-        motte::eprintln!("crash-demo: the ways to crash are panic, overflow and memory");
+        motte::eprintln!("crash-demo: the ways to crash are panic, overflow, memory and slots");
         return 2;
     };
     motte::log::info!("about to crash on purpose: {crash:?}");
     crash.happen();
     0
+}
+
+/// Takes more and more capabilities, until there is no slot for another; says so, and panics.
+fn connect_for_ever() {
+    loop {
+        if let Err(error) = motte::service::connect("log") {
+            motte::eprintln!("crash-demo: no further connection: {error}");
+            panic!("no further connection: {error}");
+        }
+    }
 }
