@@ -52,24 +52,42 @@ impl Hpet {
         let registers = Mapping::of(vec![frame], Rights::READ | Rights::WRITE, CacheMode::Uncached)?;
         let period_fs = u64::from(registers.read_u32(PERIOD)).max(1);
         let delay = (DELAY_NS * 1_000_000 / period_fs) as u32;
-        irq.bind(notification.0)?;
-        registers.write_u32(TIMER, LEVEL | ENABLED | NARROW | LINE << LINE_SHIFT);
-        registers.write_u32(CONFIGURATION, 1);
-        Ok(Self { registers, irq, delay })
+        let hpet = Self { registers, irq, delay };
+        // Whoever had it before may have left it with an interrupt raised.
+        hpet.silence();
+        hpet.registers.write_u32(TIMER, LEVEL | ENABLED | NARROW | LINE << LINE_SHIFT);
+        hpet.registers.write_u32(COMPARATOR, hpet.registers.read_u32(COUNTER).wrapping_add(i32::MAX as u32));
+        hpet.registers.write_u32(CONFIGURATION, 1);
+        hpet.irq.bind(notification.0)?;
+        Ok(hpet)
     }
 
-    /// Has it interrupt after a while; the last interrupt has been seen.
-    fn arm(&self) -> Result<(), Failure> {
-        self.registers.write_u32(COMPARATOR, self.registers.read_u32(COUNTER).wrapping_add(self.delay));
+    /// Halts the counter and withdraws the interrupt, while the timer still says on which line it is.
+    fn silence(&self) {
+        self.registers.write_u32(CONFIGURATION, 0);
         self.registers.write_u32(STATUS, 1);
-        Ok(self.irq.acknowledge()?)
+    }
+
+    /// Has it interrupt after a while. The last interrupt, which has been seen, is withdrawn first: later it could be the next one that
+    /// is withdrawn, unseen.
+    fn arm(&self) -> Result<(), Failure> {
+        self.registers.write_u32(STATUS, 1);
+        self.irq.acknowledge()?;
+        loop {
+            let at = self.registers.read_u32(COUNTER).wrapping_add(self.delay);
+            self.registers.write_u32(COMPARATOR, at);
+            // The processor may have been held up, and the counter have gone past: the next time it gets there is far.
+            if at.wrapping_sub(self.registers.read_u32(COUNTER)) as i32 > 0 {
+                return Ok(());
+            }
+        }
     }
 }
 
 impl Drop for Hpet {
     fn drop(&mut self) {
+        self.silence();
         self.registers.write_u32(TIMER, 0);
-        self.registers.write_u32(CONFIGURATION, 0);
     }
 }
 
@@ -94,14 +112,20 @@ pub fn interrupt(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure
     Child::start(arena, &plan)?;
     let hpet = Hpet::new(frame, irq, notification)?;
     let once = || {
-        let count = page.read_u64(8);
-        hpet.arm()?;
-        // SAFETY: the page is mapped there, and reached through `page` and by the driver only.
-        unsafe { machine::write_stamps(page.address(), count) };
-        if page.read_u64(8) != count + 1 {
-            return Err(Failure::Wrong("the driver was not woken once"));
+        loop {
+            let count = page.read_u64(8);
+            page.write_u64(0, 0);
+            hpet.arm()?;
+            // SAFETY: the page is mapped there, and reached through `page` and by the driver only.
+            unsafe { machine::write_stamps(page.address(), count) };
+            if page.read_u64(8) != count + 1 {
+                return Err(Failure::Wrong("the driver was not woken once"));
+            }
+            // An interrupt that came before the first stamp says nothing.
+            if let begin @ 1.. = page.read_u64(24) {
+                return Ok((begin as u32, page.read_u64(16) as u32));
+            }
         }
-        Ok((page.read_u64(24) as u32, page.read_u64(16) as u32))
     };
     meter.measure_spans(COUNT, once)?;
     // Whoever traces cannot tell the component so: one more, marked.
