@@ -5,10 +5,11 @@
 //! |---|---|
 //! | `file-service`, `network-service`, `directory-client` | two services, found by name and called; a third name that nobody provides |
 //! | `crash-demo` | what happens when a component fails |
+//! | `hang-demo` | what happens when a component hangs |
 //! | `hello` | a program: arguments, environment, files, another program's output |
 //! | `clock-watch` | threads, time, tasks that wait beside one another |
 //!
-//! `services start NAME` starts a component of the first two rows; the programs of the last two lie in `/bin`.
+//! `services start NAME` starts a component of the first three rows; the programs of the last two lie in `/bin`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod file;
 mod network;
 
 pub mod crash;
+pub mod hang;
 pub mod watch;
 
 pub use file::{File, FileClient, FileError, Notes, dispatch_file};

@@ -1,7 +1,9 @@
 //! Which slots of the supervisor's table hold what. Init fills them; the table outlives every supervisor, so that a new
 //! one finds the components of its predecessor running.
 
-use motte::kernel::{CapSlot, Endpoint, Frame, IoPort, IoPortControl, IrqControl, SchedControl, Untyped};
+use motte::kernel::{
+    CapSlot, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped,
+};
 
 use crate::load::Places;
 
@@ -40,7 +42,7 @@ pub const MAX_DEVICE_MEMORY: u64 = 24;
 pub const SERVICES: u64 = 128;
 /// The most services.
 pub const MAX_SERVICES: u64 = 128;
-/// What belongs to each component, [`COMPONENT_SLOTS`] slots each: its Untyped, then [`Places`].
+/// What belongs to each component, [`COMPONENT_SLOTS`] slots each: its Untyped, [`Places`], its heartbeat.
 pub const COMPONENTS: u64 = 256;
 /// Slots for each component.
 pub const COMPONENT_SLOTS: u64 = 8;
@@ -85,6 +87,11 @@ pub const fn places(component: usize) -> Places {
     Places::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 1)
 }
 
+/// What a component that is to beat signals.
+pub const fn heartbeat(component: usize) -> Notification {
+    Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 1 + Places::COUNT)
+}
+
 /// The endpoint of a service, by its number in the manifest.
 pub const fn service(number: usize) -> Endpoint {
     Endpoint::at(SERVICES + number as u64)
@@ -95,5 +102,5 @@ pub const fn boot_image(page: u64) -> CapSlot {
     CapSlot(BOOT_IMAGE + page)
 }
 
-const _: () = assert!(Places::COUNT < COMPONENT_SLOTS);
+const _: () = assert!(Places::COUNT + 2 <= COMPONENT_SLOTS);
 const _: () = assert!(COMPONENTS + MAX_COMPONENTS * COMPONENT_SLOTS <= TRACE);

@@ -8,6 +8,7 @@
 //! | [`thread`], [`sync`], [`time`] | threads, locks, time |
 //! | [`service`] | calling services by name |
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
+//! | [`heartbeat`] | showing the supervisor that a server does not hang |
 //! | [`io`], [`fs`], [`process`], [`terminal`] | streams, files, programs, the terminal, in the shape of `std` |
 //! | [`system`] | components, faults, log, trace, memory: the system itself |
 //! | [`boot_files`] | the boot image, for whom the manifest grants it |
@@ -27,6 +28,7 @@ mod entry;
 pub mod env;
 pub mod fs;
 pub mod heap;
+pub mod heartbeat;
 pub mod io;
 pub mod kernel;
 pub mod last_words;

@@ -21,7 +21,7 @@ use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, Reader, Replier, ReplyTok
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
 use crate::thread::BufferGuard;
-use crate::{memory, slots};
+use crate::{heartbeat, memory, slots};
 
 pub use crate::tasks::{Event, Tasks};
 
@@ -210,10 +210,12 @@ pub struct Server {
 impl Server {
     /// A server that receives on `endpoint`.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        let tasks = Tasks::new()?;
+        heartbeat::begin(&tasks);
         Ok(Self {
             endpoint,
             replies: Replies::new(),
-            tasks: Tasks::new()?,
+            tasks,
             request: Box::new([0; MAX_WORDS]),
             answer: Box::new([0; MAX_WORDS]),
         })

@@ -297,6 +297,7 @@ impl State {
             places.context.0,
             places.message_buffer.0,
             places.holding.0,
+            system::heartbeat(index).0,
         ] {
             let _ = slot.delete();
         }

@@ -10,6 +10,7 @@ extern crate alloc;
 mod boot_files;
 mod components;
 mod faults;
+mod heartbeats;
 mod power;
 mod requests;
 mod start;
@@ -28,5 +29,6 @@ fn main() -> Result<(), String> {
     let mut server = Server::new(system::ENDPOINT).map_err(|error| error.to_string())?;
     let mut supervisor = components::Supervisor::new(&server)?;
     supervisor.begin();
+    supervisor.watch();
     Err(server.run(&mut supervisor).to_string())
 }

@@ -67,6 +67,29 @@ impl History {
     }
 }
 
+/// A component's heartbeat, as one looks at it several times within its deadline.
+///
+/// It counts looks and not time: when the whole machine stood still for a while, the component has not had the time either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    generation: u64,
+    /// Looks without a beat, one after the other.
+    silent: u32,
+}
+
+impl Pulse {
+    /// Whether the component must be taken for dead after this look, at which there was a beat since the last one or not. A beat is due at
+    /// each of `beats` looks within the deadline; it is lost when it is later than the whole deadline.
+    pub fn is_lost(&mut self, generation: u64, beat: bool, beats: u32) -> bool {
+        if beat || generation != self.generation {
+            *self = Self { generation, silent: 0 };
+            return false;
+        }
+        self.silent += 1;
+        self.silent > beats
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +129,24 @@ mod tests {
         assert_eq!(decide(RestartPolicy::OnFailure, End::Exit(0)), Decision::Leave);
         assert_eq!(decide(RestartPolicy::OnFailure, End::Exit(1)), Decision::RestartAt(10));
         assert_eq!(decide(RestartPolicy::Never, End::Failure), Decision::Leave);
+    }
+
+    #[test]
+    fn a_pulse_is_lost_when_it_is_late_by_more_than_the_deadline() {
+        let mut pulse = Pulse::default();
+        let mut looks = |generation, beat| pulse.is_lost(generation, beat, 4);
+        assert!(!looks(1, true));
+        assert!((0..4).all(|_| !looks(1, false)));
+        assert!(!looks(1, true), "a beat within the deadline begins anew");
+        assert!((0..4).all(|_| !looks(1, false)));
+        assert!(looks(1, false));
+    }
+
+    #[test]
+    fn a_component_that_was_started_anew_has_the_whole_deadline() {
+        let mut pulse = Pulse::default();
+        assert!((0..5).all(|_| !pulse.is_lost(1, false, 4)));
+        assert!((0..5).all(|_| !pulse.is_lost(2, false, 4)));
+        assert!(pulse.is_lost(2, false, 4));
     }
 }

@@ -23,6 +23,8 @@ pub enum Cause {
     Exit(i32),
     /// Somebody asked the supervisor to end it.
     Killed,
+    /// It did not beat for so many nanoseconds.
+    Silent(u64),
 }
 
 impl Cause {
@@ -48,6 +50,7 @@ impl Cause {
             Self::Panic(text, _) => text.lines().next().unwrap_or("panic").into(),
             Self::Exit(status) => format!("exit with status {status}"),
             Self::Killed => "killed by command".into(),
+            Self::Silent(ns) => format!("no heartbeat for {} ms", ns.div_ceil(1_000_000)),
         }
     }
 
@@ -55,7 +58,7 @@ impl Cause {
     pub fn place(&self) -> Option<&FaultMessage> {
         match self {
             Self::Fault(_, fault) | Self::Panic(_, fault) => Some(fault),
-            Self::Exit(_) | Self::Killed => None,
+            Self::Exit(_) | Self::Killed | Self::Silent(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `registry` | the registry, with the component's badge |
 //! | `endpoint:SERVICE` | the endpoint of a service that it provides, to receive on |
+//! | `heartbeat:DEADLINE` | the notification to signal within so many nanoseconds |
 //! | `irq:LINE` | an interrupt line |
 //! | `port:0xFIRST` | a range of I/O ports |
 //! | `mmio:0xADDRESS` | a page of device memory |
@@ -87,6 +88,12 @@ impl State {
             fault_endpoint: (system::ENDPOINT, system::FAULT_BADGE | index as u64),
             clock: system::CLOCK,
         };
+        if component.restart.heartbeat_ns > 0 {
+            let pulse = system::heartbeat(index).0;
+            // Of its own memory: it is there for a new supervisor, and goes with the component.
+            let made = program.untyped.retype(ObjectType::Notification, 0, CapSlot::OWN_TABLE, pulse.0, 1);
+            made.map_err(|error| format!("it cannot be given a heartbeat: {error}"))?;
+        }
         self.open_services(index);
         load(&program).map_err(|error| error.to_string())?;
         let kept = Kept {
@@ -160,6 +167,10 @@ impl State {
         {
             let endpoint = system::service(registry.number).0;
             add("registry".into(), Source::Mint(endpoint, send, badge_of(&self.manifest, index)));
+        }
+        if component.restart.heartbeat_ns > 0 {
+            let pulse = Source::Mint(system::heartbeat(index).0, Rights::WRITE, 1);
+            add(format!("heartbeat:{}", component.restart.heartbeat_ns), pulse);
         }
         let provides_registry = self.provides(index, "registry");
         for service in self.manifest.services() {
