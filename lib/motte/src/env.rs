@@ -29,6 +29,11 @@ pub fn vars() -> impl Iterator<Item = (String, String)> {
     with_variables(|variables| variables.clone()).into_iter()
 }
 
+/// Calls `see` with name and value of every variable, by name.
+pub(crate) fn for_each_variable(mut see: impl FnMut(&str, &str)) {
+    with_variables(|variables| variables.iter().for_each(|(name, value)| see(name, value)));
+}
+
 /// The environment as `NAME=value`, for a program to be started.
 pub fn pairs() -> Vec<String> {
     vars().map(|(name, value)| name + "=" + &value).collect()

@@ -1,5 +1,6 @@
 //! Programs: starting them, waiting for them, ending them; in the shape of `std::process`.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -9,6 +10,7 @@ use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
 use motte_interfaces::pipe::PipesClient;
 use motte_interfaces::process::{ExitStatus as Ended, ProcessClient, SPAWN_MAGIC};
+use motte_interfaces::strings::{put_number, put_string};
 
 use crate::fs::File;
 use crate::io::{self, Error, ErrorKind, Read, Result, Write};
@@ -36,6 +38,9 @@ fn server() -> Result<Arc<Server>> {
     *server = Some(new.clone());
     Ok(new)
 }
+
+/// Bytes that a request is expected to have at most.
+const REQUEST: usize = 1024;
 
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/bin";
@@ -342,60 +347,86 @@ impl Command {
 
     /// The request as the process server reads it ([`SPAWN_MAGIC`]).
     fn request(&self) -> Result<Vec<u8>> {
-        let mut variables: Vec<(String, String)> =
-            if self.clear { Vec::new() } else { crate::env::vars().collect() };
-        variables.retain(|(name, _)| !self.removed.contains(name));
-        for (name, value) in &self.environment {
-            variables.retain(|(candidate, _)| candidate != name);
-            variables.push((name.clone(), value.clone()));
-        }
-        let path = variables.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
-        let program = find(&self.program, path)?;
+        let program = find(&self.program, || self.search_path())?;
         let directory = match &self.directory {
             Some(directory) => crate::fs::directory(directory)?,
             None => crate::env::current_dir()?,
         };
-        let mut out = SPAWN_MAGIC.to_le_bytes().to_vec();
-        put(&mut out, &program);
-        put(&mut out, &directory);
+        let mut out = Vec::with_capacity(REQUEST);
+        out.extend_from_slice(&SPAWN_MAGIC.to_le_bytes());
+        put_string(&mut out, &program);
+        put_string(&mut out, &directory);
         out.extend_from_slice(&self.memory_limit.to_le_bytes());
-        out.extend_from_slice(&(self.arguments.len() as u32 + 1).to_le_bytes());
-        put(&mut out, &self.program);
-        self.arguments.iter().for_each(|argument| put(&mut out, argument));
-        out.extend_from_slice(&(variables.len() as u32).to_le_bytes());
-        variables.iter().for_each(|(name, value)| put(&mut out, &format!("{name}={value}")));
+        put_number(&mut out, self.arguments.len() + 1);
+        put_string(&mut out, &self.program);
+        self.arguments.iter().for_each(|argument| put_string(&mut out, argument));
+        self.put_variables(&mut out);
         match &self.services {
-            None => out.extend_from_slice(&u32::MAX.to_le_bytes()),
+            None => put_number(&mut out, u32::MAX as usize),
             Some(services) => {
-                out.extend_from_slice(&(services.len() as u32).to_le_bytes());
-                services.iter().for_each(|service| put(&mut out, service));
+                put_number(&mut out, services.len());
+                services.iter().for_each(|service| put_string(&mut out, service));
             }
         }
         Ok(out)
     }
-}
 
-fn put(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
+    /// Where the program is looked for, as its environment says.
+    fn search_path(&self) -> String {
+        let set = self.environment.iter().rev().find(|(name, _)| name == "PATH");
+        let inherited = || if self.inherits("PATH") { crate::env::var("PATH") } else { None };
+        set.map(|(_, value)| value.clone()).or_else(inherited).unwrap_or_else(|| DEFAULT_PATH.to_string())
+    }
+
+    /// Whether it gets a variable of this program's environment.
+    fn inherits(&self, name: &str) -> bool {
+        let removed = || self.removed.iter().any(|removed| removed == name);
+        let set = || self.environment.iter().any(|(set, _)| set == name);
+        !self.clear && !removed() && !set()
+    }
+
+    /// Appends its environment.
+    fn put_variables(&self, out: &mut Vec<u8>) {
+        let (at, mut count) = (out.len(), 0);
+        put_number(out, 0);
+        let mut put = |name: &str, value: &str| {
+            put_number(out, name.len() + 1 + value.len());
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            out.extend_from_slice(value.as_bytes());
+            count += 1;
+        };
+        crate::env::for_each_variable(|name, value| {
+            if self.inherits(name) {
+                put(name, value);
+            }
+        });
+        for (index, (name, value)) in self.environment.iter().enumerate() {
+            // Of what was set more than once, the last counts.
+            if self.environment[index + 1..].iter().all(|(later, _)| later != name) {
+                put(name, value);
+            }
+        }
+        out[at..at + 4].copy_from_slice(&u32::to_le_bytes(count));
+    }
 }
 
 /// Looks for a program along a search path. One that is nowhere on the disk is left to the process server, which has the
 /// system's own programs.
-fn find(program: &str, path: &str) -> Result<String> {
+fn find<'a>(program: &'a str, path: impl FnOnce() -> String) -> Result<Cow<'a, str>> {
     if program.is_empty() {
         return Err(ErrorKind::NotFound.into());
     }
     if program.contains('/') {
-        return Ok(crate::fs::absolute(program)?.into_owned());
+        return crate::fs::absolute(program);
     }
-    for directory in path.split(':').filter(|directory| !directory.is_empty()) {
+    for directory in path().split(':').filter(|directory| !directory.is_empty()) {
         let candidate = format!("{}/{program}", directory.trim_end_matches('/'));
         if crate::fs::metadata(&candidate).is_ok_and(|metadata| metadata.is_file()) {
-            return Ok(crate::fs::absolute(&candidate)?.into_owned());
+            return Ok(Cow::Owned(crate::fs::absolute(&candidate)?.into_owned()));
         }
     }
-    Ok(format!("/bin/{program}"))
+    Ok(Cow::Owned(format!("/bin/{program}")))
 }
 
 /// The capability that the child gets for a stream. What must stay open until it has it goes into `held`, the parent's end of a
