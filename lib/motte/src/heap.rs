@@ -6,13 +6,14 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE};
+use motte_abi::syscall::MAX_RANGE;
+use motte_abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE};
 use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
 
-use crate::kernel::CapSlot;
-use crate::{layout, memory, slots};
+use crate::kernel::CapTable;
+use crate::{layout, memory};
 
 #[cfg(target_os = "none")]
 #[global_allocator]
@@ -52,6 +53,7 @@ pub fn is_exhausted() -> bool {
 #[derive(Debug)]
 pub struct Growing {
     end: Option<NonNull<u8>>,
+    frames: Frames,
 }
 
 // SAFETY: the end of the heap is a place, used under the heap's lock.
@@ -60,7 +62,7 @@ unsafe impl Send for Growing {}
 impl Growing {
     /// A heap of nothing yet.
     pub const fn new() -> Self {
-        Self { end: None }
+        Self { end: None, frames: Frames::new() }
     }
 }
 
@@ -80,9 +82,9 @@ unsafe impl Source for Growing {
         // A heap that grew large grows in larger steps, an eighth of itself.
         let step = (size / 8).next_multiple_of(PAGE_SIZE as u64);
         let generous = needed.max(CHUNK.load(Ordering::Relaxed)).max(step);
-        let mut grown = grow(start + size, generous);
+        let mut grown = grow(&mut talc.source.frames, start + size, generous);
         if grown < needed {
-            grown += grow(start + size + grown, needed - grown);
+            grown += grow(&mut talc.source.frames, start + size + grown, needed - grown);
         }
         if grown == 0 {
             EXHAUSTED.store(true, Ordering::Relaxed);
@@ -107,36 +109,62 @@ unsafe impl Source for Growing {
 }
 
 /// Maps up to `bytes` from `address` on; returns how many it was.
-fn grow(address: u64, bytes: u64) -> u64 {
+fn grow(frames: &mut Frames, address: u64, bytes: u64) -> u64 {
     let end = (address + bytes).min(layout::HEAP_END);
     let mut at = address;
     while at < end {
         let rest = end - at;
         if at.is_multiple_of(LARGE_PAGE_SIZE as u64)
             && rest >= LARGE_PAGE_SIZE as u64
-            && map_frames(at, 1, LARGE_PAGE_SIZE).is_ok()
+            && frames.map(at, 1, LARGE_PAGE_SIZE).is_ok()
         {
             at += LARGE_PAGE_SIZE as u64;
             continue;
         }
-        let pages = (rest / PAGE_SIZE as u64).min(64) as usize;
-        if map_frames(at, pages, PAGE_SIZE).is_ok() {
-            at += (pages * PAGE_SIZE) as u64;
-        } else if pages > 1 && map_frames(at, 1, PAGE_SIZE).is_ok() {
-            at += PAGE_SIZE as u64;
-        } else {
-            break;
-        }
+        let mut map = |pages| frames.map(at, pages, PAGE_SIZE);
+        let Ok(mapped) = map(rest / PAGE_SIZE as u64).or_else(|_| map(1)) else { break };
+        at += mapped * PAGE_SIZE as u64;
     }
     at - address
 }
 
-fn map_frames(address: u64, count: usize, size: usize) -> Result<(), Error> {
-    let first = memory::make_frames(count, size)?;
-    memory::map_range(first, count, size, address).inspect_err(|_| {
-        // Nothing uses these pages yet.
-        (0..count as u64).for_each(|index| slots::delete(CapSlot(first.0 + index)));
-    })
+/// Where the capabilities of the heap's frames lie: in tables of their own, so that a large heap does not use up the program's.
+#[derive(Debug)]
+struct Frames {
+    /// The newest table; the earlier ones are full.
+    table: CapTable,
+    slots: u64,
+    /// Its next slot; the first is never valid.
+    next: u64,
+}
+
+impl Frames {
+    /// Slots of the first table. Every further one is twice as large.
+    const FIRST: u64 = 64;
+    const LARGEST: u64 = 4096;
+
+    const fn new() -> Self {
+        Self { table: CapTable::at(0), slots: 0, next: 0 }
+    }
+
+    /// Maps up to `count` fresh frames of `size` bytes from `address` on; returns how many it was.
+    fn map(&mut self, address: u64, count: u64, size: usize) -> Result<u64, Error> {
+        if self.next == self.slots {
+            let slots = (self.slots * 2).clamp(Self::FIRST, Self::LARGEST);
+            let table = CapTable(memory::make(ObjectType::CapTable, slots)?);
+            *self = Self { table, slots, next: 1 };
+        }
+        let count = count.min(self.slots - self.next).min(MAX_RANGE);
+        memory::source().retype(ObjectType::Frame, size as u64, self.table, self.next, count)?;
+        memory::map_range(self.table, self.next, count, size, address).inspect_err(|_| {
+            // Nothing uses these pages yet.
+            for slot in self.next..self.next + count {
+                let _ = self.table.delete(slot);
+            }
+        })?;
+        self.next += count;
+        Ok(count)
+    }
 }
 
 #[cfg(target_os = "none")]

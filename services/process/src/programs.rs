@@ -32,7 +32,7 @@ const LEAST_LIMIT: u64 = 256 << 10;
 /// Stack of a program's first thread.
 const STACK: u64 = 256 << 10;
 /// Slots of a program's capability table.
-const SLOTS: u64 = 512;
+const SLOTS: u64 = 256;
 /// Priority of programs: below every service.
 const PRIORITY: u64 = 90;
 /// Round-robin slice of programs.

@@ -6,7 +6,7 @@ use motte_abi::{Error, LARGE_PAGE_SIZE, PAGE_SIZE, Rights};
 
 use super::{free_frame, large_frame, map_some, release_addresses, reserve_addresses};
 use crate::arch;
-use crate::kernel::{CacheMode, Frame, own};
+use crate::kernel::{CacheMode, CapSlot, Frame, own};
 
 /// Frames mapped one after the other at fresh addresses, until dropped.
 ///
@@ -70,8 +70,9 @@ impl Mapping {
             let run = 1 + rest.windows(2).take_while(consecutive).count();
             let at = address + mapping.len() as u64;
             // On failure the mapping is dropped, and with it what is mapped already.
-            let mapped = map_some(*first, run, own::ADDRESS_SPACE, at, rights, cache)?;
-            mapping.frames.extend_from_slice(&rest[..mapped]);
+            let from = (CapSlot::OWN_TABLE, first.0.0);
+            let mapped = map_some(from, run as u64, own::ADDRESS_SPACE, at, rights, cache)?;
+            mapping.frames.extend_from_slice(&rest[..mapped as usize]);
         }
         Ok(mapping)
     }

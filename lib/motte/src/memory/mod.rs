@@ -2,7 +2,7 @@
 //!
 //! Frames that are given back are kept for the next who asks, because untyped memory is taken back only as a whole.
 //!
-//! Lock order: nothing here is called with the heap's lock held except [`make`], [`make_frames`] and `map_range`, and those use neither
+//! Lock order: nothing here is called with the heap's lock held except [`make`] and `map_range`, and those use neither
 //! the heap nor a lock that is held while something allocates.
 
 mod mapping;
@@ -15,7 +15,7 @@ use motte_abi::boot_info::slot;
 use motte_abi::syscall::MAX_RANGE;
 use motte_abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
 
-use crate::kernel::{AddressSpace, CacheMode, CapSlot, Frame, MapError, PageTable, Untyped, own};
+use crate::kernel::{AddressSpace, CacheMode, CapSlot, CapTable, Frame, MapError, PageTable, Untyped, own};
 use crate::sync::SpinLock;
 use crate::{layout, slots};
 
@@ -151,22 +151,22 @@ pub fn map_at(
     rights: Rights,
     cache: CacheMode,
 ) -> Result<(), Error> {
-    map_some(frame, 1, space, address, rights, cache).map(drop)
+    map_some((CapSlot::OWN_TABLE, frame.0.0), 1, space, address, rights, cache).map(drop)
 }
 
-/// [`map_at`] for frames in consecutive slots, one after the other. Returns how many of `count` it was, at least one.
+/// [`map_at`] for frames in consecutive slots of a table, one after the other. Returns how many of `count` it was, at least one.
 fn map_some(
-    first: Frame,
-    count: usize,
+    (table, first): (CapTable, u64),
+    count: u64,
     space: AddressSpace,
     address: u64,
     rights: Rights,
     cache: CacheMode,
-) -> Result<usize, Error> {
-    let count = (count as u64).min(MAX_RANGE);
+) -> Result<u64, Error> {
+    let count = count.min(MAX_RANGE);
     loop {
-        match CapSlot::OWN_TABLE.map_frames(first.0.0, count, space, address, rights, cache) {
-            Ok(mapped) => return Ok(mapped as usize),
+        match table.map_frames(first, count, space, address, rights, cache) {
+            Ok(mapped) => return Ok(mapped),
             Err(MapError::MissingTable(level)) => {
                 let slot = slots::allocate()?;
                 let made = make_in(ObjectType::PageTable, 0, slot);
@@ -180,14 +180,20 @@ fn map_some(
     }
 }
 
-/// Maps `count` frames of `size` bytes that lie in consecutive slots, one after the other, readable and writable for this program. What was
-/// mapped before an error stays so.
-pub(crate) fn map_range(first: CapSlot, count: usize, size: usize, address: u64) -> Result<(), Error> {
+/// Maps `count` frames of `size` bytes that lie in consecutive slots of `table`, one after the other, readable and writable for this program.
+/// What was mapped before an error stays so.
+pub(crate) fn map_range(
+    table: CapTable,
+    first: u64,
+    count: u64,
+    size: usize,
+    address: u64,
+) -> Result<(), Error> {
+    let rights = Rights::READ | Rights::WRITE;
     let mut done = 0;
     while done < count {
-        let (frame, at) = (Frame::at(first.0 + done as u64), address + (done * size) as u64);
-        let rights = Rights::READ | Rights::WRITE;
-        done += map_some(frame, count - done, own::ADDRESS_SPACE, at, rights, CacheMode::Normal)?;
+        let (frames, at) = ((table, first + done), address + done * size as u64);
+        done += map_some(frames, count - done, own::ADDRESS_SPACE, at, rights, CacheMode::Normal)?;
     }
     Ok(())
 }
@@ -217,7 +223,7 @@ pub fn map_stack(bytes: u64) -> Result<u64, Error> {
     let guard = PAGE_SIZE as u64;
     let address = reserve_addresses(bytes + guard, PAGE_SIZE as u64)? + guard;
     let pages = bytes as usize / PAGE_SIZE;
-    map_range(frames_in_a_row(pages)?, pages, PAGE_SIZE, address)?;
+    map_range(CapSlot::OWN_TABLE, frames_in_a_row(pages)?.0, pages as u64, PAGE_SIZE, address)?;
     Ok(address)
 }
 
