@@ -9,7 +9,7 @@ use super::derive;
 use super::slot::{INTERNAL, Slot};
 use crate::Kernel;
 use crate::arch::Arch;
-use crate::memory::{address_of, view};
+use crate::memory::{address_of, view, view_in_row};
 use crate::object::endpoint::Endpoint;
 use crate::object::notification::Notification;
 use crate::object::reply::Reply;
@@ -134,20 +134,19 @@ impl<A: Arch> Kernel<A> {
     }
 
     fn empty_table(&self, table: &CapTable) -> bool {
-        let first = table.cursor.get() + 1;
-        let end = table.slots.get().min(first + SLOTS_A_STEP);
-        let used = (first..end).find_map(|index| {
-            let slot = table.slot(self, index).filter(|slot| !slot.is_empty())?;
-            Some((index, slot))
-        });
-        match used {
-            Some((index, slot)) => {
-                table.cursor.set(index);
+        let (base, slots) = (address_of(table), table.slots.get());
+        let mut index = table.cursor.get() + 1;
+        let end = slots.min(index + SLOTS_A_STEP);
+        while index < end {
+            let slot: &Slot = view_in_row(self, base, index as usize);
+            index += 1;
+            if !slot.is_empty() {
                 self.delete(slot);
+                break;
             }
-            None => table.cursor.set(end - 1),
         }
-        table.cursor.get() + 1 == table.slots.get()
+        table.cursor.set(index - 1);
+        index == slots
     }
 
     fn destroy_thread(&self, thread: &Thread<A>) {
