@@ -28,4 +28,4 @@ impl ClockPage {
 }
 
 /// Where the clock page is mapped in every component and program, read-only.
-pub const CLOCK_ADDRESS: u64 = 0x0000_7ff0_0000_0000;
+pub const CLOCK_ADDRESS: u64 = 0x3000_0000;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use motte_abi::{PAGE_SIZE, USER_END};
+use motte_abi::PAGE_SIZE;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -179,7 +179,7 @@ fn check(segment: &Segment, file_length: u64, before: Option<&Segment>) -> Resul
     }
     let end = segment.address.checked_add(segment.memory_size).ok_or(bad)?;
     let lowest = motte::layout::PROGRAM_ADDRESS.min(0x1_0000);
-    let fits = segment.address >= lowest && end <= motte::layout::HEAP_ADDRESS && end < USER_END;
+    let fits = segment.address >= lowest && end <= motte::layout::PROGRAM_END;
     let congruent = segment.address % PAGE == segment.offset % PAGE;
     let apart =
         before.is_none_or(|b| (b.address + b.memory_size).next_multiple_of(PAGE) <= segment.first_page());

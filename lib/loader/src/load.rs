@@ -182,6 +182,8 @@ pub enum LoadError {
     Grant(String, Error),
     /// The start information is larger than it may be.
     TooManyArguments,
+    /// The stack is larger than it may be.
+    StackTooLarge,
     /// Anything else that the kernel refused.
     Kernel(&'static str, Error),
 }
@@ -198,6 +200,9 @@ impl fmt::Display for LoadError {
             }
             Self::Grant(name, error) => write!(f, "it could not be given `{name}`: {error}"),
             Self::TooManyArguments => f.write_str("its arguments and environment are too long"),
+            Self::StackTooLarge => {
+                write!(f, "its stack is to be larger than {} KiB", layout::STACK_MAX / 1024)
+            }
             Self::Kernel(what, error) => write!(f, "the kernel refused {what}: {error}"),
         }
     }
@@ -246,6 +251,9 @@ impl<'a> Loader<'a> {
     fn new(program: &'a Program<'a>) -> Result<Self, LoadError> {
         let (_, quota, _) = program.untyped.info().map_err(refused("its memory"))?;
         let stack = program.header.stack.div_ceil(PAGE);
+        if stack > layout::STACK_MAX / PAGE {
+            return Err(LoadError::StackTooLarge);
+        }
         let mut loader = Self { program, quota, start_info: Vec::new(), tables: Vec::new(), stack, info: 0 };
         loader.start_info = loader.start_info()?;
         loader.info = loader.start_info.len().div_ceil(PAGE_SIZE) as u64;
