@@ -44,6 +44,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Maps a frame.
+    #[inline(always)]
     pub(crate) fn map_frame(
         &self,
         frame: &Slot,

@@ -3,8 +3,8 @@
 use super::{Arguments, Done, Outcome, failed_to_map, give};
 use crate::Kernel;
 use crate::arch::Arch;
+use crate::cap::lookup::TableArgument;
 use crate::cap::slot;
-use crate::mem::frame::MapError;
 use crate::mem::untyped::Retype;
 use crate::object::space::AddressSpace;
 use crate::object::thread::Thread;
@@ -42,26 +42,39 @@ impl<A: Arch> Kernel<A> {
         [first, space, address, rights, how, table]: Arguments,
     ) -> Outcome {
         let table = self.table_argument(thread, table, Rights::MANAGE)?;
-        table.capability(self, first, ObjectType::Frame, Rights::NONE)?;
+        let frame = table.capability(self, first, ObjectType::Frame, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
-        let (cache, count) = (how & 0xff, (how >> 8).max(1));
-        if cache > 1 || count > MAX_RANGE || rights > 0xff {
+        if how > 1 && (how & 0xff > 1 || how >> 8 > MAX_RANGE) || rights > 0xff {
             return Err(Error::InvalidArgument.into());
         }
-        let mut address = address;
+        let (rights, uncached, count) = (Rights(rights as u8), how & 1 != 0, how >> 8);
+        let mapped = self.map_frame(frame, space, address, rights, uncached);
+        mapped.map_err(|error| failed_to_map(thread, error))?;
+        let first = (table, first + 1, address + frame.frame_bytes());
+        let more = if count > 1 { self.map_more(count - 1, first, space, rights, uncached) } else { 0 };
+        Ok(give(thread, &[1 + more]))
+    }
+
+    /// Maps frames that follow each other in a table, from the slot and to the address given on; how many until one fails. Apart, so
+    /// that one frame is mapped the sooner.
+    #[inline(never)]
+    fn map_more(
+        &self,
+        count: u64,
+        (table, first, mut address): (TableArgument, u64, u64),
+        space: &AddressSpace,
+        rights: Rights,
+        uncached: bool,
+    ) -> u64 {
         for index in 0..count {
             let frame = table.capability(self, first + index, ObjectType::Frame, Rights::NONE);
-            let mapped = frame.map_err(MapError::from).and_then(|frame| {
-                self.map_frame(frame, space, address, Rights(rights as u8), cache == 1)?;
-                Ok(frame.frame_bytes())
-            });
-            match mapped {
-                Ok(bytes) => address += bytes,
-                Err(error) if index == 0 => return Err(failed_to_map(thread, error)),
-                Err(_) => return Ok(give(thread, &[index])),
+            let Ok(frame) = frame else { return index };
+            if self.map_frame(frame, space, address, rights, uncached).is_err() {
+                return index;
             }
+            address += frame.frame_bytes();
         }
-        Ok(give(thread, &[count]))
+        count
     }
 
     /// FrameUnmap.

@@ -381,7 +381,8 @@ impl CapTable {
         rights: Rights,
         cache: CacheMode,
     ) -> Result<u64, MapError> {
-        let how = cache as u64 | count << 8;
+        // None counts as one, and is the shortest to say.
+        let how = cache as u64 | if count == 1 { 0 } else { count << 8 };
         let arguments = [first, space.0.0, address, rights.0.into(), how, self.0.0];
         let result = arch::object_call(Syscall::FrameMap as u64, arguments);
         match Error::from_status(result.status) {
