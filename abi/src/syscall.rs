@@ -156,8 +156,8 @@ syscalls! {
     /// Map frames. `rdi` Frame, `rsi` AddressSpace (MANAGE), `rdx` address, `r8` rights wanted (READ, WRITE, EXECUTE; at most
     /// the capability's; WRITE with EXECUTE is refused), `r9` cache mode in bits 0–7 (0 normal, 1 uncached; device memory is always uncached) and
     /// in bits 8–63 how many frames, from consecutive slots to consecutive addresses (0 counts as 1; at most [`MAX_RANGE`]),
-    /// `r10` the table that holds them (0: own). One mapping a capability. Out: `rdi` how many were mapped; fewer than asked
-    /// for if one that was not the first could not be. On `MissingTable`, `rdi` is the missing level.
+    /// `r10` the table that holds them (0: own). One mapping a capability. Out: `rdi` how many were mapped, if more than one
+    /// was asked for; fewer if one that was not the first could not be. On `MissingTable`, `rdi` is the missing level.
     FrameMap = 64;
     /// `rdi` Frame.
     FrameUnmap = 65;

@@ -57,7 +57,7 @@ impl<A: Arch> Kernel<A> {
         if !address.is_multiple_of(bytes) {
             return Err(Error::Misaligned.into());
         }
-        if address.checked_add(bytes).is_none_or(|end| end > USER_END) {
+        if address > USER_END - bytes {
             return Err(Error::InvalidArgument.into());
         }
         if !frame.rights().contains(rights) {

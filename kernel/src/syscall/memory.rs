@@ -51,8 +51,10 @@ impl<A: Arch> Kernel<A> {
         let mapped = self.map_frame(frame, space, address, rights, uncached);
         mapped.map_err(|error| failed_to_map(thread, error))?;
         let first = (table, first + 1, address + frame.frame_bytes());
-        let more = if count > 1 { self.map_more(count - 1, first, space, rights, uncached) } else { 0 };
-        Ok(give(thread, &[1 + more]))
+        if count > 1 {
+            give(thread, &[1 + self.map_more(count - 1, first, space, rights, uncached)]);
+        }
+        Ok(Done::Plain)
     }
 
     /// Maps frames that follow each other in a table, from the slot and to the address given on; how many until one fails. Apart, so

@@ -386,7 +386,7 @@ impl CapTable {
         let arguments = [first, space.0.0, address, rights.0.into(), how, self.0.0];
         let result = arch::object_call(Syscall::FrameMap as u64, arguments);
         match Error::from_status(result.status) {
-            Ok(()) => Ok(result.values[0]),
+            Ok(()) => Ok(if count == 1 { 1 } else { result.values[0] }),
             Err(Error::MissingTable) => Err(MapError::MissingTable(result.values[0])),
             Err(error) => Err(MapError::Kernel(error)),
         }
