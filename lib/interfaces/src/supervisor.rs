@@ -140,7 +140,7 @@ pub trait Supervisor {
     fn fault_text(&self, number: u64, offset: u64) -> Result<Bytes, SupervisorError>;
     /// Begins the fault record of a program, for whoever runs programs ([`crate::badge::LIFECYCLE`]); returns its number.
     fn report(&self, program: &str, number: u64, cause: &str) -> Result<u64, SupervisorError>;
-    /// Appends to the text of the record that the same sender began last.
+    /// Appends to the text of the record that the same sender began last; an empty piece ends it.
     fn report_text(&self, number: u64, text: &[u8]) -> Result<(), SupervisorError>;
     /// Memory of the machine.
     #[idempotent]
@@ -159,4 +159,9 @@ pub trait Supervisor {
     /// Whether the trace is to hold every message, or only those that the kernel does not pass on by its short path.
     #[idempotent]
     fn trace_messages(&self, all: bool) -> Result<(), SupervisorError>;
+    /// [`fault`](Self::fault), which waits until there is such a record and it is complete. A client that asks again while it waits has the
+    /// former request answered with `NotFound`.
+    #[deferred]
+    #[idempotent]
+    fn next_fault(&self, from: u64) -> Result<FaultSummary, SupervisorError>;
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use motte_abi::trace::TraceKind;
 use motte_interfaces::log::LogClient;
-use motte_interfaces::supervisor::{SupervisorClient, SupervisorError};
+use motte_interfaces::supervisor::{FaultSummary, SupervisorClient, SupervisorError};
 
 use crate::io::{Error, ErrorKind, Result};
 use crate::service::{Connection, Shared};
@@ -132,22 +132,33 @@ pub fn fault_records() -> Result<Vec<FaultRecord>> {
             Err(error) => return Err(failed(error)),
         };
         from = summary.number + 1;
-        let mut text = Vec::new();
-        while (text.len() as u64) < summary.text_bytes {
-            match supervisor.fault_text(summary.number, text.len() as u64) {
-                Ok(piece) if !piece.0.is_empty() => text.extend(piece.0),
-                // It was dropped meanwhile, for a newer one.
-                _ => break,
-            }
+        all.push(whole_record(&supervisor, summary));
+    }
+}
+
+/// The first fault record whose number is at least `from`; waits until there is one.
+pub fn next_fault(from: u64) -> Result<FaultRecord> {
+    let supervisor = supervisor()?;
+    let summary = supervisor.next_fault(from).map_err(failed)?;
+    Ok(whole_record(&supervisor, summary))
+}
+
+fn whole_record(supervisor: &SupervisorClient<Connection>, summary: FaultSummary) -> FaultRecord {
+    let mut text = Vec::new();
+    while (text.len() as u64) < summary.text_bytes {
+        match supervisor.fault_text(summary.number, text.len() as u64) {
+            Ok(piece) if !piece.0.is_empty() => text.extend(piece.0),
+            // It was dropped meanwhile, for a newer one.
+            _ => break,
         }
-        all.push(FaultRecord {
-            number: summary.number,
-            time_ns: summary.time_ns,
-            component: summary.component,
-            generation: summary.generation as u32,
-            cause: summary.cause,
-            text: String::from_utf8_lossy(&text).into_owned(),
-        });
+    }
+    FaultRecord {
+        number: summary.number,
+        time_ns: summary.time_ns,
+        component: summary.component,
+        generation: summary.generation as u32,
+        cause: summary.cause,
+        text: String::from_utf8_lossy(&text).into_owned(),
     }
 }
 

@@ -109,6 +109,7 @@ impl Service {
         for piece in record.text.as_bytes().chunks(TEXT_PIECE) {
             supervisor.report_text(number, piece).ok()?;
         }
+        supervisor.report_text(number, &[]).ok()?;
         supervisor.transport().close();
         Some(number)
     }

@@ -25,6 +25,7 @@ use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, Kept, MAGIC, Status
 
 use crate::boot_files::BootFiles;
 use crate::power::Finish;
+use crate::requests::FaultWaiter;
 use crate::worker::Worker;
 
 /// The component that talks to a person, or runs the commands that the system was booted for.
@@ -59,6 +60,9 @@ pub struct State {
     pub components: Vec<Component>,
     pub records: VecDeque<Record>,
     pub next_record: u64,
+    /// The record whose text its reporter has not ended yet.
+    pub unfinished_record: Option<u64>,
+    pub fault_waiters: Vec<FaultWaiter>,
     /// What the successor will find.
     memory: Mapping,
     pub replies: Replies,
@@ -106,6 +110,8 @@ impl Supervisor {
             components,
             records: VecDeque::new(),
             next_record,
+            unfinished_record: None,
+            fault_waiters: Vec::new(),
             memory,
             replies: server.replies(),
             tasks: server.tasks(),
@@ -249,6 +255,7 @@ impl State {
             self.records.pop_front();
         }
         self.records.push_back(record);
+        self.answer_fault_waiters();
     }
 
     /// Starts a component; says why, if that fails.

@@ -10,7 +10,7 @@ use motte::interfaces::supervisor::{
     ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE,
     TraceEvent, dispatch_supervisor,
 };
-use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Sender, Writer, badge};
+use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
 use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
 use motte::memory::Mapping;
 use motte::server::Handler;
@@ -26,6 +26,9 @@ use crate::power::Finish;
 
 /// Events of the trace in one answer.
 const EVENTS: usize = 20;
+
+/// Clients that wait for a fault record, at the most; the one that has waited longest makes room.
+const MAX_WAITERS: usize = 16;
 
 /// Bytes of a record's text that somebody else reports, at the most.
 const LONGEST_TEXT: usize = 16384;
@@ -126,17 +129,8 @@ impl Interface for Supervisor {
 
     fn fault(&mut self, _: &Sender, from: u64) -> Result<FaultSummary, SupervisorError> {
         let state = self.0.borrow();
-        let record =
-            state.records.iter().find(|record| record.number >= from).ok_or(SupervisorError::NotFound)?;
-        let cut = record.cause.char_indices().nth(200).map_or(record.cause.len(), |(at, _)| at);
-        Ok(FaultSummary {
-            number: record.number,
-            time_ns: record.time_ns,
-            component: record.component.clone(),
-            generation: record.generation,
-            cause: record.cause[..cut].to_string(),
-            text_bytes: record.text.len() as u64,
-        })
+        let record = state.records.iter().find(|record| record.number >= from);
+        record.map(summary).ok_or(SupervisorError::NotFound)
     }
 
     fn fault_text(&mut self, _: &Sender, number: u64, offset: u64) -> Result<Bytes, SupervisorError> {
@@ -168,6 +162,7 @@ impl Interface for Supervisor {
             text: String::new(),
         };
         let number = record.number;
+        state.unfinished_record = Some(number);
         state.keep_record(record);
         Ok(number)
     }
@@ -179,6 +174,11 @@ impl Interface for Supervisor {
         let mut state = self.0.borrow_mut();
         let record = state.records.back_mut().filter(|record| record.number == number);
         let record = record.ok_or(SupervisorError::NotFound)?;
+        if text.is_empty() {
+            state.unfinished_record = None;
+            state.answer_fault_waiters();
+            return Ok(());
+        }
         if record.text.len() < LONGEST_TEXT {
             record.text.push_str(&String::from_utf8_lossy(text));
         }
@@ -210,12 +210,61 @@ impl Interface for Supervisor {
         Ok(())
     }
 
+    fn next_fault(
+        &mut self,
+        sender: &Sender,
+        from: u64,
+        responder: Responder<FaultSummary, SupervisorError>,
+    ) {
+        let mut state = self.0.borrow_mut();
+        let former = state.fault_waiters.iter().position(|waiter| waiter.client == sender.badge);
+        let surplus = (state.fault_waiters.len() >= MAX_WAITERS).then_some(0);
+        if let Some(index) = former.or(surplus) {
+            let waiter = state.fault_waiters.remove(index);
+            waiter.responder.answer(&mut state.replies, Err(SupervisorError::NotFound));
+        }
+        state.fault_waiters.push(FaultWaiter { client: sender.badge, from, responder });
+        state.answer_fault_waiters();
+    }
+
     fn trace_messages(&mut self, _: &Sender, all: bool) -> Result<(), SupervisorError> {
         Frame(CapSlot(system::TRACE)).trace_messages(all).map_err(|_| SupervisorError::NotFound)
     }
 }
 
+/// A client that waits for a fault record.
+pub struct FaultWaiter {
+    client: u64,
+    from: u64,
+    responder: Responder<FaultSummary, SupervisorError>,
+}
+
+fn summary(record: &Record) -> FaultSummary {
+    let cut = record.cause.char_indices().nth(200).map_or(record.cause.len(), |(at, _)| at);
+    FaultSummary {
+        number: record.number,
+        time_ns: record.time_ns,
+        component: record.component.clone(),
+        generation: record.generation,
+        cause: record.cause[..cut].to_string(),
+        text_bytes: record.text.len() as u64,
+    }
+}
+
 impl State {
+    /// Answers those who wait for a record that is there and complete.
+    pub fn answer_fault_waiters(&mut self) {
+        for waiter in core::mem::take(&mut self.fault_waiters) {
+            // Nobody adds to a record once there is a newer one.
+            let is_complete =
+                |r: &&Record| Some(r.number) != self.unfinished_record || r.number + 1 != self.next_record;
+            match self.records.iter().find(|record| record.number >= waiter.from).filter(is_complete) {
+                Some(record) => waiter.responder.answer(&mut self.replies, Ok(summary(record))),
+                None => self.fault_waiters.push(waiter),
+            }
+        }
+    }
+
     fn info(&self, index: usize) -> Option<ComponentInfo> {
         let (component, known) = (self.manifest.components.get(index)?, self.components.get(index)?);
         let kept = known.kept;

@@ -1,13 +1,16 @@
 //! log, trace, faults.
 
+use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::Tool;
 use super::processes::print_table;
 use crate::args::{self, Opt};
 use crate::context::{Context, Failure, Outcome, describe};
 use crate::context::put;
-use crate::sys::system::{self, LogRecord};
+use crate::sys::fs;
+use crate::sys::system::{self, FaultRecord, LogRecord};
 use crate::sys::thread::sleep;
 use crate::sys::time::Duration;
 
@@ -37,7 +40,8 @@ pub const FAULTS: Tool = Tool {
     name: "faults",
     about: "list the records of faults, or show one",
     help: "Usage: faults [-n N] [NUMBER]...
-Lists the faults of components, or shows the whole record of each that is named by its number.
+Lists the faults of components and programs, or shows the whole record of each that is named by its
+number. A number such as 3.1 is that of an earlier boot, as it lies in /var/log/faults.
   -n N  only the last N
 Example: faults 1",
     run: faults,
@@ -153,36 +157,115 @@ fn trace(context: &mut Context, args: &[String]) -> Outcome {
     Ok(0)
 }
 
+/// Where the records of all boots lie, each as `BOOT/NUMBER`.
+const FAULT_LOG: &str = "/var/log/faults";
+
+/// A record as it is listed.
+struct Fault {
+    /// Its number, for an earlier boot behind the boot's.
+    number: String,
+    time: String,
+    component: String,
+    generation: String,
+    cause: String,
+    text: String,
+}
+
+impl Fault {
+    fn of_this_boot(record: FaultRecord) -> Self {
+        Self {
+            number: record.number.to_string(),
+            time: stamp(record.time_ns).trim_start().to_string(),
+            component: record.component,
+            generation: record.generation.to_string(),
+            cause: record.cause,
+            text: record.text,
+        }
+    }
+
+    /// What the text of a record itself says.
+    fn from_text(number: String, text: String) -> Option<Self> {
+        let mut lines = text.lines().map(str::trim);
+        let (component, generation) = lines.next()?.split_once(": ")?.1.split_once(" (generation ")?;
+        let cause = lines.next()?.strip_prefix("cause: ")?;
+        let time = lines.next()?.strip_prefix("time: ")?.split(' ').next()?;
+        Some(Self {
+            number,
+            time: time.to_string(),
+            component: component.to_string(),
+            generation: generation.trim_end_matches(')').to_string(),
+            cause: cause.to_string(),
+            text,
+        })
+    }
+}
+
+/// The numbers that are names in a folder, in order.
+fn numbers_in(folder: &str) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut numbers: Vec<u64> = entries.flatten().filter_map(|entry| entry.file_name().parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The records on disk, except those of this boot that the supervisor has too.
+fn earlier_faults(known: &[FaultRecord]) -> Vec<Fault> {
+    let boots = numbers_in(FAULT_LOG);
+    let mut faults = Vec::new();
+    for &boot in &boots {
+        for number in numbers_in(&format!("{FAULT_LOG}/{boot}")) {
+            let Ok(bytes) = fs::read(format!("{FAULT_LOG}/{boot}/{number}").as_str()) else { continue };
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let is_known = boots.last() == Some(&boot)
+                && known.iter().any(|record| record.number == number && record.text == text);
+            if !is_known {
+                faults.extend(Fault::from_text(format!("{boot}.{number}"), text));
+            }
+        }
+    }
+    faults
+}
+
 fn faults(context: &mut Context, args: &[String]) -> Outcome {
     let parsed = args::parse(context, args, &[Opt::Value('n', "lines")])?;
     let limit = count(context, &parsed)?;
     let records = system::fault_records()
         .map_err(|error| Failure::new(1, format_args!("cannot read the fault records: {}", describe(&error))))?;
+    let mut faults = earlier_faults(&records);
+    faults.extend(records.into_iter().map(Fault::of_this_boot));
     if parsed.operands.is_empty() {
-        if records.is_empty() {
+        if faults.is_empty() {
             put!(context, "no faults\n");
             return Ok(0);
         }
         let head = ["NUMBER", "TIME", "COMPONENT", "GENERATION", "CAUSE"].map(String::from);
         let mut table = vec![head.to_vec()];
-        for record in records.iter().skip(records.len().saturating_sub(limit)) {
-            table.push(vec![
-                record.number.to_string(),
-                stamp(record.time_ns).trim_start().to_string(),
-                record.component.clone(),
-                record.generation.to_string(),
-                record.cause.clone(),
-            ]);
+        let skipped = faults.len().saturating_sub(limit);
+        for fault in faults.into_iter().skip(skipped) {
+            table.push(vec![fault.number, fault.time, fault.component, fault.generation, fault.cause]);
         }
         print_table(context, &table, &[false, false, true, false, true]);
         return Ok(0);
     }
     for operand in &parsed.operands {
-        let number: Option<u64> = operand.parse().ok();
-        match records.iter().find(|record| Some(record.number) == number) {
-            Some(record) => put!(context, "{}\n", record.text.trim_end()),
+        match faults.iter().find(|fault| fault.number == *operand) {
+            Some(fault) => put!(context, "{}\n", fault.text.trim_end()),
             None => context.error(format_args!("no fault has the number '{operand}'; 'faults' lists them")),
         }
     }
     Ok(context.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_on_disk_says_what_the_list_shows() {
+        let text = "fault 3: demo (generation 2)\n  cause: no heartbeat for 5 ms\n  time: 1.500 s after start; it\n";
+        let fault = Fault::from_text("7.3".into(), text.into()).unwrap();
+        assert_eq!([&*fault.number, &*fault.time, &*fault.component], ["7.3", "1.500", "demo"]);
+        assert_eq!([&*fault.generation, &*fault.cause], ["2", "no heartbeat for 5 ms"]);
+        assert!(Fault::from_text("7.4".into(), "cut o".into()).is_none());
+    }
 }
