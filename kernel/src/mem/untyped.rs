@@ -7,15 +7,13 @@
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::cap::{self, lookup::TableArgument, slot};
-use crate::memory::{Plain, view, zero};
-use crate::object::endpoint::Endpoint;
+use crate::memory::{view, zero};
+use crate::object::Header;
 use crate::object::notification::Notification;
-use crate::object::reply::Reply;
 use crate::object::sched_context::SchedContext;
 use crate::object::space::AddressSpace;
 use crate::object::table::CapTable;
 use crate::object::thread::Thread;
-use crate::object::{Header, Object};
 use crate::syscall::{Failure, Patience};
 use motte_abi::trace::TraceKind;
 use motte_abi::{Error, ObjectType, PAGE_SIZE};
@@ -152,11 +150,13 @@ impl<A: Arch> Kernel<A> {
 
     /// Makes zeroed memory an object with a header. What its capabilities name.
     pub(crate) fn begin_object(&self, maker: u64, kind: ObjectType, bytes: u64, physical: u64) -> u64 {
-        let address = physical + A::DIRECT_MAP;
+        // The header of an address space lies in its second page, behind the root table.
+        let before = if kind == ObjectType::AddressSpace { PAGE } else { 0 };
+        let address = physical + A::DIRECT_MAP + before;
+        view::<Header>(self, address).begin(kind);
         match kind {
             ObjectType::CapTable => {
-                let table: &CapTable = self.begin(address);
-                table.slots.set(bytes / motte_abi::object::SLOT_BYTES);
+                view::<CapTable>(self, address).slots.set(bytes / motte_abi::object::SLOT_BYTES);
             }
             ObjectType::Thread => {
                 let thread: &Thread<A> = view(self, address);
@@ -164,32 +164,16 @@ impl<A: Arch> Kernel<A> {
                 self.record(thread, TraceKind::ThreadCreated, 0, maker, thread.number.get());
             }
             ObjectType::SchedContext => {
-                let context: &SchedContext<A> = self.begin(address);
+                let context: &SchedContext<A> = view(self, address);
                 context.timer.begin(context, kind);
             }
             ObjectType::Notification => {
-                let notification: &Notification<A> = self.begin(address);
+                let notification: &Notification<A> = view(self, address);
                 notification.timer.begin(notification, kind);
             }
-            ObjectType::Endpoint => {
-                let _: &Endpoint<A> = self.begin(address);
-            }
-            ObjectType::Reply => {
-                let _: &Reply<A> = self.begin(address);
-            }
-            ObjectType::AddressSpace => {
-                let space: &AddressSpace = self.begin(address + PAGE);
-                self.begin_space(space, physical);
-                return address + PAGE;
-            }
+            ObjectType::AddressSpace => self.begin_space(view::<AddressSpace>(self, address), physical),
             _ => {}
         }
         address
-    }
-
-    fn begin<T: Object + Plain>(&self, address: u64) -> &T {
-        let header: &Header = view(self, address);
-        header.begin(T::KIND);
-        view(self, address)
     }
 }

@@ -168,7 +168,6 @@ impl<A: Arch> Thread<A> {
     /// Make a zeroed page a stopped thread.
     pub(crate) fn begin(&self, number: u64) {
         let () = Self::FITS;
-        self.header.begin(ObjectType::Thread);
         self.number.set(number);
         self.context().reset();
         self.slots.iter().for_each(|slot| slot.set_flag(INTERNAL, true));

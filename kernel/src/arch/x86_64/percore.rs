@@ -249,17 +249,26 @@ pub fn switch_bases(to: &UserContext) {
     // SAFETY: the end of the frame of a context that is alive: `forget` is called before its memory is reused.
     let from = unsafe { (end.saturating_sub(FRAME_END) as *const UserContext).as_ref() };
     if let Some(from) = from {
-        store_bases(core, from);
+        save_bases(from);
     }
     load_bases(core, to);
 }
 
-/// Makes `context` hold the bases that its thread has.
+/// Makes the context of an interrupted thread hold the bases that it has, if they are in the processor.
 pub fn save_bases(context: &UserContext) {
     let core = current();
-    if core.is_current(context) {
-        store_bases(core, context);
+    if !core.is_current(context) || !core.fsgsbase.get() || !context.is_interrupted() {
+        return;
     }
+    let (fs, gs): (u64, u64);
+    // SAFETY: the instructions exist (checked). Between the two swaps nothing uses GS: interrupts are off, and the
+    // handler of the non-maskable one does not.
+    unsafe {
+        asm!("rdfsbase {}", "swapgs", "rdgsbase {}", "swapgs", out(reg) fs, out(reg) gs,
+             options(nomem, nostack, preserves_flags));
+    }
+    context.fs_base.set(fs);
+    context.gs_base.set(gs);
 }
 
 /// Brings the bases of `context` into the processor if its thread is the one they belong to.
@@ -278,28 +287,13 @@ pub fn forget(context: &UserContext) {
     }
 }
 
-fn store_bases(core: &PerCore, context: &UserContext) {
-    if !core.fsgsbase.get() || !context.is_interrupted() {
-        return;
-    }
-    let (fs, gs): (u64, u64);
-    // SAFETY: the instructions exist (checked). Between the two swaps nothing uses GS: interrupts are off, and the
-    // handler of the non-maskable one does not.
-    unsafe {
-        asm!("rdfsbase {}", "swapgs", "rdgsbase {}", "swapgs", out(reg) fs, out(reg) gs,
-             options(nomem, nostack, preserves_flags));
-    }
-    context.fs_base.set(fs);
-    context.gs_base.set(gs);
-}
-
 fn load_bases(core: &PerCore, context: &UserContext) {
     let (fs, gs) = match context.is_interrupted() {
         true => (context.fs_base.get(), context.gs_base.get()),
         false => (context.tls.get(), 0),
     };
     // SAFETY: the bases are user space's own and canonical (from the processor, or checked by `set_tls`). GS as in
-    // `store_bases`.
+    // `save_bases`.
     unsafe {
         if core.fsgsbase.get() {
             asm!("wrfsbase {}", "swapgs", "wrgsbase {}", "swapgs", in(reg) fs, in(reg) gs,

@@ -128,10 +128,8 @@ syscall_entry:
     call syscall_from_user
     jmp leave_kernel
     "#,
-    reply_receive = const Syscall::ReplyReceive as u64,
-    frame_end = const offset::FRAME_END,
-    stack_top = const offset::STACK_TOP,
-    scratch = const offset::SCRATCH,
+    reply_receive = const Syscall::ReplyReceive as u64, frame_end = const offset::FRAME_END,
+    stack_top = const offset::STACK_TOP, scratch = const offset::SCRATCH,
     tls = const offset_of!(UserContext, tls) as u64 - FRAME_END,
     badge = const FRAME_END + (Thread::<X86>::CONTEXT_OFFSET - Thread::<X86>::BADGE_OFFSET) as u64,
     rdi = const FRAME_END - offset_of!(UserContext, rdi) as u64,
@@ -142,17 +140,14 @@ syscall_entry:
     r14 = const FRAME_END - offset_of!(UserContext, r14) as u64,
     r15 = const FRAME_END - offset_of!(UserContext, r15) as u64,
     rbx = const FRAME_END - offset_of!(UserContext, rbx) as u64,
-    rbp = const FRAME_END - offset_of!(UserContext, rbp) as u64,
-    flags = const FIXED_FLAGS,
+    rbp = const FRAME_END - offset_of!(UserContext, rbp) as u64, flags = const FIXED_FLAGS,
     r8 = const FRAME_END - offset_of!(UserContext, r8) as u64,
     r9 = const FRAME_END - offset_of!(UserContext, r9) as u64,
     r10 = const FRAME_END - offset_of!(UserContext, r10) as u64,
     rax = const FRAME_END - offset_of!(UserContext, rax) as u64,
     rsi = const FRAME_END - offset_of!(UserContext, rsi) as u64,
-    rdx = const FRAME_END - offset_of!(UserContext, rdx) as u64,
-    frame_bytes = const FRAME_END,
-    general = const GENERAL,
-    idle = const IDLE,
+    rdx = const FRAME_END - offset_of!(UserContext, rdx) as u64, frame_bytes = const FRAME_END,
+    general = const GENERAL, idle = const IDLE,
 );
 
 unsafe extern "C" {
