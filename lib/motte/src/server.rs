@@ -57,7 +57,7 @@ struct Pool {
     /// Reply objects that hold a caller, by slot.
     waiting: BTreeSet<u64>,
     turn: Turn,
-    /// Capabilities to delete when the server next receives; the answers that they travel in were sent by then.
+    /// Capabilities to delete when the server has next received; the answers that they travel in were sent by then.
     passing: Vec<CapSlot>,
     /// Where answers to earlier requests are put together.
     scratch: Box<[u64; MAX_WORDS]>,
@@ -100,14 +100,13 @@ impl Replies {
         }
     }
 
-    /// Has a capability deleted when the server next receives: for one that was made only to be sent along with an answer, by then.
+    /// Has a capability deleted when the server has next received: for one that was made only to be sent along with an answer, by then.
     pub fn delete_after_reply(&self, cap: Cap) {
         self.0.borrow_mut().passing.push(CapSlot(cap.0));
     }
 
     fn delete_passed(&self) {
-        let passing = core::mem::take(&mut self.0.borrow_mut().passing);
-        passing.into_iter().for_each(slots::delete);
+        self.0.borrow_mut().passing.drain(..).for_each(slots::delete);
     }
 
     /// Answers a deferred request with a short message put together by hand.
@@ -283,19 +282,19 @@ impl Server {
     /// Sends the answer that is due, if any, runs tasks, and receives.
     #[inline]
     fn receive(&mut self, answer: &mut Option<Answer>, reply: Reply) -> Result<Message, Error> {
-        let passing = !self.replies.0.borrow().passing.is_empty();
-        if passing || self.tasks.have_work() {
+        if self.tasks.have_work() {
             if let Some((info, words)) = answer.take() {
                 let _ = reply.reply(info, words);
             }
-            self.replies.delete_passed();
             self.tasks.run();
         }
         BufferGuard::take().prepare_receive_slots()?;
-        match answer.take() {
+        let received = match answer.take() {
             Some((info, words)) => self.endpoint.reply_receive(reply, info, words),
             None => self.endpoint.receive(reply),
-        }
+        };
+        self.replies.delete_passed();
+        received
     }
 
     /// Has the handler handle a request. Returns the answer; `None` if it comes later, and `reply` is kept for it.
