@@ -9,7 +9,7 @@ use super::early_memory::EarlyMemory;
 use super::percore::{self, PerCore};
 use crate::arch::{Access, Entry};
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use motte_boot::Range;
 
 /// Where physical memory is mapped.
@@ -24,6 +24,8 @@ const STACKS: u64 = 0xffff_ffff_d000_0000;
 const PAGE: u64 = 4096;
 const PAGE_2M: u64 = 2 << 20;
 const PAGE_1G: u64 = 1 << 30;
+/// What an entry of a root table covers.
+const PAGE_512G: u64 = 1 << 39;
 
 const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
@@ -37,6 +39,15 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The kernel's own root table.
 static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Entries of a root table.
+const ENTRIES: usize = 512;
+/// The first entry of the direct map.
+const DIRECT_ENTRY: usize = 256;
+/// The last entry: of everything else.
+const LAST_ENTRY: usize = ENTRIES - 1;
+/// The entry behind the direct map's last.
+static DIRECT_END: AtomicUsize = AtomicUsize::new(DIRECT_ENTRY);
 
 /// The entry that names a lower table, for user space.
 pub fn table_entry(physical: u64) -> u64 {
@@ -76,7 +87,7 @@ pub fn decode_entry(entry: u64, level: u8) -> Option<Entry> {
 /// Fills the kernel's half of a zeroed root table.
 pub fn prepare_root(root: u64) {
     let (from, to) = (table(KERNEL_ROOT.load(Relaxed)), table(root));
-    for index in 256..512 {
+    for index in (DIRECT_ENTRY..DIRECT_END.load(Relaxed)).chain([LAST_ENTRY]) {
         // SAFETY: both are root tables in the direct map, 512 entries each; the kernel's does not change any more, the
         // other one is the caller's.
         unsafe { to.add(index).write(from.add(index).read()) };
@@ -228,6 +239,7 @@ impl<'m> KernelTables<'m> {
             self.map(DIRECT_MAP + at, at, size, flags);
             at += size;
         }
+        DIRECT_END.fetch_max(DIRECT_ENTRY + range.end.div_ceil(PAGE_512G) as usize, Relaxed);
     }
 
     /// Maps a page of registers, uncached; its address.
