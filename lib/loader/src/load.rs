@@ -347,10 +347,10 @@ impl<'a> Loader<'a> {
         let parts = self.program.image.parts.iter().map(|part| part.address..part.end());
         let mut tables = Vec::new();
         for range in parts.chain([fixed]) {
-            for (level, span) in [(3, PAGE << 27), (2, PAGE << 18), (1, PAGE << 9)] {
-                for address in (range.start / span * span..range.end).step_by(span as usize) {
-                    if !tables.contains(&(level, address)) {
-                        tables.push((level, address));
+            for (level, bits) in [(3, 39), (2, 30), (1, 21)] {
+                for number in range.start >> bits..=(range.end - 1) >> bits {
+                    if !tables.contains(&(level, number << bits)) {
+                        tables.push((level, number << bits));
                     }
                 }
             }
