@@ -1,5 +1,6 @@
 //! Memory for programs: untyped memory cut into blocks of a power of two pages, and put together again when the blocks are
-//! free (buddy system; D. E. Knuth, "The Art of Computer Programming", vol. 1, section 2.5).
+//! free (buddy system; D. E. Knuth, "The Art of Computer Programming", vol. 1, section 2.5). They are put together when a block of a size
+//! is asked for of which none is free, because mostly the next program wants what the last one gave back.
 //!
 //! Untyped memory is taken back only as a whole, so every program gets a block of its own.
 
@@ -66,25 +67,41 @@ impl<H: Copy> Pool<H> {
         }
     }
 
-    /// Bytes that are free, and the largest block among them.
-    pub fn free_bytes(&self) -> (u64, u64) {
-        let free = self.blocks.iter().filter(|block| block.state == State::Free);
-        free.fold((0, 0), |(sum, largest), block| {
-            let bytes = 1 << (block.order + PAGE_SHIFT);
-            (sum + bytes, largest.max(bytes))
-        })
+    /// Bytes that are free.
+    pub fn free_bytes(&self) -> u64 {
+        self.free().map(|(_, block)| 1 << (block.order + PAGE_SHIFT)).sum()
+    }
+
+    fn free(&self) -> impl Iterator<Item = (usize, &Block<H>)> {
+        self.blocks.iter().enumerate().filter(|(_, block)| block.state == State::Free)
     }
 
     /// Takes a block of at least `bytes`: its name, handle and size.
     pub fn take(&mut self, cutter: &mut impl Cutter<Handle = H>, bytes: u64) -> Option<(BlockId, H, u64)> {
         let pages = bytes.div_ceil(1 << PAGE_SHIFT).max(1).checked_next_power_of_two()?;
         let order = pages.trailing_zeros();
-        let fitting = self
-            .blocks
-            .iter()
-            .enumerate()
-            .filter(|(_, block)| block.state == State::Free && block.order >= order);
-        let (mut index, _) = fitting.min_by_key(|(_, block)| block.order)?;
+        let fitting = self.free().find(|(_, block)| block.order == order).map(|(index, _)| index);
+        let index = match fitting {
+            Some(index) => index,
+            None => {
+                self.join_free(cutter);
+                self.cut_down(cutter, order)?
+            }
+        };
+        let block = &mut self.blocks[index];
+        block.state = State::Used;
+        Some((BlockId(index), block.handle, 1 << (order + PAGE_SHIFT)))
+    }
+
+    /// Gives a block back; nothing made of it is left.
+    pub fn give_back(&mut self, BlockId(index): BlockId) {
+        self.blocks[index].state = State::Free;
+    }
+
+    /// Cuts the smallest free block of at least this order down to it, if it is larger.
+    fn cut_down(&mut self, cutter: &mut impl Cutter<Handle = H>, order: u32) -> Option<usize> {
+        let fitting = self.free().filter(|(_, block)| block.order >= order);
+        let mut index = fitting.min_by_key(|(_, block)| block.order).map(|(index, _)| index)?;
         while self.blocks[index].order > order {
             let whole = self.blocks[index];
             let half = whole.order - 1;
@@ -98,26 +115,32 @@ impl<H: Copy> Pool<H> {
             self.blocks[index].state = State::Cut(first, second);
             index = first;
         }
-        let block = &mut self.blocks[index];
-        block.state = State::Used;
-        Some((BlockId(index), block.handle, 1 << (block.order + PAGE_SHIFT)))
+        Some(index)
     }
 
-    /// Gives a block back; nothing made of it is left.
-    pub fn give_back(&mut self, cutter: &mut impl Cutter<Handle = H>, BlockId(mut index): BlockId) {
-        self.blocks[index].state = State::Free;
-        while let Some(parent) = self.blocks[index].parent {
-            let State::Cut(first, second) = self.blocks[parent].state else { return };
-            if self.blocks[first].state != State::Free || self.blocks[second].state != State::Free {
-                return;
+    /// Puts together what was cut and is free.
+    fn join_free(&mut self, cutter: &mut impl Cutter<Handle = H>) {
+        for index in 0..self.blocks.len() {
+            let mut whole = (self.blocks[index].state == State::Free).then_some(index);
+            while let Some(parent) = whole.and_then(|index| self.blocks[index].parent) {
+                whole = self.join(cutter, parent).then_some(parent);
             }
-            for half in [first, second] {
+        }
+    }
+
+    /// Puts a block that was cut in two together again, if both halves are free.
+    fn join(&mut self, cutter: &mut impl Cutter<Handle = H>, index: usize) -> bool {
+        let State::Cut(first, second) = self.blocks[index].state else { return false };
+        let halves = [first, second];
+        let joins = halves.iter().all(|&half| self.blocks[half].state == State::Free);
+        if joins {
+            for half in halves {
                 cutter.join(self.blocks[half].handle);
                 self.blocks[half].state = State::Gone;
             }
-            self.blocks[parent].state = State::Free;
-            index = parent;
+            self.blocks[index].state = State::Free;
         }
+        joins
     }
 
     fn insert(&mut self, block: Block<H>) -> usize {

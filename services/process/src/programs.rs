@@ -10,7 +10,7 @@ use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
 use motte::boot_files::boot_image;
 use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
-use motte::interfaces::registry::ServiceSet;
+use motte::interfaces::registry::{RegistryClient, ServiceSet};
 use motte::interfaces::stream::StreamClient;
 use motte::interfaces::strings::Strings;
 use motte::interfaces::{Cap, badge};
@@ -18,7 +18,7 @@ use motte::kernel::{CapSlot, Endpoint, Frame, Notification, SchedControl, Untype
 use motte::last_words::{self, LastWords};
 use motte::service::Connection;
 use motte::start_info::Header;
-use motte::{fs, io, log, service, slots};
+use motte::{fs, io, log, slots};
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Grant, Image, Loaded, Places, Program, Source, load};
 use motte_process::pool::{BlockId, Cutter, Pool};
@@ -93,6 +93,7 @@ pub struct Programs {
     endpoint: Endpoint,
     time_control: SchedControl,
     clock: Frame,
+    registry: RegistryClient<Connection>,
     pool: Pool<Untyped>,
     running: BTreeMap<u32, Running>,
     default_services: Option<ServiceSet>,
@@ -117,6 +118,7 @@ impl Programs {
             endpoint,
             time_control: SchedControl(capability("time-control")?),
             clock: Frame(capability("clock")?),
+            registry: RegistryClient::new(Connection::from(capability("registry")?)),
             pool,
             running: BTreeMap::new(),
             default_services: None,
@@ -215,32 +217,30 @@ impl Programs {
     /// The limit for a program that asks for `wanted`.
     fn limit(&self, wanted: u64) -> u64 {
         match wanted {
-            0 => {
-                let (free, _) = self.pool.free_bytes();
-                DEFAULT_LIMIT.min((free / 8).max(LEAST_LIMIT))
-            }
+            0 => DEFAULT_LIMIT.min((self.pool.free_bytes() / 8).max(LEAST_LIMIT)),
             wanted => wanted.max(LEAST_LIMIT),
         }
     }
 
     /// What a program may use whose parent asks for `wanted`, or does not say: what the parent may use itself, if it is a program.
     fn services(&mut self, parent: u64, wanted: Option<Strings<'_>>) -> Result<ServiceSet, IoError> {
-        fn set<'a>(names: impl Iterator<Item = &'a str>) -> Result<ServiceSet, IoError> {
-            let names: Vec<String> = names.map(ToString::to_string).collect();
-            let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
-            registry.services(&names).map_err(|_| IoError::PermissionDenied)
-        }
+        let named =
+            |names: Vec<String>| self.registry.services(&names).map_err(|_| IoError::PermissionDenied);
         let parent = u32::try_from(parent.wrapping_sub(FIRST_PROGRAM)).ok();
         let allowed = parent.and_then(|id| self.running.get(&id)).map(|running| running.services);
         match (wanted, allowed) {
             // A program passes on what it has, and no more.
             (Some(wanted), allowed) => {
-                Ok(set(wanted.iter())?.intersection(allowed.unwrap_or(ServiceSet::ALL)))
+                let wanted = named(wanted.iter().map(ToString::to_string).collect())?;
+                Ok(wanted.intersection(allowed.unwrap_or(ServiceSet::ALL)))
             }
             (None, Some(allowed)) => Ok(allowed),
             (None, None) => match self.default_services {
                 Some(services) => Ok(services),
-                None => Ok(*self.default_services.insert(set(SERVICES.iter().copied())?)),
+                None => {
+                    let services = named(SERVICES.iter().map(ToString::to_string).collect())?;
+                    Ok(*self.default_services.insert(services))
+                }
             },
         }
     }
@@ -255,8 +255,7 @@ impl Programs {
         let image = self.image(request.path)?;
         let client = FIRST_PROGRAM + u64::from(id);
         let services = self.services(parent, request.services)?;
-        let registry = service::registry().map_err(|_| IoError::ServiceGone)?;
-        let registry = registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
+        let registry = self.registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
         let limit = self.limit(request.memory_limit);
         let taken = self.pool.take(&mut Kernel, limit);
         let Some((block, untyped, size)) = taken else {
@@ -273,7 +272,7 @@ impl Programs {
             }
             Err(error) => {
                 let _ = untyped.0.revoke();
-                self.pool.give_back(&mut Kernel, block);
+                self.pool.give_back(block);
                 Err(error)
             }
         }
@@ -386,10 +385,8 @@ impl Machine for Programs {
         running.streams.into_iter().for_each(close);
         let client = FIRST_PROGRAM + u64::from(id);
         // Services forget what it had open and the pages it lent before those go.
-        if !running.services.is_empty()
-            && let Ok(registry) = service::registry()
-        {
-            let _ = registry.client_gone(client);
+        if !running.services.is_empty() {
+            let _ = self.registry.client_gone(client);
         }
         if let Err(error) = running.untyped.0.revoke() {
             log::error!("the memory of program {id} could not be taken back: {error}");
@@ -397,7 +394,7 @@ impl Machine for Programs {
         }
         running.loaded.view.revoked();
         slots::free_range(running.places.table.0, SLOTS_KEPT);
-        self.pool.give_back(&mut Kernel, running.block);
+        self.pool.give_back(running.block);
     }
 
     fn usage(&self, id: u32) -> (u64, u64) {
