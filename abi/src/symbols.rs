@@ -105,8 +105,7 @@ mod tests {
     use std::vec::Vec;
 
     fn table() -> Vec<u8> {
-        let symbols =
-            [(0x1000, "start"), (0x1040, "main::run"), (0x1100, ""), (0x2000, "drop"), (0x2010, "")];
+        let symbols = [(0x1000, "start"), (0x1040, "main::run"), (0x1100, ""), (0x2000, "drop"), (0x2010, "")];
         let mut bytes = Vec::new();
         encode(symbols.into_iter(), |piece| bytes.extend_from_slice(piece));
         bytes

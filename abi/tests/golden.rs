@@ -11,13 +11,11 @@ use motte_abi::boot_info::{self, BootInfo, UntypedDescription, slot};
 use motte_abi::clock::{self, ClockPage};
 use motte_abi::fault::{FAULT_LABEL, FaultKind, RESUME_STOPPED, Registers};
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
-use motte_abi::syscall::{
-    IRQ_ACTIVE_LOW, IRQ_LEVEL, IRQ_LINE, IRQ_MESSAGE, SCHED_NOTIFY_EXHAUSTED, ThreadState,
-};
+use motte_abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL, IRQ_LINE, IRQ_MESSAGE, SCHED_NOTIFY_EXHAUSTED, ThreadState};
 use motte_abi::trace::{self, TraceEvent, TraceHeader, TraceKind};
 use motte_abi::{
-    ABI_VERSION, Error, LARGE_PAGE_SIZE, MessageBuffer, MessageInfo, ObjectType, PAGE_SIZE, Rights, Syscall,
-    USER_END, boot_image, object,
+    ABI_VERSION, Error, LARGE_PAGE_SIZE, MessageBuffer, MessageInfo, ObjectType, PAGE_SIZE, Rights, Syscall, USER_END,
+    boot_image, object,
 };
 
 /// Numbers beyond this are not tried.

@@ -68,8 +68,7 @@ pub fn read(memory: &impl PhysicalMemory, start_info: u64) -> Result<Handover, P
 
 fn read_map(memory: &impl PhysicalMemory, map: u64, entries: u32, handover: &mut Handover) -> Option<()> {
     let entry = |index: u32| {
-        let raw =
-            memory.bytes(map.checked_add(u64::from(index) * MAP_ENTRY_BYTES)?, MAP_ENTRY_BYTES as usize)?;
+        let raw = memory.bytes(map.checked_add(u64::from(index) * MAP_ENTRY_BYTES)?, MAP_ENTRY_BYTES as usize)?;
         Some((Range::sized(u64_at(raw, 0)?, u64_at(raw, 8)?), u32_at(raw, 16)?))
     };
     for index in 0..entries {
@@ -144,8 +143,7 @@ mod tests {
 
     #[test]
     fn the_start_information_is_read_whole() {
-        let map =
-            [(0, 0x9fc00, 1), (0x9fc00, 0x400, 2), (0x10_0000, 0x7ee_0000, 1), (0x7fe_0000, 0x2_0000, 3)];
+        let map = [(0, 0x9fc00, 1), (0x9fc00, 0x400, 2), (0x10_0000, 0x7ee_0000, 1), (0x7fe_0000, 0x2_0000, 3)];
         let handover = read(&machine(&map), 0x1000).unwrap();
         assert_eq!(handover.ram.as_slice(), [Range::new(0, 0x9f000), Range::new(0x10_0000, 0x7fe_0000)]);
         assert_eq!(handover.firmware.as_slice(), [Range::new(0x7fe_0000, 0x800_0000)]);

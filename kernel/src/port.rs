@@ -10,13 +10,7 @@ const PORTS: u64 = 1 << 16;
 
 impl<A: Arch> Kernel<A> {
     /// Puts a capability for `count` ports from `first` on into the empty slot `target`.
-    pub(crate) fn create_port(
-        &self,
-        control: &Slot,
-        target: &Slot,
-        first: u64,
-        count: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn create_port(&self, control: &Slot, target: &Slot, first: u64, count: u64) -> Result<(), Error> {
         if count == 0 || count > PORTS || first > PORTS - count {
             return Err(Error::InvalidArgument);
         }

@@ -4,6 +4,7 @@ use crate::Kernel;
 use crate::arch::Arch;
 use crate::memory::write_word;
 use crate::object::thread::Thread;
+use crate::sched::TRACED;
 use core::cell::Cell;
 use motte_abi::trace::{TRACE_BYTES, TRACE_EVENTS, TraceKind};
 
@@ -58,7 +59,7 @@ impl<A: Arch> Kernel<A> {
     /// The same for messages, signals and switches, of which there are so many that they are recorded on demand only.
     #[inline]
     pub(crate) fn record_traffic(&self, thread: &Thread<A>, kind: TraceKind, datum: u64, a: u64, b: u64) {
-        if self.core_of(thread).is_traced() {
+        if self.core_of(thread).hindrances.get() & TRACED != 0 {
             self.record(thread, kind, datum, a, b);
         }
     }

@@ -90,8 +90,7 @@ impl Scenario {
             }
             let Some((key, value)) = line.split_once(": ") else { continue };
             let value = value.trim();
-            let number_of =
-                || value.parse::<u32>().with_context(|| format!("line {number}: `{value}` is no number"));
+            let number_of = || value.parse::<u32>().with_context(|| format!("line {number}: `{value}` is no number"));
             match key {
                 "disk" => disk = parse_disk(value),
                 "memory" => hardware.memory = number_of()?,
@@ -114,11 +113,8 @@ impl Scenario {
                 match line.strip_prefix("=> ") {
                     Some("?") => *status = None,
                     Some(value) => {
-                        *status = Some(
-                            value
-                                .parse()
-                                .with_context(|| format!("line {number}: `{value}` is no status"))?,
-                        );
+                        *status =
+                            Some(value.parse().with_context(|| format!("line {number}: `{value}` is no status"))?);
                     }
                     None => output.push(line.to_owned()),
                 }
@@ -209,9 +205,7 @@ fn parse_step(line: &str) -> Result<Option<Step>> {
         "shutdown" => Step::Shutdown,
         "cut" => Step::Cut,
         "boot" => Step::Boot,
-        "wait" => {
-            Step::Wait(Duration::from_secs(rest.parse().context("after `wait` stands a number of seconds")?))
-        }
+        "wait" => Step::Wait(Duration::from_secs(rest.parse().context("after `wait` stands a number of seconds")?)),
         "host" => Step::Host(rest.to_owned()),
         _ => bail!("`@ {word}` is no step; there are shutdown, cut, boot, wait and host"),
     }))
@@ -257,11 +251,7 @@ fn compare(command: &str, got: &Output, expected: &[String], status: Option<u8>)
     if let Some(status) = status
         && got.status != status
     {
-        bail!(
-            "`{command}` ended with status {} and not {status}; it printed\n{}",
-            got.status,
-            indented(&lines)
-        );
+        bail!("`{command}` ended with status {} and not {status}; it printed\n{}", got.status, indented(&lines));
     }
     Ok(())
 }
@@ -278,9 +268,9 @@ fn lines_match(patterns: &[&str], lines: &[&str]) -> bool {
     match patterns.split_first() {
         None => lines.is_empty(),
         Some((&"...", rest)) => (0..=lines.len()).any(|skipped| lines_match(rest, &lines[skipped..])),
-        Some((pattern, rest)) => lines
-            .split_first()
-            .is_some_and(|(line, lines)| line_matches(pattern, line) && lines_match(rest, lines)),
+        Some((pattern, rest)) => {
+            lines.split_first().is_some_and(|(line, lines)| line_matches(pattern, line) && lines_match(rest, lines))
+        }
     }
 }
 
@@ -332,10 +322,7 @@ mod tests {
     fn wrong_lines_are_named() {
         let error = |text: &str| format!("{:#}", Scenario::parse(text).unwrap_err());
         assert_eq!(error("no line"), "the line `---` is missing");
-        assert_eq!(
-            error("---\n@ fly\n"),
-            "line 2: `@ fly` is no step; there are shutdown, cut, boot, wait and host"
-        );
+        assert_eq!(error("---\n@ fly\n"), "line 2: `@ fly` is no step; there are shutdown, cut, boot, wait and host");
         assert_eq!(error("---\nhello\n"), "line 2: output without a command: `hello`");
     }
 

@@ -19,11 +19,7 @@ fn no_message_or_kernel_call_costs_more_than_was_accepted() {
     }
     for operation in OPERATIONS {
         let is_due = Group::of(operation.name).is_some_and(|group| groups.contains(&group));
-        assert!(
-            !is_due || measured.figures.contains_key(operation.name),
-            "{} was not measured",
-            operation.name
-        );
+        assert!(!is_due || measured.figures.contains_key(operation.name), "{} was not measured", operation.name);
     }
     let violations = Limits::read().unwrap().violations(&measured.figures);
     assert!(

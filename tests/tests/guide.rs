@@ -57,8 +57,7 @@ fn step(info: &str, block: &[&str]) -> Option<Step> {
         ("sh", None) if what == "run" => Some(Step::Run(block.join("\n"))),
         ("console", None) => Some(Step::Session(exchanges(block))),
         ("diff", Some(("file", file))) => {
-            let side =
-                |sign| block.iter().filter_map(|line| line.strip_prefix(sign)).collect::<Vec<_>>().join("\n");
+            let side = |sign| block.iter().filter_map(|line| line.strip_prefix(sign)).collect::<Vec<_>>().join("\n");
             Some(Step::Replace { file: file.into(), old: side('-'), new: side('+') })
         }
         (_, Some(("file", file))) => Some(Step::Write { file: file.into(), text: text() }),
@@ -126,8 +125,7 @@ impl Copy {
         match step {
             Step::Run(command) => {
                 let words: Vec<&str> = command.split_whitespace().collect();
-                let Some(("cargo", arguments)) = words.split_first().map(|(first, rest)| (*first, rest))
-                else {
+                let Some(("cargo", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
                     bail!("`{command}`: only cargo is run");
                 };
                 self.cargo(arguments).map(drop)
@@ -174,8 +172,7 @@ const MARK: &str = "--- answered ---";
 
 /// Types the commands of all sessions at one shell and compares the answers.
 fn play(copy: &Copy, sessions: &[Exchange]) -> Result<()> {
-    let script: String =
-        sessions.iter().map(|exchange| format!("{}\necho '{MARK}'\n", exchange.command)).collect();
+    let script: String = sessions.iter().map(|exchange| format!("{}\necho '{MARK}'\n", exchange.command)).collect();
     let printed = copy.cargo(&["xtask", "run", "--timeout", "300", "-c", &script])?;
     let mark = format!("{MARK}\n");
     let mut answers = printed.split(&mark);

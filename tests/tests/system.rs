@@ -89,17 +89,13 @@ fn no_interrupt_is_left_by_one_measurement_for_the_next() {
 
 #[test]
 fn bench_leaves_out_what_the_system_does_not_let_it_measure() {
-    let output =
-        motte(&["--no-disk"], "bench kernel/interrupt; bench growth; bench disk; bench ipx").unwrap();
+    let output = motte(&["--no-disk"], "bench kernel/interrupt; bench growth; bench disk; bench ipx").unwrap();
     assert_eq!(output.status, 2, "{}", output.stderr);
     let skipped: Vec<&str> = output.stdout.lines().filter_map(|line| line.strip_prefix("skip ")).collect();
     assert_eq!(output.stdout.lines().count(), skipped.len(), "{}", output.stdout);
-    for name in [
-        "kernel/interrupt this system",
-        "growth this system",
-        "disk/read_per_mib there",
-        "disk/write_per_mib there",
-    ] {
+    for name in
+        ["kernel/interrupt this system", "growth this system", "disk/read_per_mib there", "disk/write_per_mib there"]
+    {
         assert!(skipped.iter().any(|line| line.starts_with(name)), "{name}\n{}", output.stdout);
     }
     assert!(output.stderr.contains("`ipx` is neither a group nor an operation"), "{}", output.stderr);
@@ -148,8 +144,7 @@ fn two_thousand_files_of_the_host_have_the_same_sums_inside() {
     fs::write(files.join("sums"), sorted(&expected)).unwrap();
     let disk = bench.disk_from("1G", &files).unwrap();
     let mut session = bench.boot(Some(&disk)).unwrap();
-    let command =
-        "find /d* -type f | sort | xargs sha256sum | sort -k 2 > /found; sort -k 2 /sums | cmp - /found";
+    let command = "find /d* -type f | sort | xargs sha256sum | sort -k 2 > /found; sort -k 2 /sums | cmp - /found";
     let output = session.run_within(command, LONG).unwrap();
     assert_eq!((output.text.as_str(), output.status), ("", 0));
     assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));

@@ -179,8 +179,7 @@ fn assemble(programs: &[Program], directory: &Path, manifest: &Path) -> Result<S
         .map(|program| {
             let path = directory.join(&program.name);
             let contents = read(&path)?;
-            let loadable: Arc<[u8]> =
-                elf::loadable(&contents).with_context(|| format!("{}", path.display()))?.into();
+            let loadable: Arc<[u8]> = elf::loadable(&contents).with_context(|| format!("{}", path.display()))?.into();
             let symbols = elf::symbol_table(&contents).with_context(|| format!("{}", path.display()))?;
             Ok((program, loadable, symbols))
         })

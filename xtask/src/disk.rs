@@ -95,8 +95,7 @@ pub fn default_disk(applications: &[Application], access: Access) -> Result<Lock
     }
     let disk = open(&path, Access::Write)?;
     refresh_programs(&disk, applications)?;
-    fs::write(&stamp_file, &stamp)
-        .with_context(|| format!("{} could not be written", stamp_file.display()))?;
+    fs::write(&stamp_file, &stamp).with_context(|| format!("{} could not be written", stamp_file.display()))?;
     match access {
         Access::Write => Ok(disk),
         Access::Read => {
@@ -129,13 +128,7 @@ fn stamp(applications: &[Application]) -> String {
 
 /// Makes an ext4 image of `size` bytes at `path` from the files under `files` (when that exists) and the
 /// programs; `options` are further ones of mkfs.ext4.
-pub fn create(
-    path: &Path,
-    size: u64,
-    files: &Path,
-    applications: &[Application],
-    options: &[&str],
-) -> Result<()> {
+pub fn create(path: &Path, size: u64, files: &Path, applications: &[Application], options: &[&str]) -> Result<()> {
     let temporary = RunDirectory::create(&workspace::run_directory())?;
     let staging = temporary.path().join("staging");
     fs::create_dir_all(&staging)?;
@@ -175,11 +168,7 @@ pub fn make_file_system(path: &Path, size: u64, files: Option<&Path>, options: &
     progress.finish();
     if !output.status.success() {
         let _ = fs::remove_file(path);
-        bail!(
-            "mkfs.ext4 could not make {}: {}",
-            path.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("mkfs.ext4 could not make {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }
@@ -283,11 +272,7 @@ mod tests {
     use super::*;
 
     fn applications(contents: &[u8]) -> Vec<Application> {
-        vec![Application {
-            name: "tools".into(),
-            contents: contents.into(),
-            links: vec!["ls".into(), "cat".into()],
-        }]
+        vec![Application { name: "tools".into(), contents: contents.into(), links: vec!["ls".into(), "cat".into()] }]
     }
 
     #[test]

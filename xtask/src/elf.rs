@@ -89,11 +89,7 @@ pub fn symbol_table(program: &[u8]) -> Result<Vec<u8>> {
 /// Bytes of machine code in a program.
 pub fn code_bytes(program: &[u8]) -> Result<u64> {
     let elf = parse(program)?;
-    Ok(elf
-        .sections()
-        .filter(|section| section.kind() == SectionKind::Text)
-        .map(|section| section.size())
-        .sum())
+    Ok(elf.sections().filter(|section| section.kind() == SectionKind::Text).map(|section| section.size()).sum())
 }
 
 #[cfg(test)]

@@ -162,12 +162,7 @@ impl Machine {
     }
 
     /// Boots any software.
-    pub fn boot(
-        software: Software,
-        hardware: &Hardware,
-        disk: Option<LockedDisk>,
-        console: Console,
-    ) -> Result<Self> {
+    pub fn boot(software: Software, hardware: &Hardware, disk: Option<LockedDisk>, console: Console) -> Result<Self> {
         let directory = RunDirectory::create(&workspace::run_directory())?;
         let image_file = directory.path().join("boot.img");
         fs::write(&image_file, software.image)
@@ -233,9 +228,7 @@ impl Machine {
     /// What the kernel has written to its debug console so far.
     #[must_use]
     pub fn kernel_log(&self) -> String {
-        fs::read(self.kernel_log_file())
-            .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .unwrap_or_default()
+        fs::read(self.kernel_log_file()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
     fn kernel_log_file(&self) -> PathBuf {
@@ -257,12 +250,7 @@ impl Drop for Machine {
 }
 
 /// QEMU's arguments but for the consoles.
-fn arguments(
-    hardware: &Hardware,
-    software: Software,
-    directory: &Path,
-    disk: Option<&LockedDisk>,
-) -> Vec<OsString> {
+fn arguments(hardware: &Hardware, software: Software, directory: &Path, disk: Option<&LockedDisk>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
     add(&["-machine", "q35", "-accel", &hardware.accelerator]);
@@ -329,8 +317,7 @@ fn ending(status: ExitStatus, log: &str, errors: &str) -> Ending {
     match written {
         Some(EXIT_PANIC) => Ending::Panic(panic_text(log)),
         Some(value) if value >= EXIT_SHUTDOWN => {
-            let stated =
-                log.lines().rev().find_map(|line| line.trim().strip_prefix(STATUS_LINE)?.parse().ok());
+            let stated = log.lines().rev().find_map(|line| line.trim().strip_prefix(STATUS_LINE)?.parse().ok());
             Ending::Shutdown(stated.unwrap_or(u8::try_from(value - EXIT_SHUTDOWN).unwrap_or(u8::MAX)))
         }
         None if code == 0 => Ending::Quit,

@@ -42,10 +42,7 @@ impl Names {
     }
 
     fn fill(&self, template: &str) -> String {
-        template
-            .replace("{name}", &self.plain)
-            .replace("{module}", &self.module)
-            .replace("{Type}", &self.type_name)
+        template.replace("{name}", &self.plain).replace("{module}", &self.module).replace("{Type}", &self.type_name)
     }
 }
 
@@ -220,19 +217,13 @@ mod tests {
     use super::*;
 
     fn project() -> PathBuf {
-        let root = std::env::temp_dir().join(format!(
-            "motte-new-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
+        let root =
+            std::env::temp_dir().join(format!("motte-new-{}-{:?}", std::process::id(), std::thread::current().id()));
         for folder in ["lib/interfaces/src", "services", "system"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        fs::write(
-            root.join("Cargo.toml"),
-            "[workspace]\nmembers = [\n    \"services/fs\",\n    \"xtask\",\n]\n",
-        )
-        .unwrap();
+        fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\n    \"services/fs\",\n    \"xtask\",\n]\n")
+            .unwrap();
         fs::write(
             root.join("lib/interfaces/src/lib.rs"),
             "//! Interfaces.\n\npub mod clock;\npub mod fs;\n\nmod call;\n",

@@ -85,11 +85,7 @@ pub fn run(options: &Options) -> Result<()> {
     let directory = RunDirectory::create(&workspace::run_directory())?;
     let image = directory.path().join("disk.img");
     let mut programs = system.applications.clone();
-    programs.push(Application {
-        name: LOAD_NAME.into(),
-        contents: load().into_bytes().into(),
-        links: Vec::new(),
-    });
+    programs.push(Application { name: LOAD_NAME.into(), contents: load().into_bytes().into(), links: Vec::new() });
     disk::create(&image, DISK_SIZE, &workspace::root().join("rootfs"), &programs, &[])?;
     let mut random = Random(options.seed);
     let progress = Progress::bar(u64::from(options.cuts), "power cuts");
@@ -131,25 +127,15 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Loads, cuts, boots again, checks, shuts down, checks from the host. Returns how many files the load synced.
-fn one_cut(
-    system: &System,
-    image: &Path,
-    moment: Duration,
-    first: u64,
-    synced: &mut Vec<u64>,
-) -> Result<usize> {
+fn one_cut(system: &System, image: &Path, moment: Duration, first: u64, synced: &mut Vec<u64>) -> Result<usize> {
     let hardware = Hardware::default();
     let boot = || Session::boot(system, &hardware, Some(disk::open(image, Access::Write)?));
     let mut session = boot()?;
     session.type_keys(&format!("sh /bin/{LOAD_NAME} {first}\r"))?;
     let said = session.watch(moment)?;
     session.cut_power()?;
-    ensure!(
-        !said.contains(LOAD_FAILED),
-        "a command of the load failed before the cut; the console showed:\n{said}"
-    );
-    let new: Vec<u64> =
-        said.lines().filter_map(|line| line.strip_prefix("synced ")?.trim().parse().ok()).collect();
+    ensure!(!said.contains(LOAD_FAILED), "a command of the load failed before the cut; the console showed:\n{said}");
+    let new: Vec<u64> = said.lines().filter_map(|line| line.strip_prefix("synced ")?.trim().parse().ok()).collect();
     let count = new.len();
     // The load removes files as it goes, the last removal perhaps unseen.
     let last = new.iter().chain(synced.iter()).max().copied().unwrap_or(first);

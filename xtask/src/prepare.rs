@@ -92,9 +92,7 @@ pub fn tools(tools: &[Tool]) -> Result<()> {
     if !install()? {
         let _ = quiet("apt-get").arg("update").status();
         if !install()? {
-            bail!(
-                "apt-get could not install {list}; to see why, type: apt-get update && apt-get install {list}"
-            );
+            bail!("apt-get could not install {list}; to see why, type: apt-get update && apt-get install {list}");
         }
     }
     progress.finish();
@@ -150,8 +148,7 @@ pub fn rustup(arguments: &[&str], what: &str) -> Result<()> {
     progress.finish();
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        let reason =
-            reason.lines().rev().find(|line| line.starts_with("error")).unwrap_or("error: unknown reason");
+        let reason = reason.lines().rev().find(|line| line.starts_with("error")).unwrap_or("error: unknown reason");
         bail!("{what} failed ({}); when the network is back, type: rustup {line}", reason.trim());
     }
     Ok(())

@@ -24,8 +24,7 @@ struct Pending {
     terminal: Option<Termios>,
 }
 
-static PENDING: Mutex<Pending> =
-    Mutex::new(Pending { children: Vec::new(), directories: Vec::new(), terminal: None });
+static PENDING: Mutex<Pending> = Mutex::new(Pending { children: Vec::new(), directories: Vec::new(), terminal: None });
 
 fn pending() -> MutexGuard<'static, Pending> {
     PENDING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,8 +62,7 @@ pub fn clean_up() {
 }
 
 fn restore_terminal(terminal: &Termios) {
-    let _ =
-        rustix::termios::tcsetattr(rustix::stdio::stdin(), rustix::termios::OptionalActions::Now, terminal);
+    let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), rustix::termios::OptionalActions::Now, terminal);
 }
 
 /// A child process that does not outlive its guard.
@@ -99,9 +97,8 @@ impl Guarded {
         }
         // The registry is held across the spawn, so that a signal finds the child in it or not yet started.
         let mut pending = pending();
-        let child = command
-            .spawn()
-            .with_context(|| format!("`{}` could not be started", command.get_program().display()))?;
+        let child =
+            command.spawn().with_context(|| format!("`{}` could not be started", command.get_program().display()))?;
         pending.children.push(child.id());
         Ok(Self { child, ended: None })
     }
@@ -183,8 +180,7 @@ impl RunDirectory {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{}-{number}", std::process::id()));
         let mut pending = pending();
-        fs::create_dir_all(&path)
-            .with_context(|| format!("the directory {} could not be made", path.display()))?;
+        fs::create_dir_all(&path).with_context(|| format!("the directory {} could not be made", path.display()))?;
         pending.directories.push(path.clone());
         Ok(Self { path })
     }

@@ -145,10 +145,7 @@ pub fn commands(options: &Options, commands: &str, timeout: Option<u64>, kernel_
             if kernel_log {
                 show_kernel_log();
             }
-            eprintln!(
-                "motte: the commands took longer than {} s; the machine was ended",
-                timeout.unwrap_or(0)
-            );
+            eprintln!("motte: the commands took longer than {} s; the machine was ended", timeout.unwrap_or(0));
             Ok(TIMED_OUT)
         }
     }

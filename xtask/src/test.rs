@@ -76,12 +76,7 @@ fn ordinary(options: &Options) -> Result<()> {
         let mut tests = workspace::cargo();
         tests.args(["nextest", if options.list { "list" } else { "run" }, "--workspace"]);
         if !options.list {
-            tests.args([
-                "--no-fail-fast",
-                "--no-tests=pass",
-                "--status-level=slow",
-                "--final-status-level=slow",
-            ]);
+            tests.args(["--no-fail-fast", "--no-tests=pass", "--status-level=slow", "--final-status-level=slow"]);
         }
         if options.host_only {
             tests.args(["--exclude", SYSTEM_TESTS]);
@@ -118,8 +113,7 @@ fn miri() -> Result<()> {
         eprintln!("motte: Miri skipped: {error:#}");
         return Ok(());
     }
-    let mut command =
-        nightly(&["cargo", "miri", "test", "--quiet", "--lib", "--package", workspace::KERNEL_PACKAGE]);
+    let mut command = nightly(&["cargo", "miri", "test", "--quiet", "--lib", "--package", workspace::KERNEL_PACKAGE]);
     command.env("CARGO_TARGET_DIR", workspace::target_directory().join("miri"));
     // Property tests read a file of known failures; Miri's isolation would refuse that. Few cases: each is a thousand times slower.
     // Objects are reached by address and consist of cells: see kernel/src/tests/mod.rs for the other two.
@@ -137,8 +131,7 @@ fn prepare_miri() -> Result<()> {
     if has_miri() {
         return Ok(());
     }
-    let toolchain =
-        ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"];
+    let toolchain = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"];
     prepare::rustup(&toolchain, "installing the nightly toolchain with Miri")
 }
 
@@ -146,8 +139,7 @@ fn prepare_miri() -> Result<()> {
 fn nightly(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly"]).args(arguments).current_dir(workspace::root());
-    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"]
-    {
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(variable);
     }
     command

@@ -110,8 +110,7 @@ fn find(text: &str) -> syn::Result<Vec<usize>> {
 
 /// Every Rust file under `directory`, but for what cargo built.
 pub fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("{} could not be read", directory.display()))?;
+    let entries = fs::read_dir(directory).with_context(|| format!("{} could not be read", directory.display()))?;
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
@@ -131,8 +130,7 @@ pub fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Runs the check over the project; prints what it found.
 pub fn check() -> Result<()> {
-    let text = fs::read_to_string(workspace::root().join(LIST))
-        .with_context(|| format!("{LIST} could not be read"))?;
+    let text = fs::read_to_string(workspace::root().join(LIST)).with_context(|| format!("{LIST} could not be read"))?;
     let list: List = toml::from_str(&text).with_context(|| format!("{LIST} is not understood"))?;
     let mut files = Vec::new();
     rust_files(workspace::root(), &mut files)?;
@@ -143,8 +141,7 @@ pub fn check() -> Result<()> {
 
 /// The report, or the error that says what is wrong.
 fn judge(list: &List, root: &Path, files: &[PathBuf]) -> Result<String> {
-    let mut uses: BTreeMap<&str, (usize, usize)> =
-        list.allowed.keys().map(|entry| (entry.as_str(), (0, 0))).collect();
+    let mut uses: BTreeMap<&str, (usize, usize)> = list.allowed.keys().map(|entry| (entry.as_str(), (0, 0))).collect();
     let mut forbidden = String::new();
     let mut checked = 0;
     for file in files {
@@ -152,8 +149,7 @@ fn judge(list: &List, root: &Path, files: &[PathBuf]) -> Result<String> {
         if list.vendored.keys().any(|folder| path.starts_with(folder)) {
             continue;
         }
-        let text =
-            fs::read_to_string(file).with_context(|| format!("{} could not be read", path.display()))?;
+        let text = fs::read_to_string(file).with_context(|| format!("{} could not be read", path.display()))?;
         checked += 1;
         let lines = match find(&text) {
             Ok(lines) => lines,
@@ -165,8 +161,7 @@ fn judge(list: &List, root: &Path, files: &[PathBuf]) -> Result<String> {
             continue;
         }
         // The longest entry that covers the file answers for it.
-        let entry =
-            list.allowed.keys().filter(|entry| path.starts_with(entry)).max_by_key(|entry| entry.len());
+        let entry = list.allowed.keys().filter(|entry| path.starts_with(entry)).max_by_key(|entry| entry.len());
         match entry.and_then(|entry| uses.get_mut(entry.as_str())) {
             Some((files, count)) => {
                 *files += 1;
@@ -182,8 +177,7 @@ fn judge(list: &List, root: &Path, files: &[PathBuf]) -> Result<String> {
     if !forbidden.is_empty() {
         bail!("{forbidden}{LIST} lists where it may; the rest of the project does without");
     }
-    let needless: Vec<&str> =
-        uses.iter().filter(|(_, (files, _))| *files == 0).map(|(entry, _)| *entry).collect();
+    let needless: Vec<&str> = uses.iter().filter(|(_, (files, _))| *files == 0).map(|(entry, _)| *entry).collect();
     if !needless.is_empty() {
         bail!("{LIST} allows unsafe in {}, which has none; remove it there", needless.join(", "));
     }

@@ -121,17 +121,14 @@ impl Workspace {
     }
 
     fn from_metadata(json: &[u8]) -> Result<Self> {
-        let metadata: Metadata =
-            serde_json::from_slice(json).context("cargo metadata's answer is not understood")?;
+        let metadata: Metadata = serde_json::from_slice(json).context("cargo metadata's answer is not understood")?;
         let mut programs = Vec::new();
         let mut has_kernel = false;
         let mut packages = Vec::new();
         for package in metadata.packages {
             packages.push(package.name.clone());
-            let is_application = package
-                .manifest_path
-                .strip_prefix(root())
-                .is_ok_and(|manifest_path| manifest_path.starts_with("apps"));
+            let is_application =
+                package.manifest_path.strip_prefix(root()).is_ok_and(|manifest_path| manifest_path.starts_with("apps"));
             let mut links = package.metadata.and_then(|metadata| metadata.motte).unwrap_or_default().links;
             for target in package.targets {
                 if !target.kind.iter().any(|kind| kind == "bin") {
@@ -140,19 +137,11 @@ impl Workspace {
                 has_kernel |= package.name == KERNEL_PACKAGE && target.name == KERNEL_PACKAGE;
                 if target.required_features.iter().any(|feature| feature == "program") {
                     if !target.src_path.as_os_str().is_empty() && !target.src_path.exists() {
-                        eprintln!(
-                            "motte: {} does not exist; the program is left out",
-                            target.src_path.display()
-                        );
+                        eprintln!("motte: {} does not exist; the program is left out", target.src_path.display());
                         continue;
                     }
                     let links = links.remove(&target.name).unwrap_or_default();
-                    programs.push(Program {
-                        name: target.name,
-                        package: package.name.clone(),
-                        is_application,
-                        links,
-                    });
+                    programs.push(Program { name: target.name, package: package.name.clone(), is_application, links });
                 }
             }
         }

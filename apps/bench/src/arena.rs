@@ -64,13 +64,7 @@ impl Arena {
     }
 
     /// Maps a frame, with the page tables that it takes.
-    pub fn map(
-        &mut self,
-        frame: Frame,
-        space: AddressSpace,
-        address: u64,
-        rights: Rights,
-    ) -> Result<(), Error> {
+    pub fn map(&mut self, frame: Frame, space: AddressSpace, address: u64, rights: Rights) -> Result<(), Error> {
         loop {
             match frame.map(space, address, rights, CacheMode::Normal) {
                 Ok(()) => return Ok(()),

@@ -3,8 +3,7 @@
 
 use motte::abi::{Error, MessageInfo, ObjectType, PAGE_SIZE, Rights};
 use motte::kernel::{
-    AddressSpace, CapSlot, CapTable, Endpoint, Reply, SchedContext, SchedControl, Thread, Untyped, own,
-    yield_now,
+    AddressSpace, CapSlot, CapTable, Endpoint, Reply, SchedContext, SchedControl, Thread, Untyped, own, yield_now,
 };
 use motte::memory::Mapping;
 use motte::start;

@@ -98,11 +98,8 @@ fn report(name: &str, result: Result<(), Failure>) -> i32 {
 
 fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(), Failure> {
     let mut meter = meter.named(name);
-    let own_priority = if name.starts_with("ipc/") || name.starts_with("kernel/") {
-        CLIENT_PRIORITY
-    } else {
-        SERVER_PRIORITY
-    };
+    let own_priority =
+        if name.starts_with("ipc/") || name.starts_with("kernel/") { CLIENT_PRIORITY } else { SERVER_PRIORITY };
     own::THREAD.set_priority(own_priority, SERVER_PRIORITY)?;
     match name {
         "ipc/call_reply/0" => messages::call_reply_0(arena, &mut meter),

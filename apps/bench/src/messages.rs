@@ -172,11 +172,7 @@ pub fn signal_wait(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failu
 /// Signals a notification on which nobody waits.
 pub fn signal(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let notification = Notification(arena.make(ObjectType::Notification, 0)?);
-    meter.measure(
-        COUNT,
-        || notification.signal(),
-        |result| Ok(result.and_then(|()| notification.poll()).map(drop)?),
-    )
+    meter.measure(COUNT, || notification.signal(), |result| Ok(result.and_then(|()| notification.poll()).map(drop)?))
 }
 
 /// Looks at a notification that was not signalled.

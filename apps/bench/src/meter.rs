@@ -97,10 +97,7 @@ impl Named<'_> {
     }
 
     /// Does an operation between marks.
-    pub fn trace_span(
-        &mut self,
-        mut operation: impl FnMut() -> Result<(u32, u32), Failure>,
-    ) -> Result<(), Failure> {
+    pub fn trace_span(&mut self, mut operation: impl FnMut() -> Result<(u32, u32), Failure>) -> Result<(), Failure> {
         machine::mark::<1>();
         let result = operation();
         machine::mark::<2>();

@@ -73,9 +73,7 @@ impl fmt::Display for UsageError {
             Self::Unknown(word) => {
                 write!(f, "`{word}` is neither a group nor an operation; `bench --help` names them")
             }
-            Self::TraceOfOne => {
-                f.write_str("`trace` takes the name of one operation, such as ipc/call_reply/0")
-            }
+            Self::TraceOfOne => f.write_str("`trace` takes the name of one operation, such as ipc/call_reply/0"),
         }
     }
 }
@@ -97,8 +95,7 @@ impl Request {
             words => {
                 let mut wanted = Vec::new();
                 for word in words {
-                    let in_group =
-                        |name: &&&str| name.split_once('/').is_some_and(|(group, _)| group == *word);
+                    let in_group = |name: &&&str| name.split_once('/').is_some_and(|(group, _)| group == *word);
                     let group: Vec<_> = NAMES.iter().filter(in_group).copied().collect();
                     match group.is_empty() {
                         true => wanted.push(named(word)?),
@@ -124,10 +121,7 @@ mod tests {
         assert_eq!(parse(&[]), Ok(Request::Measure(NAMES.to_vec())));
         let Ok(Request::Measure(ipc)) = parse(&["ipc"]) else { panic!("a group is not understood") };
         assert!(ipc.len() > 5 && ipc.iter().all(|name| name.starts_with("ipc/")));
-        assert_eq!(
-            parse(&["kernel/yield", "ipc/poll"]),
-            Ok(Request::Measure(alloc::vec!["kernel/yield", "ipc/poll"]))
-        );
+        assert_eq!(parse(&["kernel/yield", "ipc/poll"]), Ok(Request::Measure(alloc::vec!["kernel/yield", "ipc/poll"])));
     }
 
     #[test]

@@ -127,11 +127,7 @@ impl Evaluator<'_> {
         Ok(if condition != 0 { yes } else { no })
     }
 
-    fn skipped(
-        &mut self,
-        skip: bool,
-        parse: impl FnOnce(&mut Self) -> Result<i64, String>,
-    ) -> Result<i64, String> {
+    fn skipped(&mut self, skip: bool, parse: impl FnOnce(&mut Self) -> Result<i64, String>) -> Result<i64, String> {
         self.skipping += u32::from(skip);
         let result = parse(self);
         self.skipping -= u32::from(skip);

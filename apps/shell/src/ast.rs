@@ -246,8 +246,9 @@ impl Word {
 /// Adds `part`, merging what the tree keeps merged.
 pub fn push_part(parts: &mut Vec<Part>, part: Part) {
     match (parts.last_mut(), &part) {
-        (Some(Part::Single(before)), Part::Single(text))
-        | (Some(Part::Literal(before)), Part::Literal(text)) => before.push_str(text),
+        (Some(Part::Single(before)), Part::Single(text)) | (Some(Part::Literal(before)), Part::Literal(text)) => {
+            before.push_str(text)
+        }
         _ => parts.push(part),
     }
 }

@@ -225,8 +225,7 @@ impl Editor {
     /// Goes through history by one line.
     fn walk(&mut self, step: isize, helper: &dyn Helper) {
         let history = helper.history();
-        let Some(target) = self.position.checked_add_signed(step).filter(|index| *index <= history.len())
-        else {
+        let Some(target) = self.position.checked_add_signed(step).filter(|index| *index <= history.len()) else {
             return;
         };
         if self.position >= history.len() {

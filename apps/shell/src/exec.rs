@@ -39,11 +39,7 @@ impl Shell {
     pub fn run_list(&mut self, list: &List) -> Outcome {
         let mut status = 0;
         for item in &list.items {
-            status = if item.background {
-                self.start_background(&item.and_or)?
-            } else {
-                self.and_or(&item.and_or)?
-            };
+            status = if item.background { self.start_background(&item.and_or)? } else { self.and_or(&item.and_or)? };
             self.status = status;
         }
         Ok(status)

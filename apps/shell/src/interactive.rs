@@ -190,9 +190,7 @@ impl Shell {
                     }
                 }
                 Some('W') => out.push_str(self.state.directory.rsplit('/').next().unwrap_or("")),
-                Some('$') => {
-                    out.push(if self.variable("USER").unwrap_or("root") == "root" { '#' } else { '$' })
-                }
+                Some('$') => out.push(if self.variable("USER").unwrap_or("root") == "root" { '#' } else { '$' }),
                 Some('u') => out.push_str(self.variable("USER").unwrap_or("root")),
                 Some('h') => out.push_str(self.variable("HOSTNAME").unwrap_or("motte")),
                 Some('s') => out.push_str("sh"),

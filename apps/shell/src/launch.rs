@@ -80,24 +80,14 @@ impl Shell {
     }
 
     /// Starts a program with the redirections and assignments of its command.
-    fn start_program(
-        &mut self,
-        simple: &Simple,
-        fields: &[String],
-        captures: &mut Captures,
-    ) -> Outcome<Stage> {
+    fn start_program(&mut self, simple: &Simple, fields: &[String], captures: &mut Captures) -> Outcome<Stage> {
         let saved = self.state.streams.clone();
         let result = self.start_redirected(simple, fields, captures);
         self.state.streams = saved;
         result
     }
 
-    fn start_redirected(
-        &mut self,
-        simple: &Simple,
-        fields: &[String],
-        captures: &mut Captures,
-    ) -> Outcome<Stage> {
+    fn start_redirected(&mut self, simple: &Simple, fields: &[String], captures: &mut Captures) -> Outcome<Stage> {
         if !self.redirect(&simple.redirects)? {
             return Ok(Stage::Done(1));
         }
@@ -224,12 +214,7 @@ impl Shell {
     }
 
     /// Looks `name` up in the directories of `$PATH`.
-    pub fn search_path(
-        &self,
-        name: &str,
-        path: Option<&str>,
-        forbidden: &mut Option<String>,
-    ) -> Option<String> {
+    pub fn search_path(&self, name: &str, path: Option<&str>, forbidden: &mut Option<String>) -> Option<String> {
         if name.is_empty() {
             return None;
         }
@@ -361,8 +346,7 @@ impl Shell {
         let Command::Simple(simple) = command else {
             return Ok(self.start_shell(&print::command(command), captures));
         };
-        let is_inner =
-            |shell: &Shell, name: &str| builtins::exists(name) || shell.state.functions.contains_key(name);
+        let is_inner = |shell: &Shell, name: &str| builtins::exists(name) || shell.state.functions.contains_key(name);
         match simple.words.first() {
             None => return Ok(self.start_shell(&print::command(command), captures)),
             Some(word) if word.as_literal().is_some_and(|name| is_inner(self, name)) => {
@@ -423,12 +407,7 @@ impl Shell {
         Ok(0)
     }
 
-    fn background_stages(
-        &mut self,
-        chain: &AndOr,
-        text: &str,
-        captures: &mut Captures,
-    ) -> Outcome<Vec<Stage>> {
+    fn background_stages(&mut self, chain: &AndOr, text: &str, captures: &mut Captures) -> Outcome<Vec<Stage>> {
         if !chain.rest.is_empty() || chain.first.negated {
             return Ok(Vec::from([self.start_shell(text, captures)]));
         }

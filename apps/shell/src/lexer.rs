@@ -404,8 +404,7 @@ impl Parser {
             return Some(name);
         }
         let digits = c.is_ascii_digit();
-        while let Some(c) = self.peek().filter(|c| if digits { c.is_ascii_digit() } else { is_name_char(*c) })
-        {
+        while let Some(c) = self.peek().filter(|c| if digits { c.is_ascii_digit() } else { is_name_char(*c) }) {
             name.push(c);
             self.bump();
         }

@@ -12,10 +12,8 @@ use crate::lexer::{Parsed, Parser, ends_word};
 const CLOSING: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", "}"];
 
 /// Every reserved word, for `type` and completion.
-pub const RESERVED: [&str; 16] = [
-    "if", "then", "elif", "else", "fi", "while", "until", "for", "in", "do", "done", "case", "esac", "{",
-    "}", "!",
-];
+pub const RESERVED: [&str; 16] =
+    ["if", "then", "elif", "else", "fi", "while", "until", "for", "in", "do", "done", "case", "esac", "{", "}", "!"];
 
 impl Parser {
     /// Reads the commands up to the end of the line they end on; `None` at the end of all text.
@@ -70,10 +68,7 @@ impl Parser {
     fn body(&mut self, opened_by: &str, ends: &[&str]) -> Parsed<List> {
         let list = self.nested(|parser| parser.list_until(ends))?;
         if self.peek().is_none() {
-            return self.incomplete(format!(
-                "unexpected end of file: '{opened_by}' wants '{}'",
-                ends[ends.len() - 1]
-            ));
+            return self.incomplete(format!("unexpected end of file: '{opened_by}' wants '{}'", ends[ends.len() - 1]));
         }
         if list.items.is_empty() { self.unexpected() } else { Ok(list) }
     }
@@ -211,9 +206,7 @@ impl Parser {
         self.take_keyword("for");
         self.skip_blanks();
         let name = match self.word()? {
-            Some(word) if word.as_literal().is_some_and(is_name) => {
-                word.as_literal().unwrap_or("").to_string()
-            }
+            Some(word) if word.as_literal().is_some_and(is_name) => word.as_literal().unwrap_or("").to_string(),
             Some(_) => return self.error("'for' wants a variable's name"),
             None => return self.unexpected_in("for"),
         };
@@ -480,9 +473,7 @@ impl Parser {
     fn next_alias(&mut self) {
         let left = self.chars.len() - self.pos;
         let blank_end = self.open_aliases.iter().any(|(name, end)| {
-            *end <= left
-                && left <= *end + 1
-                && self.aliases.get(name).is_some_and(|text| text.ends_with([' ', '\t']))
+            *end <= left && left <= *end + 1 && self.aliases.get(name).is_some_and(|text| text.ends_with([' ', '\t']))
         });
         if blank_end {
             self.skip_blanks();

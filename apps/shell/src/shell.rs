@@ -197,9 +197,7 @@ impl Shell {
             shell_program: "/bin/sh".into(),
             stack: StackGauge::new(),
         };
-        for (name, value) in
-            [("IFS", " \t\n"), ("PS1", "\\w \\$ "), ("PS2", "> "), ("PS4", "+ "), ("OPTIND", "1")]
-        {
+        for (name, value) in [("IFS", " \t\n"), ("PS1", "\\w \\$ "), ("PS2", "> "), ("PS4", "+ "), ("OPTIND", "1")] {
             // Field splitting never comes from outside.
             if name == "IFS" || shell.variable(name).is_none() {
                 shell.state.variables.entry(name.into()).or_default().value = Some(value.into());

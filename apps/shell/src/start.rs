@@ -104,9 +104,8 @@ pub fn run() -> i32 {
     if let Some(program) = arguments.first().filter(|name| name.contains('/')) {
         shell.shell_program = program.clone();
     }
-    let reads_input = parsed.commands.is_none()
-        && parsed.subshell.is_none()
-        && (parsed.from_input || parsed.rest.is_empty());
+    let reads_input =
+        parsed.commands.is_none() && parsed.subshell.is_none() && (parsed.from_input || parsed.rest.is_empty());
     shell.interactive = reads_input && (parsed.interactive || sys::is_terminal(0) && sys::is_terminal(1));
     // Only the shell at the console answers Ctrl-C; it ends what it started with all its children.
     if shell.interactive {

@@ -178,10 +178,7 @@ fn screen(output: &[u8], columns: usize) -> (Vec<String>, (usize, usize)) {
             rows.push(Vec::new());
         }
     }
-    (
-        rows.into_iter().map(|row| row.into_iter().collect::<String>().trim_end().to_string()).collect(),
-        (row, column),
-    )
+    (rows.into_iter().map(|row| row.into_iter().collect::<String>().trim_end().to_string()).collect(), (row, column))
 }
 
 trait TakeLetter {

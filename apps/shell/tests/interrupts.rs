@@ -56,8 +56,7 @@ fn a_trap_answers_and_the_script_goes_on() {
 
 #[test]
 fn the_state_is_whole_after_an_interrupt() {
-    let (result, mut shell) =
-        interrupted("x=out; f() { local x=in; (while :; do :; done) >/dev/null; }; f a b");
+    let (result, mut shell) = interrupted("x=out; f() { local x=in; (while :; do :; done) >/dev/null; }; f a b");
     assert_eq!(result, Err(Flow::Interrupted));
     assert_eq!(shell.variable("x"), Some("out"));
     assert!(shell.state.positional.is_empty());

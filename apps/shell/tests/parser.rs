@@ -18,11 +18,11 @@ fn reparses(text: &str) {
 
 /// Pieces of which scripts consist, right and wrong ones.
 const PIECES: &[&str] = &[
-    "a", "echo", "x=1", "y=", " ", " ", " ", "\n", ";", "&", "&&", "||", "|", "!", "(", ")", "{ ", " }",
-    ";;", "if ", "then ", "elif ", "else ", "fi", "while ", "until ", "do ", "done", "for ", "in ", "case ",
-    "esac", "'", "\"", "`", "\\", "$", "${", "}", "$(", "$((", "))", "${x:-", "${#x}", "${x%%", "${x#", "#",
-    "~", "*", "[a]", "<", ">", ">>", "2>&1", "&>f", "<<E", "<<'E'", "<<-E", "E", "\nE\n", "<<<", "$@", "$1",
-    "$x", "f()", "f() {", "$'\\n'", "é", "\t", "1", "+", "=", "\r", "-",
+    "a", "echo", "x=1", "y=", " ", " ", " ", "\n", ";", "&", "&&", "||", "|", "!", "(", ")", "{ ", " }", ";;", "if ",
+    "then ", "elif ", "else ", "fi", "while ", "until ", "do ", "done", "for ", "in ", "case ", "esac", "'", "\"", "`",
+    "\\", "$", "${", "}", "$(", "$((", "))", "${x:-", "${#x}", "${x%%", "${x#", "#", "~", "*", "[a]", "<", ">", ">>",
+    "2>&1", "&>f", "<<E", "<<'E'", "<<-E", "E", "\nE\n", "<<<", "$@", "$1", "$x", "f()", "f() {", "$'\\n'", "é", "\t",
+    "1", "+", "=", "\r", "-",
 ];
 
 /// Commands that parse, nested a little.
@@ -102,20 +102,9 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn what_is_missing_is_told_apart_from_what_is_wrong() {
-    for text in [
-        "if a",
-        "echo 'a",
-        "echo \"a",
-        "( a",
-        "{ a",
-        "a |",
-        "a &&",
-        "case x in",
-        "for i in a",
-        "$(a",
-        "${x-",
-        "f() {",
-    ] {
+    for text in
+        ["if a", "echo 'a", "echo \"a", "( a", "{ a", "a |", "a &&", "case x in", "for i in a", "$(a", "${x-", "f() {"]
+    {
         let error = Parser::new(text).more_may_come().next_line_of_commands().expect_err(text);
         assert!(error.incomplete, "{text}: {error:?}");
     }

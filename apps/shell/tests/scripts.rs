@@ -82,9 +82,5 @@ fn compare(root: &Path, script: &str) -> Result<(), Failed> {
 fn expect(root: &Path, (script, stdout, stderr, status): &(&str, &str, &str, i32)) -> Result<(), Failed> {
     let ours = run(root, &root.join("bin/sh"), script);
     let wanted = Run { stdout: (*stdout).into(), stderr: (*stderr).into(), status: Some(*status) };
-    if ours == wanted {
-        Ok(())
-    } else {
-        Err(format!("{script}\nours: {ours:#?}\nwanted: {wanted:#?}").into())
-    }
+    if ours == wanted { Ok(()) } else { Err(format!("{script}\nours: {ours:#?}\nwanted: {wanted:#?}").into()) }
 }

@@ -55,9 +55,7 @@ impl Options {
                 Some(("marks", path)) => options.marks = Some(Mutex::new(create(path)?)),
                 Some(("trace", path)) => options.trace = Some(Mutex::new(BufWriter::new(create(path)?))),
                 _ => {
-                    return Err(format!(
-                        "the option {argument} is none of count=off, marks=FILE, trace=FILE"
-                    ));
+                    return Err(format!("the option {argument} is none of count=off, marks=FILE, trace=FILE"));
                 }
             }
         }
@@ -106,12 +104,7 @@ extern "C" fn on_translation(_id: qemu::Id, block: *mut qemu::Block) {
             let counter = COUNTS[usize::from(address >> 63 == 1)].as_ptr();
             // SAFETY: the word is static. Only the one processor that executes adds to it.
             unsafe {
-                qemu::qemu_plugin_register_vcpu_insn_exec_inline(
-                    instruction,
-                    qemu::ADD,
-                    counter.cast::<c_void>(),
-                    1,
-                );
+                qemu::qemu_plugin_register_vcpu_insn_exec_inline(instruction, qemu::ADD, counter.cast::<c_void>(), 1);
             }
         }
         let bytes = bytes(instruction);

@@ -36,8 +36,7 @@ pub fn read(registers: &mut impl Registers) -> Option<i64> {
         if registers.read(STATUS_A) & UPDATING != 0 {
             continue;
         }
-        let now =
-            [SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR, CENTURY].map(|register| registers.read(register));
+        let now = [SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR, CENTURY].map(|register| registers.read(register));
         // Two equal readings: no update fell between the registers.
         if last == Some(now) {
             return decode(now, registers.read(STATUS_B));
@@ -51,9 +50,7 @@ fn decode([second, minute, hour, day, month, year, century]: [u8; 7], mode: u8) 
     let number = |value: u8| -> Option<u32> {
         match mode & BINARY != 0 {
             true => Some(u32::from(value)),
-            false if value & 0xf < 10 && value >> 4 < 10 => {
-                Some(u32::from(value >> 4) * 10 + u32::from(value & 0xf))
-            }
+            false if value & 0xf < 10 && value >> 4 < 10 => Some(u32::from(value >> 4) * 10 + u32::from(value & 0xf)),
             false => None,
         }
     };
@@ -65,8 +62,7 @@ fn decode([second, minute, hour, day, month, year, century]: [u8; 7], mode: u8) 
     // Without a century register the century is guessed: this program is younger than 2000.
     let century = number(century).filter(|century| (19..=29).contains(century)).unwrap_or(20);
     let (second, minute, day, month) = (number(second)?, number(minute)?, number(day)?, number(month)?);
-    let valid =
-        second < 60 && minute < 60 && hour < 24 && (1..=31).contains(&day) && (1..=12).contains(&month);
+    let valid = second < 60 && minute < 60 && hour < 24 && (1..=31).contains(&day) && (1..=12).contains(&month);
     let days = valid.then(|| from_civil(i64::from(century * 100 + number(year).unwrap_or(0)), month, day))?;
     Some(days * 86_400 + i64::from(hour * 3600 + minute * 60 + second))
 }
@@ -76,8 +72,7 @@ pub fn write(registers: &mut impl Registers, seconds: i64) {
     let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
     let (year, month, day) = to_civil(days);
     let mode = registers.read(STATUS_B);
-    let encode =
-        |value: u32| if mode & BINARY != 0 { value as u8 } else { (value / 10 * 16 + value % 10) as u8 };
+    let encode = |value: u32| if mode & BINARY != 0 { value as u8 } else { (value / 10 * 16 + value % 10) as u8 };
     let hour = time / 3600;
     let hour = match mode & HOURS_24 != 0 {
         true => encode(hour),

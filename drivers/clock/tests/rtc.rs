@@ -67,8 +67,7 @@ proptest! {
 #[test]
 fn a_known_moment_is_read() {
     let mut chip = Chip::new(2);
-    for (register, value) in [(0, 0x56), (2, 0x34), (4, 0x12), (7, 0x29), (8, 0x02), (9, 0x24), (0x32, 0x20)]
-    {
+    for (register, value) in [(0, 0x56), (2, 0x34), (4, 0x12), (7, 0x29), (8, 0x02), (9, 0x24), (0x32, 0x20)] {
         chip.registers[register] = value;
     }
     chip.updating = 3;

@@ -87,8 +87,7 @@ fn main() -> Result<(), Error> {
         irq.bind(event.notification().0)?;
         *interrupt = Some(Interrupt { irq, event });
     }
-    let mut console =
-        ConsoleServer::new(server.replies(), pages, line("port:0x3f8", 0x3f8), line("port:0x2f8", 0x2f8));
+    let mut console = ConsoleServer::new(server.replies(), pages, line("port:0x3f8", 0x3f8), line("port:0x2f8", 0x2f8));
     if motte::env::var("MOTTE_BATCH").is_some() {
         console.start_in(mode::NO_INPUT | mode::SPLIT_ERROR);
     }

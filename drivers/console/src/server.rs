@@ -173,12 +173,8 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
                 continue;
             }
             match reader {
-                Reader::Inline { responder, .. } => {
-                    responder.answer(&mut self.replier, Err(IoError::BadHandle))
-                }
-                Reader::Shared { responder, .. } => {
-                    responder.answer(&mut self.replier, Err(IoError::BadHandle))
-                }
+                Reader::Inline { responder, .. } => responder.answer(&mut self.replier, Err(IoError::BadHandle)),
+                Reader::Shared { responder, .. } => responder.answer(&mut self.replier, Err(IoError::BadHandle)),
             }
         }
         for writer in core::mem::take(&mut self.writers) {
@@ -292,11 +288,7 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
     fn kind(&mut self, sender: &Sender, handle: u64) -> Result<StreamKind, IoError> {
         self.handle(sender, handle)?;
         // Without input there is nobody at a terminal.
-        if self.discipline.mode() & mode::NO_INPUT != 0 {
-            Ok(StreamKind::Pipe)
-        } else {
-            Ok(StreamKind::Terminal)
-        }
+        if self.discipline.mode() & mode::NO_INPUT != 0 { Ok(StreamKind::Pipe) } else { Ok(StreamKind::Terminal) }
     }
 
     fn duplicate(&mut self, sender: &Sender, handle: u64) -> Result<Cap, IoError> {

@@ -68,9 +68,8 @@ mod tests {
     #[test]
     fn nonsense_is_told_and_left_out() {
         let mut bad = Vec::new();
-        let claims = Claims::parse("eight=1:2;8=1af4:1042,1af4,xyz:1;7", |piece| {
-            bad.push(std::string::String::from(piece))
-        });
+        let claims =
+            Claims::parse("eight=1:2;8=1af4:1042,1af4,xyz:1;7", |piece| bad.push(std::string::String::from(piece)));
         assert_eq!(bad, ["eight=1:2", "1af4", "xyz:1", "7"]);
         assert_eq!(claims.driver(0x1af4, 0x1042), 8);
     }

@@ -61,8 +61,7 @@ struct Machine {
 impl Machine {
     fn make_frame(&self, physical: u64) -> Result<Frame, Error> {
         let page = PAGE_SIZE as u64;
-        let holds =
-            |range: &&(u64, u64, Untyped)| physical >= range.0 && physical - range.0 + page <= range.1;
+        let holds = |range: &&(u64, u64, Untyped)| physical >= range.0 && physical - range.0 + page <= range.1;
         let (base, _, untyped) = self.memory.iter().find(holds).ok_or(Error::InvalidCapability)?;
         let slot = slots::allocate()?;
         let offset = physical - base;
@@ -107,9 +106,9 @@ impl Platform for Machine {
     fn write(&mut self, physical: u64, value: u32) -> Result<(), IoError> {
         let page = physical & !(PAGE_SIZE as u64 - 1);
         if !self.tables.contains_key(&page) {
-            let mapped = self.make_frame(page).and_then(|frame| {
-                Mapping::of(vec![frame], Rights::READ | Rights::WRITE, CacheMode::Uncached)
-            });
+            let mapped = self
+                .make_frame(page)
+                .and_then(|frame| Mapping::of(vec![frame], Rights::READ | Rights::WRITE, CacheMode::Uncached));
             let mapping = mapped.map_err(|error| {
                 motte::log::error!("the MSI-X table at {physical:#x} cannot be mapped: {error}");
                 IoError::Other

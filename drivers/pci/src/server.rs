@@ -202,10 +202,8 @@ fn place(offset: u64, width: u64) -> Result<(u8, u8), IoError> {
 
 impl<C: Config, P: Platform> Pci for PciServer<C, P> {
     fn device(&mut self, sender: &Sender, index: u64) -> Result<PciDevice, IoError> {
-        let mut own = self
-            .functions
-            .iter()
-            .filter(|function| sender.badge != 0 && self.driver(function) == sender.badge);
+        let mut own =
+            self.functions.iter().filter(|function| sender.badge != 0 && self.driver(function) == sender.badge);
         own.nth(index as usize).map(Self::device_of).ok_or(IoError::NotFound)
     }
 
@@ -248,13 +246,7 @@ impl<C: Config, P: Platform> Pci for PciServer<C, P> {
         Ok(frame)
     }
 
-    fn config_read(
-        &mut self,
-        sender: &Sender,
-        address: u64,
-        offset: u64,
-        width: u64,
-    ) -> Result<u64, IoError> {
+    fn config_read(&mut self, sender: &Sender, address: u64, offset: u64, width: u64) -> Result<u64, IoError> {
         let address = self.own(sender, address)?.address;
         let (offset, width) = place(offset, width)?;
         let word = u64::from(self.config.read(address, offset & !3)) >> (offset % 4 * 8);
@@ -319,13 +311,8 @@ impl<C: Config, P: Platform> Pci for PciServer<C, P> {
         self.interrupts.insert((address, entry), (cap, message));
         // Masked while it is half written.
         let at = table.physical + entry * ENTRY_BYTES;
-        let words = [
-            (12, 1),
-            (0, message.address as u32),
-            (4, (message.address >> 32) as u32),
-            (8, message.data),
-            (12, 0),
-        ];
+        let words =
+            [(12, 1), (0, message.address as u32), (4, (message.address >> 32) as u32), (8, message.data), (12, 0)];
         self.listen(address);
         for (offset, word) in words {
             self.platform.write(at + offset, word)?;

@@ -53,19 +53,14 @@ impl Config for MockBus {
         let mut functions = self.functions.borrow_mut();
         let Some(function) = functions.get_mut(&address) else { return };
         if (0x10..0x28).contains(&offset) && function.registers[0x0e] & 0x7f == 0 {
-            assert_eq!(
-                function.registers[4] & 3,
-                0,
-                "an address register is written while the device listens"
-            );
+            assert_eq!(function.registers[4] & 3, 0, "an address register is written while the device listens");
             let mask = function.masks[usize::from(offset - 0x10) / 4];
             let fixed = function.get(offset) & 0xf & !mask;
             function.set(offset, value & mask | fixed);
             return;
         }
         let bytes = value.to_le_bytes();
-        function.registers[usize::from(offset)..][..usize::from(width)]
-            .copy_from_slice(&bytes[..usize::from(width)]);
+        function.registers[usize::from(offset)..][..usize::from(width)].copy_from_slice(&bytes[..usize::from(width)]);
     }
 }
 
@@ -137,10 +132,7 @@ fn a_device_is_shown_to_its_driver_only() {
     let (bus, machine) = machine();
     let mut pci = server(&bus, &machine);
     let disk = pci.device(&DRIVER, 0).unwrap();
-    assert_eq!(
-        (disk.address, disk.vendor, disk.device, disk.class),
-        (u64::from(DISK), 0x1af4, 0x1042, 0x01_0000)
-    );
+    assert_eq!((disk.address, disk.vendor, disk.device, disk.class), (u64::from(DISK), 0x1af4, 0x1042, 0x01_0000));
     assert_eq!(pci.device(&DRIVER, 1), Err(IoError::NotFound));
     assert_eq!(pci.device(&Sender { badge: 0 }, 0), Err(IoError::NotFound));
     assert_eq!(pci.bar(&OTHER, DISK.into(), 4), Err(IoError::PermissionDenied));
@@ -241,9 +233,7 @@ fn the_devices_of_a_driver_that_is_gone_are_silenced() {
     let (bus, machine) = machine();
     let mut pci = server(&bus, &machine);
     pci.enable(&DRIVER, DISK.into()).unwrap();
-    let silent = || {
-        bus.functions.borrow()[&DISK].get(4) & 4 == 0 && bus.functions.borrow()[&DISK].get(0x84) >> 31 == 0
-    };
+    let silent = || bus.functions.borrow()[&DISK].get(4) & 4 == 0 && bus.functions.borrow()[&DISK].get(0x84) >> 31 == 0;
     let registry = Sender { badge: badge::LIFECYCLE };
     assert_eq!(pci.client_gone(&DRIVER, 8), Err(IoError::PermissionDenied));
     assert_eq!(pci.client_gone(&registry, 0), Err(IoError::PermissionDenied));

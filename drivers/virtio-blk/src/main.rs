@@ -20,9 +20,7 @@ use motte::pages::SharedWords;
 use motte::server::{Event, Handler, Replies, Server};
 use motte::service::{Connection, connect};
 use motte::slots;
-use motte_virtio_blk::{
-    BlockServer, CLIENT_GONE, Disk, Machine, PAGES, Place, Registers, dispatch_lifecycle, find,
-};
+use motte_virtio_blk::{BlockServer, CLIENT_GONE, Disk, Machine, PAGES, Place, Registers, dispatch_lifecycle, find};
 
 use crate::mmio::Mapped;
 
@@ -222,8 +220,7 @@ fn main() -> Result<(), Error> {
     let doorbell = server.tasks().event()?;
     let to_client = slots::allocate()?;
     doorbell.notification().0.copy(to_client, Rights::WRITE)?;
-    let kernel =
-        Kernel { doorbell: Cap(to_client.0), again: doorbell.notification(), replies: server.replies() };
+    let kernel = Kernel { doorbell: Cap(to_client.0), again: doorbell.notification(), replies: server.replies() };
     let (disk, interrupt) = first_disk(&server)?.unzip();
     if disk.is_none() {
         motte::log::info!("there is no disk to serve");

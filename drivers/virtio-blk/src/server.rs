@@ -488,13 +488,7 @@ impl<M: Memory, P: Machine> Block for BlockServer<M, P> {
         Ok(())
     }
 
-    fn attach_rings(
-        &mut self,
-        sender: &Sender,
-        requests: Cap,
-        completions: Cap,
-        wake: Cap,
-    ) -> Result<Cap, IoError> {
+    fn attach_rings(&mut self, sender: &Sender, requests: Cap, completions: Cap, wake: Cap) -> Result<Cap, IoError> {
         let caps = [requests, completions, wake];
         let attached = match self.disk {
             None => Err(IoError::NotFound),

@@ -42,10 +42,7 @@ impl<E: fmt::Display> fmt::Display for StructureError<E> {
         match self {
             Self::Unreadable(error) => write!(f, "its configuration space cannot be read: {error}"),
             Self::Missing(what) => {
-                write!(
-                    f,
-                    "it has no {what}; only modern virtio is driven (QEMU: disable-legacy=on,disable-modern=off)"
-                )
+                write!(f, "it has no {what}; only modern virtio is driven (QEMU: disable-legacy=on,disable-modern=off)")
             }
             Self::Malformed(what) => write!(f, "its {what} is malformed"),
         }

@@ -87,8 +87,7 @@ fn read(space: &[u8; 256]) -> impl Fn(u64, u64) -> Result<u64, &'static str> {
 #[test]
 fn the_structures_of_a_modern_device_are_found() {
     let place = |offset| Place { bar: 4, offset, length: 0x1000 };
-    let expected =
-        Structures { common: place(0), notify: place(0x3000), notify_multiplier: 4, device: place(0x2000) };
+    let expected = Structures { common: place(0), notify: place(0x3000), notify_multiplier: 4, device: place(0x2000) };
     assert_eq!(find(read(&qemu())), Ok(expected));
 }
 

@@ -9,9 +9,7 @@ use std::sync::atomic::Ordering;
 use motte_interfaces::block::Block;
 use motte_interfaces::error::IoError;
 use motte_interfaces::stream::StreamClient;
-use motte_interfaces::{
-    CallError, Cap, Method, Reader, ReplyToken, Responder, Sender, Transport, Writer, badge,
-};
+use motte_interfaces::{CallError, Cap, Method, Reader, ReplyToken, Responder, Sender, Transport, Writer, badge};
 use motte_ring::{Consumer, Producer};
 use motte_virtio_blk::{BlockServer, CLIENT_GONE, Lifecycle};
 use proptest::prelude::*;
@@ -189,10 +187,7 @@ fn completions_come_in_any_order_and_many_are_in_flight() {
         }
     }
     world.server.interrupt();
-    assert_eq!(
-        world.take().iter().map(|(tag, _)| *tag).collect::<Vec<_>>(),
-        (0..64).rev().collect::<Vec<_>>()
-    );
+    assert_eq!(world.take().iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), (0..64).rev().collect::<Vec<_>>());
     world.run(99);
     let rest = world.take();
     assert_eq!(rest.len(), 32);

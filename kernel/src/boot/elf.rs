@@ -46,12 +46,7 @@ impl<'a> Executable<'a> {
         if field(54, 2)? != SEGMENT_HEADER as u64 {
             return Err(NOT_ELF);
         }
-        Ok(Self {
-            bytes,
-            entry: field(24, 8)?,
-            headers: field(32, 8)? as usize,
-            count: field(56, 2)? as usize,
-        })
+        Ok(Self { bytes, entry: field(24, 8)?, headers: field(32, 8)? as usize, count: field(56, 2)? as usize })
     }
 
     /// Its loadable segments; an error for one that lies outside the file or is both writable and executable.
@@ -62,8 +57,7 @@ impl<'a> Executable<'a> {
     fn segment(&self, index: usize) -> Result<Option<Segment<'a>>, BootError> {
         const OUTSIDE: BootError = "a segment of init lies outside its file";
         let header = self.headers.checked_add(index * SEGMENT_HEADER).ok_or(OUTSIDE)?;
-        let field =
-            |at: usize, width| number(self.bytes.get(header..).unwrap_or(&[]), at, width).ok_or(OUTSIDE);
+        let field = |at: usize, width| number(self.bytes.get(header..).unwrap_or(&[]), at, width).ok_or(OUTSIDE);
         if field(0, 4)? != LOAD {
             return Ok(None);
         }

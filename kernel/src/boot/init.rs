@@ -13,9 +13,7 @@ use crate::object::space::AddressSpace;
 use crate::object::table::CapTable;
 use crate::object::thread::Thread;
 use motte_abi::boot_image::BootImage;
-use motte_abi::boot_info::{
-    BOOT_INFO_MAGIC, BootInfo, INIT_SLOTS, MAX_UNTYPED, UntypedDescription, slot as fixed,
-};
+use motte_abi::boot_info::{BOOT_INFO_MAGIC, BootInfo, INIT_SLOTS, MAX_UNTYPED, UntypedDescription, slot as fixed};
 use motte_abi::clock::CLOCK_ADDRESS;
 use motte_abi::fault::Registers;
 use motte_abi::object::SLOT_BYTES;
@@ -70,8 +68,7 @@ fn memory_needed(parameters: &Parameters<'_>, executable: &Executable<'_>) -> Re
 impl<'k, A: Arch> Builder<'k, A> {
     fn new(kernel: &'k Kernel<A>, mut reserve: Reserve) -> Result<Self, BootError> {
         let table_bytes = INIT_SLOTS * SLOT_BYTES;
-        let table =
-            kernel.begin_object(0, ObjectType::CapTable, table_bytes, reserve.pages::<A>(table_bytes)?);
+        let table = kernel.begin_object(0, ObjectType::CapTable, table_bytes, reserve.pages::<A>(table_bytes)?);
         let space = kernel.begin_object(0, ObjectType::AddressSpace, 0, reserve.pages::<A>(2 * PAGE)?);
         let builder = Self {
             kernel,
@@ -151,8 +148,7 @@ impl<'k, A: Arch> Builder<'k, A> {
         for segment in executable.segments() {
             let segment = segment?;
             let start = segment.address / PAGE * PAGE;
-            let size =
-                segment.size.checked_add(segment.address - start).filter(|&size| size < USER_END - start);
+            let size = segment.size.checked_add(segment.address - start).filter(|&size| size < USER_END - start);
             let size = size.ok_or("init does not fit into its address space")?;
             let memory = self.reserve.pages::<A>(size)?;
             copy_in::<A>(memory + (segment.address - start), segment.data);
@@ -229,14 +225,7 @@ impl<'k, A: Arch> Builder<'k, A> {
             return Ok(());
         }
         let index = self.next_slot;
-        cap::create(
-            self.kernel,
-            self.slot(index)?,
-            None,
-            (ObjectType::Untyped, flag),
-            range.start,
-            range.len(),
-        );
+        cap::create(self.kernel, self.slot(index)?, None, (ObjectType::Untyped, flag), range.start, range.len());
         *place = UntypedDescription {
             slot: index,
             base: range.start,

@@ -69,8 +69,7 @@ fn uses(kind: ObjectType, rights: Rights) -> u8 {
 }
 
 // A table's header in its place must serve for nothing.
-const _: () =
-    assert!(core::mem::offset_of!(Slot, uses) == core::mem::offset_of!(crate::object::Header, spare) + 2);
+const _: () = assert!(core::mem::offset_of!(Slot, uses) == core::mem::offset_of!(crate::object::Header, spare) + 2);
 
 const _: () = assert!(size_of::<Slot>() as u64 == motte_abi::object::SLOT_BYTES);
 

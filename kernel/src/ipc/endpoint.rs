@@ -126,13 +126,7 @@ impl<A: Arch> Kernel<A> {
             sender.last_info.set(info);
         }
         let kind = if is_call { TraceKind::Call } else { TraceKind::Send };
-        self.record_traffic(
-            receiver,
-            kind,
-            sender.context().argument(1),
-            sender.number.get(),
-            receiver.number.get(),
-        );
+        self.record_traffic(receiver, kind, sender.context().argument(1), sender.number.get(), receiver.number.get());
         match reply {
             Some(reply) if is_call => {
                 self.block(sender, ThreadState::AwaitingReply);

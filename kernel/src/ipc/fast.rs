@@ -85,12 +85,7 @@ impl<A: Arch> Kernel<A> {
     /// The running thread of `core` faulted: its fault endpoint's server, if it waits, runs with the message in its registers.
     /// `None`: by the general path.
     #[inline(always)]
-    pub fn fast_fault<'k>(
-        &'k self,
-        core: &Core<A>,
-        thread: &Thread<A>,
-        fault: Fault,
-    ) -> Option<&'k Thread<A>> {
+    pub fn fast_fault<'k>(&'k self, core: &Core<A>, thread: &Thread<A>, fault: Fault) -> Option<&'k Thread<A>> {
         let slot = thread.slot(Inner::FaultEndpoint);
         if !slot.serves(SENDS) {
             return None;

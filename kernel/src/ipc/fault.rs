@@ -17,8 +17,7 @@ impl<A: Arch> Kernel<A> {
         self.record(thread, TraceKind::Fault, fault.kind as u64, thread.number.get(), fault.address);
         let slot = thread.slot(Inner::FaultEndpoint);
         if let Some(endpoint) = self.object_in::<Endpoint<A>>(slot) {
-            let how =
-                Sending { outgoing: Outgoing::Fault, badge: slot.badge.get(), grant: false, wait: true };
+            let how = Sending { outgoing: Outgoing::Fault, badge: slot.badge.get(), grant: false, wait: true };
             if self.send(thread, endpoint, how).is_ok() {
                 self.refresh(thread);
                 return;

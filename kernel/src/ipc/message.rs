@@ -46,12 +46,7 @@ impl Buffer {
 impl<A: Arch> Kernel<A> {
     /// Whether `sender` may send a message so described through a capability with (`grant`) or without the right to pass
     /// capabilities on.
-    pub(crate) fn check_message(
-        &self,
-        sender: &Thread<A>,
-        info: MessageInfo,
-        grant: bool,
-    ) -> Result<(), Error> {
+    pub(crate) fn check_message(&self, sender: &Thread<A>, info: MessageInfo, grant: bool) -> Result<(), Error> {
         if !info.is_valid() || !info.is_short() && Buffer::of(sender).is_none() {
             return Err(Error::InvalidArgument);
         }
@@ -80,12 +75,7 @@ impl<A: Arch> Kernel<A> {
 
     /// The part of a message beyond registers, whose description has just been checked. The description as the receiver sees it.
     #[inline(always)]
-    pub(crate) fn transfer_rest(
-        &self,
-        sender: &Thread<A>,
-        receiver: &Thread<A>,
-        info: MessageInfo,
-    ) -> MessageInfo {
+    pub(crate) fn transfer_rest(&self, sender: &Thread<A>, receiver: &Thread<A>, info: MessageInfo) -> MessageInfo {
         match (Buffer::of(sender), Buffer::of(receiver), info.length().checked_sub(REGISTER_WORDS)) {
             (Some(from), Some(to), Some(words)) if info.caps() == 0 => {
                 from.copy_words::<A>(to, words);
@@ -121,15 +111,8 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Copies a capability along with a message. Whether it could be delivered.
-    fn transfer_capability(
-        &self,
-        sender: &Thread<A>,
-        source: u64,
-        receiver: &Thread<A>,
-        target: u64,
-    ) -> bool {
-        let (Some(source), Some(target)) =
-            (self.slot_of(sender, source).ok(), self.slot_of(receiver, target).ok())
+    fn transfer_capability(&self, sender: &Thread<A>, source: u64, receiver: &Thread<A>, target: u64) -> bool {
+        let (Some(source), Some(target)) = (self.slot_of(sender, source).ok(), self.slot_of(receiver, target).ok())
         else {
             return false;
         };

@@ -52,13 +52,7 @@ impl<A: Arch> Kernel<A> {
 
     /// Does a signal or a wait that may change who runs. What runs then; `None`: nothing has been done.
     #[inline(always)]
-    pub fn short_signal(
-        &self,
-        core: usize,
-        thread: &Thread<A>,
-        number: u64,
-        index: u64,
-    ) -> Option<Next<'_, A>> {
+    pub fn short_signal(&self, core: usize, thread: &Thread<A>, number: u64, index: u64) -> Option<Next<'_, A>> {
         if number == Syscall::Signal as u64 {
             let slot = self.slot_for(thread, index, SIGNALS)?;
             self.cores[core].enter(thread);
@@ -130,12 +124,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// `thread` takes the bits, or waits for some.
-    pub(crate) fn wait(
-        &self,
-        thread: &Thread<A>,
-        notification: &Notification<A>,
-        wait: bool,
-    ) -> Result<(), Error> {
+    pub(crate) fn wait(&self, thread: &Thread<A>, notification: &Notification<A>, wait: bool) -> Result<(), Error> {
         let word = self.take_bits(notification);
         if word != 0 {
             thread.context().set_result(0, word);

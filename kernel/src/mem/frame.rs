@@ -74,8 +74,7 @@ impl<A: Arch> Kernel<A> {
         if self.frame_mapping(frame).is_some() {
             return Err(Error::AlreadyMapped.into());
         }
-        let place =
-            find_entry::<A>(space.root.get(), address, frame_level(frame)).map_err(MapError::Missing)?;
+        let place = find_entry::<A>(space.root.get(), address, frame_level(frame)).map_err(MapError::Missing)?;
         if read_word::<A>(place) != 0 {
             return Err(Error::AlreadyMapped.into());
         }

@@ -26,11 +26,7 @@ pub(crate) struct Surroundings<'k, A: Arch> {
 
 impl<A: Arch> Kernel<A> {
     /// Gives a stopped thread its surroundings.
-    pub(crate) fn configure_thread(
-        &self,
-        thread: &Thread<A>,
-        with: &Surroundings<'_, A>,
-    ) -> Result<(), Error> {
+    pub(crate) fn configure_thread(&self, thread: &Thread<A>, with: &Surroundings<'_, A>) -> Result<(), Error> {
         if !matches!(thread.state.get(), ThreadState::Stopped | ThreadState::Faulted) {
             return Err(Error::Busy);
         }

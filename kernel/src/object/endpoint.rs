@@ -41,8 +41,7 @@ impl<A: Arch> Endpoint<A> {
     pub fn set_closed(&self, closed: bool) {
         if self.is_closed() != closed {
             self.waiting.set(self.waiting.get() ^ CLOSED);
-            let (from, to) =
-                if closed { (&self.receivers, &self.shut) } else { (&self.shut, &self.receivers) };
+            let (from, to) = if closed { (&self.receivers, &self.shut) } else { (&self.shut, &self.receivers) };
             to.take_over(from);
         }
     }

@@ -8,7 +8,7 @@ pub mod queue;
 pub mod timer;
 
 use crate::arch::{Arch, MachineCore};
-use crate::memory::{Link, Lock};
+use crate::memory::Link;
 use crate::object::notification::Notification;
 use crate::object::sched_context::SchedContext;
 use crate::object::thread::{Fault, QueueKind, Thread};
@@ -32,11 +32,11 @@ pub struct Core<A: Arch> {
     /// leaves it alone.
     pub current: Link<Thread<A>>,
     /// The context that time is charged to.
-    context: Link<SchedContext<A>>,
+    pub(crate) context: Link<SchedContext<A>>,
     /// The same, or null while messages may not take the short path.
     pub short: Link<SchedContext<A>>,
     /// Why they may not: bits.
-    hindrances: Cell<u8>,
+    pub(crate) hindrances: Cell<u8>,
     /// Since when.
     pub charged_at: Cell<u64>,
     /// The current thread's turn is over: others of its priority go first.
@@ -62,11 +62,6 @@ impl<A: Arch> Core<A> {
     pub(crate) fn enter(&self, thread: &Thread<A>) {
         self.current.set(Some(thread));
         self.loaded.set(Some(thread));
-    }
-
-    /// The context that time is charged to.
-    pub fn context<'k>(&self, held: &'k Lock) -> Option<&'k SchedContext<A>> {
-        self.context.get(held)
     }
 
     /// Whether time is charged to this context.
@@ -103,12 +98,6 @@ impl<A: Arch> Core<A> {
         let others = self.hindrances.get() & !reason;
         self.hindrances.set(if hinders { others | reason } else { others });
         self.set_short();
-    }
-
-    /// Whether messages are traced.
-    #[inline(always)]
-    pub(crate) fn is_traced(&self) -> bool {
-        self.hindrances.get() & TRACED != 0
     }
 
     fn set_short(&self) {
@@ -166,8 +155,7 @@ impl<A: Arch> Kernel<A> {
     pub(crate) fn refresh(&self, thread: &Thread<A>) {
         let core = self.core_of(thread);
         let context = self.usable_context(thread);
-        let ready =
-            thread.state.get() == ThreadState::Ready && context.is_some() && !core.current.names(thread);
+        let ready = thread.state.get() == ThreadState::Ready && context.is_some() && !core.current.names(thread);
         match thread.queue.get() {
             QueueKind::Ready if !ready => {
                 core.ready.remove(self, thread);
@@ -308,8 +296,7 @@ impl<A: Arch> Kernel<A> {
                     own > top || own == top && !core.rotate.get()
                 }
             });
-            let first =
-                || core.ready.first(self).and_then(|first| Some((first, self.usable_context(first)?)));
+            let first = || core.ready.first(self).and_then(|first| Some((first, self.usable_context(first)?)));
             let next = if keep { runnable } else { first() };
             let context = next.map(|(_, context)| context);
             let other = context.map(ptr::from_ref) != core.context.get(self).map(ptr::from_ref);
@@ -484,11 +471,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Binds a context to a thread, or unbinds the thread's.
-    pub(crate) fn bind_context(
-        &self,
-        thread: &Thread<A>,
-        context: Option<&SchedContext<A>>,
-    ) -> Result<(), Error> {
+    pub(crate) fn bind_context(&self, thread: &Thread<A>, context: Option<&SchedContext<A>>) -> Result<(), Error> {
         if let Some(context) = context
             && !context.thread.is_null()
         {

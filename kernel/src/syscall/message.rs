@@ -30,12 +30,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// Receive, TryReceive.
-    pub(super) fn call_receive(
-        &self,
-        thread: &Thread<A>,
-        [endpoint, _, reply, ..]: Arguments,
-        wait: bool,
-    ) -> Outcome {
+    pub(super) fn call_receive(&self, thread: &Thread<A>, [endpoint, _, reply, ..]: Arguments, wait: bool) -> Outcome {
         let (endpoint, _) = self.object::<Endpoint<A>>(thread, endpoint, Rights::RECEIVE)?;
         let reply = self.optional_object::<Reply<A>>(thread, reply, Rights::NONE)?;
         self.receive(thread, endpoint, reply.map(|(reply, _)| reply), wait)?;

@@ -47,11 +47,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// CapMove.
-    pub(super) fn call_cap_move(
-        &self,
-        thread: &Thread<A>,
-        [to_table, to, from_table, from, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_cap_move(&self, thread: &Thread<A>, [to_table, to, from_table, from, ..]: Arguments) -> Outcome {
         let target = self.table_argument(thread, to_table, Rights::MANAGE)?.slot(self, to)?;
         let source = self.table_argument(thread, from_table, Rights::MANAGE)?.slot(self, from)?;
         cap::relocate(self, source, target)?;
@@ -182,11 +178,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// IoPortOut.
-    pub(super) fn call_port_out(
-        &self,
-        thread: &Thread<A>,
-        [range, number, width, value, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_port_out(&self, thread: &Thread<A>, [range, number, width, value, ..]: Arguments) -> Outcome {
         let range = self.capability(thread, range, ObjectType::IoPort, Rights::WRITE)?;
         let (number, width) = port::check(range, number, width)?;
         A::port_out(number, width, value as u32);

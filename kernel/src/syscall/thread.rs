@@ -54,11 +54,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// ThreadBindSched.
-    pub(super) fn call_thread_bind_sched(
-        &self,
-        thread: &Thread<A>,
-        [target, context, ..]: Arguments,
-    ) -> Outcome {
+    pub(super) fn call_thread_bind_sched(&self, thread: &Thread<A>, [target, context, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::MANAGE)?;
         let context = self.optional_object::<SchedContext<A>>(thread, context, Rights::MANAGE)?;
         self.bind_context(target, context.map(|(context, _)| context))?;

@@ -146,12 +146,8 @@ fn apply(w: &World, model: &mut Model, untyped: u64, op: &Op) -> (Result<(), Err
         Op::Make(kind, size, to) => {
             (model.make(kind, size, to), Retype, [untyped, kind as u64 | 1 << 8, size, 0, to, 0])
         }
-        Op::Copy(from, to, rights) => {
-            (model.copy(from, to, rights, None), CapCopy, [0, to, 0, from, rights.into(), 0])
-        }
-        Op::Mint(from, to, badge) => {
-            (model.copy(from, to, 0xf, Some(badge)), CapMint, [0, to, 0, from, 0xf, badge])
-        }
+        Op::Copy(from, to, rights) => (model.copy(from, to, rights, None), CapCopy, [0, to, 0, from, rights.into(), 0]),
+        Op::Mint(from, to, badge) => (model.copy(from, to, 0xf, Some(badge)), CapMint, [0, to, 0, from, 0xf, badge]),
         Op::Move(from, to) => (model.relocate(from, to), CapMove, [0, to, 0, from, 0, 0]),
         Op::Delete(slot) => {
             model.delete(slot);
@@ -174,8 +170,7 @@ fn apply(w: &World, model: &mut Model, untyped: u64, op: &Op) -> (Result<(), Err
 fn compare(w: &World, model: &Model, untyped: u64) {
     for slot in SLOTS {
         let seen = w.ok(Syscall::CapIdentify, &[0, slot]);
-        let expected =
-            model.caps.get(&slot).map_or([0; 3], |cap| [cap.kind as u64, cap.rights.into(), cap.badge]);
+        let expected = model.caps.get(&slot).map_or([0; 3], |cap| [cap.kind as u64, cap.rights.into(), cap.badge]);
         assert_eq!(seen, expected, "slot {slot}");
         let children = w.kernel.slot_of(w.current(), slot).unwrap().has_children();
         assert_eq!(children, model.has_children(slot), "children of slot {slot}");

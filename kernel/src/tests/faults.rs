@@ -34,13 +34,7 @@ fn handled(w: &World, flags: u64) -> Handled<'_> {
 fn a_handler_reads_and_changes_registers_and_resumes() {
     let w = World::new();
     let h = handled(&w, 0);
-    h.thread.context().set_registers(&Registers {
-        rip: 0x40,
-        rsp: 0x80,
-        rbp: 0x90,
-        rax: 5,
-        ..Default::default()
-    });
+    h.thread.context().set_registers(&Registers { rip: 0x40, rsp: 0x80, rbp: 0x90, rax: 5, ..Default::default() });
     w.fault(FaultKind::PageFault, 0xdead_0000, 6);
     assert!(w.runs(h.root));
     let (badge, info, words) = w.received(h.root);

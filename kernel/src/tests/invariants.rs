@@ -95,8 +95,7 @@ pub fn check(w: &World) {
 
 fn check_derivation(w: &World, found: &Found<'_>) {
     let kernel = &*w.kernel;
-    let known =
-        |slot: &Slot| assert!(found.slots.contains_key(&address_of(slot)), "a link out of the forest");
+    let known = |slot: &Slot| assert!(found.slots.contains_key(&address_of(slot)), "a link out of the forest");
     let mut parents = BTreeMap::new();
     for (&address, slot) in &found.slots {
         let (next, prev) = (slot.next.get(kernel).unwrap(), slot.prev.get(kernel).unwrap());
@@ -127,9 +126,7 @@ fn check_derivation(w: &World, found: &Found<'_>) {
             assert_eq!(child.object.get(), parent.object.get());
             assert!(parent.rights().contains(child.rights()), "rights grew");
             assert!(
-                parent.badge.get() == child.badge.get()
-                    || parent.badge.get() == 0
-                    || child.kind() == ObjectType::Frame
+                parent.badge.get() == child.badge.get() || parent.badge.get() == 0 || child.kind() == ObjectType::Frame
             );
         } else {
             use ObjectType::*;
@@ -164,8 +161,7 @@ fn extent(slot: &Slot) -> Option<(u64, u64)> {
 
 fn check_memory(found: &Found<'_>) {
     let ram = found.slots.values().filter(|slot| !slot.has(DEVICE));
-    let mut extents: Vec<_> =
-        ram.filter_map(|slot| extent(slot).map(|(at, size)| (at, size, slot.kind()))).collect();
+    let mut extents: Vec<_> = ram.filter_map(|slot| extent(slot).map(|(at, size)| (at, size, slot.kind()))).collect();
     extents.sort_by_key(|&(at, size, _)| (at, size));
     extents.dedup();
     for pair in extents.windows(2) {
@@ -221,8 +217,7 @@ fn check_threads(w: &World, found: &Found<'_>) {
             ObjectType::Reply => {
                 let reply: &Reply<Mock> = view(kernel, address);
                 assert!(reply.caller.is_null() || reply.receiver.is_null());
-                for thread in [&reply.caller, &reply.receiver].into_iter().filter_map(|link| link.get(kernel))
-                {
+                for thread in [&reply.caller, &reply.receiver].into_iter().filter_map(|link| link.get(kernel)) {
                     assert!(thread.reply.names(reply));
                 }
             }
@@ -299,10 +294,7 @@ fn check_lending(w: &World, found: &Found<'_>) {
                 if let Some(context) = thread.lent.get(kernel) {
                     let lender = thread.state.get() == ThreadState::AwaitingReply
                         && thread.reply.get(kernel).is_some_and(|reply| reply.lent.names(context));
-                    assert!(
-                        context.runner.names(thread) || lender,
-                        "lent, and neither runs nor waits for it"
-                    );
+                    assert!(context.runner.names(thread) || lender, "lent, and neither runs nor waits for it");
                 }
             }
             _ => {}
@@ -315,14 +307,13 @@ pub fn snapshot(w: &World) -> Vec<String> {
     let (kernel, base) = (&*w.kernel, w.arena.base());
     let found = find(w);
     let place = |address: u64| address - base;
-    let thread =
-        |link: &crate::memory::Link<Thread<Mock>>| link.get(kernel).map(|thread| thread.number.get());
+    let thread = |link: &crate::memory::Link<Thread<Mock>>| link.get(kernel).map(|thread| thread.number.get());
     let queue = |queue: &crate::sched::queue::Queue<Mock>| -> Vec<u64> {
         queue.iter(kernel).map(|thread| thread.number.get()).collect()
     };
     let core = &kernel.cores[0];
     let ready: Vec<_> = core.ready.iter(kernel).map(|(_, thread)| thread.number.get()).collect();
-    let context = core.context(kernel).map(|context| place(address_of(context)));
+    let context = core.context.get(kernel).map(|context| place(address_of(context)));
     let mut lines = std::vec![format!("runs {:?} on {context:?}, ready {ready:?}", thread(&core.current))];
     for (&address, &(kind, _)) in &found.objects {
         let at = place(address);
@@ -350,20 +341,11 @@ pub fn snapshot(w: &World) -> Vec<String> {
             ObjectType::Reply => {
                 let reply: &Reply<Mock> = view(kernel, address);
                 let lent = reply.lent.get(kernel).map(|context| place(address_of(context)));
-                format!(
-                    "{at:x} caller {:?} receiver {:?} {lent:x?}",
-                    thread(&reply.caller),
-                    thread(&reply.receiver)
-                )
+                format!("{at:x} caller {:?} receiver {:?} {lent:x?}", thread(&reply.caller), thread(&reply.receiver))
             }
             ObjectType::SchedContext => {
                 let c: &SchedContext<Mock> = view(kernel, address);
-                format!(
-                    "{at:x} runner {:?} depth {} left {}",
-                    thread(&c.runner),
-                    c.depth.get(),
-                    c.remaining.get()
-                )
+                format!("{at:x} runner {:?} depth {} left {}", thread(&c.runner), c.depth.get(), c.remaining.get())
             }
             _ => continue,
         });

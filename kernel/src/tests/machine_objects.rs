@@ -26,10 +26,7 @@ fn a_line_is_masked_until_it_is_acknowledged() {
     w.ok(IrqAcknowledge, &[irq]);
     assert!(!masked(4));
     assert_eq!(w.call(IrqCreate, &[fixed::IRQ_CONTROL, 0, 4, 0, w.free_slot(), 0]), Err(Error::Busy));
-    assert_eq!(
-        w.call(IrqCreate, &[fixed::IRQ_CONTROL, 0, 99, 0, w.free_slot(), 0]),
-        Err(Error::InvalidArgument)
-    );
+    assert_eq!(w.call(IrqCreate, &[fixed::IRQ_CONTROL, 0, 99, 0, w.free_slot(), 0]), Err(Error::InvalidArgument));
     check(&w);
     w.ok(CapDelete, &[0, irq]);
     assert!(masked(4));

@@ -43,10 +43,7 @@ fn a_call_carries_words_and_badge_and_is_answered() {
     w.start(ReplyReceive, &[p.endpoint, MessageInfo::new(9, 2, 0).0, p.reply], [10, 20, 0, 0, 0, 0]);
     assert!(w.runs(p.root));
     let (_, info, words) = w.received(p.root);
-    assert_eq!(
-        (info.label(), info.length(), info.is_call(), words[..2].to_vec()),
-        (9, 2, false, [10, 20].into())
-    );
+    assert_eq!((info.label(), info.length(), info.is_call(), words[..2].to_vec()), (9, 2, false, [10, 20].into()));
     check(&w);
     // And once more, the server now waiting through ReplyReceive.
     w.start(Call, &[badged, INFO.0], [3; 6]);

@@ -45,8 +45,7 @@ fn arguments() -> impl Strategy<Value = [u64; 6]> {
 fn likely() -> impl Strategy<Value = (Syscall, [u64; 6])> {
     use Syscall::*;
     let slot = || 100..150u64;
-    let info =
-        || (0..3u64, 0..20u64, 0..3u64).prop_map(|(l, n, c)| MessageInfo::new(l, n as usize, c as usize).0);
+    let info = || (0..3u64, 0..20u64, 0..3u64).prop_map(|(l, n, c)| MessageInfo::new(l, n as usize, c as usize).0);
     let message = prop_oneof![
         Just(Syscall::Call),
         Just(Send),

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, ItemTrait, LitInt, LitStr, Pat, PathArguments, Result,
-    ReturnType, Token, TraitItem, Type,
+    Attribute, Error, FnArg, GenericArgument, Ident, ItemTrait, LitInt, LitStr, Pat, PathArguments, Result, ReturnType,
+    Token, TraitItem, Type,
 };
 
 /// The most methods an interface may have: their numbers must stay below the labels of faults.
@@ -20,17 +20,13 @@ pub struct Header {
 
 impl Parse for Header {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let name = input
-            .parse()
-            .map_err(|error| Error::new(error.span(), "an interface is named: #[interface(\"name\")]"))?;
+        let name =
+            input.parse().map_err(|error| Error::new(error.span(), "an interface is named: #[interface(\"name\")]"))?;
         let mut base = 0;
         if input.parse::<Option<Token![,]>>()?.is_some() {
             let key: Ident = input.parse()?;
             if key != "base" {
-                return Err(Error::new_spanned(
-                    key,
-                    "an interface takes its name and `base = N`, nothing else",
-                ));
+                return Err(Error::new_spanned(key, "an interface takes its name and `base = N`, nothing else"));
             }
             input.parse::<Token![=]>()?;
             base = input.parse::<LitInt>()?.base10_parse()?;
@@ -88,10 +84,7 @@ pub fn expand(header: &Header, item: &ItemTrait) -> Result<TokenStream> {
         }
     }
     if methods.len() > MAX_METHODS {
-        return Err(Error::new_spanned(
-            &item.ident,
-            format!("an interface has at most {MAX_METHODS} methods"),
-        ));
+        return Err(Error::new_spanned(&item.ident, format!("an interface has at most {MAX_METHODS} methods")));
     }
     let (server, client) = (server(header, item, &methods), client(header, item, &methods));
     Ok(quote! { #server #client })

@@ -5,8 +5,8 @@
 use std::cell::{Cell, RefCell};
 
 use motte_interfaces::{
-    Bytes, CallError, Cap, Method, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Transport, Wire,
-    Writer, interface,
+    Bytes, CallError, Cap, Method, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Transport, Wire, Writer,
+    interface,
 };
 use proptest::prelude::*;
 
@@ -39,8 +39,7 @@ pub struct Everything {
 pub trait Test {
     /// Gives it back.
     #[idempotent]
-    fn echo(&self, all: &Everything, data: &[u8], name: &str)
-    -> Result<(Everything, Bytes, String), Refusal>;
+    fn echo(&self, all: &Everything, data: &[u8], name: &str) -> Result<(Everything, Bytes, String), Refusal>;
     /// Refuses odd numbers.
     fn even(&self, value: u64) -> Result<u64, Refusal>;
     /// Passes a capability.
@@ -112,14 +111,10 @@ impl Transport for Loopback {
         let (length, caps, label);
         {
             let mut reply = Writer::new(&mut back);
-            let outcome = dispatch_test(
-                &mut *server,
-                &Sender { badge: 5 },
-                method.label,
-                &mut reader,
-                &mut reply,
-                &mut || ReplyToken(99),
-            );
+            let outcome =
+                dispatch_test(&mut *server, &Sender { badge: 5 }, method.label, &mut reader, &mut reply, &mut || {
+                    ReplyToken(99)
+                });
             let mut late = None;
             let done = if outcome == Outcome::Deferred {
                 let (value, responder) = server.waiting.pop().expect("kept");

@@ -130,10 +130,7 @@ impl Elf {
         }
         let mut segments: Vec<Segment> = Vec::new();
         for index in 0..count {
-            let at = index
-                .checked_mul(entry_size)
-                .and_then(|o| o.checked_add(table))
-                .ok_or(ElfError::Truncated)?;
+            let at = index.checked_mul(entry_size).and_then(|o| o.checked_add(table)).ok_or(ElfError::Truncated)?;
             match word(file, at)? {
                 PT_INTERP => return Err(ElfError::NotExecutable),
                 PT_LOAD => {}
@@ -157,8 +154,7 @@ impl Elf {
             }
             segments.push(segment);
         }
-        let holds_entry =
-            |s: &Segment| s.executable && (s.address..s.address + s.memory_size).contains(&entry);
+        let holds_entry = |s: &Segment| s.executable && (s.address..s.address + s.memory_size).contains(&entry);
         if !segments.iter().any(holds_entry) {
             return Err(ElfError::NoProgram);
         }
@@ -181,8 +177,7 @@ fn check(segment: &Segment, file_length: u64, before: Option<&Segment>) -> Resul
     let lowest = motte::layout::PROGRAM_ADDRESS.min(0x1_0000);
     let fits = segment.address >= lowest && end <= motte::layout::PROGRAM_END;
     let congruent = segment.address % PAGE == segment.offset % PAGE;
-    let apart =
-        before.is_none_or(|b| (b.address + b.memory_size).next_multiple_of(PAGE) <= segment.first_page());
+    let apart = before.is_none_or(|b| (b.address + b.memory_size).next_multiple_of(PAGE) <= segment.first_page());
     if !fits || !congruent || !apart || segment.file_size > segment.memory_size {
         return Err(bad);
     }

@@ -61,12 +61,7 @@ impl Image {
                 } else {
                     Contents::Shared(CapSlot(first.0 + (start / PAGE_SIZE) as u64))
                 };
-                Part {
-                    address: segment.first_page(),
-                    pages: segment.pages(),
-                    executable: segment.executable,
-                    contents,
-                }
+                Part { address: segment.first_page(), pages: segment.pages(), executable: segment.executable, contents }
             })
             .collect();
         Ok(Self { entry: elf.entry, parts, own: (CapSlot::NULL, 0) })

@@ -17,8 +17,8 @@ use core::fmt;
 
 use motte::interfaces::strings::Strings;
 use motte::kernel::{
-    AddressSpace, CacheMode, CapSlot, CapTable, Endpoint, Frame, IoPortControl, IrqControl, MapError,
-    SchedContext, SchedControl, Thread, Untyped,
+    AddressSpace, CacheMode, CapSlot, CapTable, Endpoint, Frame, IoPortControl, IrqControl, MapError, SchedContext,
+    SchedControl, Thread, Untyped,
 };
 use motte::last_words::{self, LastWords};
 use motte::start_info::{Builder, Header};
@@ -117,8 +117,7 @@ impl Places {
         window: &Window,
         page: &mut [u8; PAGE_SIZE],
     ) -> Result<(), Error> {
-        let index =
-            address.checked_sub(layout::STACK_ADDRESS).ok_or(Error::InvalidArgument)? / PAGE_SIZE as u64;
+        let index = address.checked_sub(layout::STACK_ADDRESS).ok_or(Error::InvalidArgument)? / PAGE_SIZE as u64;
         if index >= stack.div_ceil(PAGE_SIZE as u64) {
             return Err(Error::InvalidArgument);
         }
@@ -192,11 +191,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QuotaTooSmall { what, quota } => {
-                write!(
-                    f,
-                    "its memory quota of {} KiB is too small: nothing was left for {what}",
-                    quota / 1024
-                )
+                write!(f, "its memory quota of {} KiB is too small: nothing was left for {what}", quota / 1024)
             }
             Self::Grant(name, error) => write!(f, "it could not be given `{name}`: {error}"),
             Self::TooManyArguments => f.write_str("its arguments and environment are too long"),
@@ -430,8 +425,7 @@ impl<'a> Loader<'a> {
             end = if bytes.is_empty() { end } else { data(pages) + bytes.len() };
             pages += part.pages;
         }
-        let view =
-            View::new(holding, buffer, end.div_ceil(PAGE_SIZE)).map_err(refused("a view of its data"))?;
+        let view = View::new(holding, buffer, end.div_ceil(PAGE_SIZE)).map_err(refused("a view of its data"))?;
         view.write(view::START_INFO, &self.start_info);
         let mut pages = 0;
         for (part, bytes) in self.program.image.private_parts() {
@@ -515,8 +509,7 @@ impl<'a> Loader<'a> {
         }
 
         // Its own objects lie in its table in the order of `Places`.
-        let kept = program.keep_table
-            && table.identify(slot::CAP_TABLE).is_ok_and(|(ty, ..)| ty != ObjectType::Null);
+        let kept = program.keep_table && table.identify(slot::CAP_TABLE).is_ok_and(|(ty, ..)| ty != ObjectType::Null);
         if program.keep_table && !kept {
             let copied = CapSlot::OWN_TABLE.copy(table.0.0, table, slot::CAP_TABLE, Rights::ALL);
             copied.map_err(refused(own))?;
@@ -539,9 +532,7 @@ impl<'a> Loader<'a> {
         let Places { table, space, thread, context, message_buffer, .. } = self.program.places;
         let (endpoint, badge) = self.program.fault_endpoint;
         endpoint.0.mint(fault, Rights::SEND, badge).map_err(refused("its fault endpoint"))?;
-        thread
-            .configure(table.0, space.0, fault, message_buffer.0)
-            .map_err(refused("the thread's surroundings"))?;
+        thread.configure(table.0, space.0, fault, message_buffer.0).map_err(refused("the thread's surroundings"))?;
         let priority = self.program.header.priority.min(255) as u8;
         thread.set_priority(priority, priority).map_err(refused("its priority"))?;
         thread.bind_sched_context(context.0).map_err(refused("its scheduling context"))?;
@@ -561,9 +552,7 @@ impl<'a> Loader<'a> {
             }
             Source::IrqLine(control, line, flags) => control.line(line, flags, table, to),
             Source::Ports(control, first, count) => control.create(first, count, table, to),
-            Source::DevicePage(untyped, offset) => {
-                untyped.retype_at(ObjectType::Frame, PAGE, table, to, 1, offset)
-            }
+            Source::DevicePage(untyped, offset) => untyped.retype_at(ObjectType::Frame, PAGE, table, to, 1, offset),
         }
     }
 

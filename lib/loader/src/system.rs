@@ -1,9 +1,7 @@
 //! Which slots of the supervisor's table hold what. Init fills them; the table outlives every supervisor, so that a new
 //! one finds the components of its predecessor running.
 
-use motte::kernel::{
-    CapSlot, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped,
-};
+use motte::kernel::{CapSlot, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped};
 
 use crate::load::Places;
 

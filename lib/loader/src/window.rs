@@ -26,12 +26,7 @@ impl Window {
         self.with(frame, Rights::READ, |mapping| mapping.read(offset, bytes))
     }
 
-    fn with<R>(
-        &self,
-        frame: Frame,
-        rights: Rights,
-        act: impl FnOnce(&memory::Mapping) -> R,
-    ) -> Result<R, Error> {
+    fn with<R>(&self, frame: Frame, rights: Rights, act: impl FnOnce(&memory::Mapping) -> R) -> Result<R, Error> {
         frame.0.copy(self.slot, rights)?;
         let copy = Frame(self.slot);
         let mapped = memory::Mapping::of(alloc::vec![copy], rights, CacheMode::Normal);

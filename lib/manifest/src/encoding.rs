@@ -51,9 +51,7 @@ impl fmt::Display for DecodeError {
                 f,
                 "the manifest has format version {found}, this system reads version {VERSION}: build the image anew"
             ),
-            DecodeError::Checksum => {
-                f.write_str("the manifest in the boot image is damaged: its checksum is wrong")
-            }
+            DecodeError::Checksum => f.write_str("the manifest in the boot image is damaged: its checksum is wrong"),
             DecodeError::Malformed => f.write_str("the manifest in the boot image cannot be decoded"),
             DecodeError::Invalid(what) => {
                 write!(f, "the manifest in the boot image contradicts itself: {what}")
@@ -68,8 +66,7 @@ impl Manifest {
     /// The binary form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let payload =
-            postcard::to_allocvec(self).expect("plain data always serializes into a growing buffer");
+        let payload = postcard::to_allocvec(self).expect("plain data always serializes into a growing buffer");
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -88,8 +85,7 @@ impl Manifest {
         if header[..8] != MAGIC {
             return Err(DecodeError::NotAManifest);
         }
-        let word =
-            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         if word(8) != VERSION {
             return Err(DecodeError::Version(word(8)));
         }
@@ -97,8 +93,7 @@ impl Manifest {
         if crc32(payload) != word(16) {
             return Err(DecodeError::Checksum);
         }
-        let (manifest, unread) =
-            postcard::take_from_bytes::<Manifest>(payload).map_err(|_| DecodeError::Malformed)?;
+        let (manifest, unread) = postcard::take_from_bytes::<Manifest>(payload).map_err(|_| DecodeError::Malformed)?;
         if !unread.is_empty() {
             return Err(DecodeError::Malformed);
         }
@@ -121,10 +116,9 @@ impl Manifest {
             }
             for used in &component.uses {
                 let fits = match used.provider {
-                    Some(provider) => self
-                        .components
-                        .get(usize::from(provider))
-                        .is_some_and(|c| c.provides.contains(&used.service)),
+                    Some(provider) => {
+                        self.components.get(usize::from(provider)).is_some_and(|c| c.provides.contains(&used.service))
+                    }
                     None => used.optional,
                 };
                 if !fits {
@@ -134,8 +128,7 @@ impl Manifest {
             if component.budget_ns > component.period_ns || component.period_ns == 0 {
                 return Err("a budget is longer than its period");
             }
-            if component.memory == 0 || component.memory % PAGE_SIZE != 0 || component.stack % PAGE_SIZE != 0
-            {
+            if component.memory == 0 || component.memory % PAGE_SIZE != 0 || component.stack % PAGE_SIZE != 0 {
                 return Err("a memory quota or stack is not whole pages");
             }
             if !component.slots.is_power_of_two() {

@@ -202,11 +202,8 @@ fn draw_component(out: &mut String, component: &Component, place: Place, words: 
     if component.budget_ns < component.period_ns {
         let _ = write!(facts, " · {}% cpu", component.budget_ns * 100 / component.period_ns);
     }
-    let words = if words.is_empty() {
-        component.kind.name().to_owned()
-    } else {
-        format!("also uses {}", words.join(", "))
-    };
+    let words =
+        if words.is_empty() { component.kind.name().to_owned() } else { format!("also uses {}", words.join(", ")) };
     let x = place.x;
     let _ = writeln!(
         out,
@@ -241,8 +238,7 @@ fn tab(component: &Component, number: usize, place: Place) -> (f64, f64) {
 
 fn draw_arrow(out: &mut String, arrow: &Arrow, components: &[Component], places: &[Place]) {
     let (from, to) = (places[arrow.from], places[arrow.to]);
-    let number =
-        components[arrow.to].provides.iter().position(|service| *service == arrow.service).unwrap_or(0);
+    let number = components[arrow.to].provides.iter().position(|service| *service == arrow.service).unwrap_or(0);
     let (tab_x, tab_width) = tab(&components[arrow.to], number, to);
     let end_y = to.y - TAB - 1.0;
     // Arrows leave and arrive a little apart, on the side they come from.

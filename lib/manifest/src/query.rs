@@ -45,11 +45,7 @@ impl Manifest {
             .iter()
             .enumerate()
             .flat_map(|(provider, component)| {
-                component
-                    .provides
-                    .iter()
-                    .enumerate()
-                    .map(move |(position, name)| (provider, position, name.as_str()))
+                component.provides.iter().enumerate().map(move |(position, name)| (provider, position, name.as_str()))
             })
             .enumerate()
             .map(|(number, (provider, position, name))| Service { number, name, provider, position })
@@ -104,11 +100,7 @@ impl Manifest {
                 && starts(index)
                 && !component.depends.iter().any(|&on| waits_for(on.into(), index))
                 && (pass_over_uses
-                    || !component
-                        .uses
-                        .iter()
-                        .filter_map(|u| u.provider)
-                        .any(|on| waits_for(on.into(), index)))
+                    || !component.uses.iter().filter_map(|u| u.provider).any(|on| waits_for(on.into(), index)))
         })
     }
 }
@@ -172,10 +164,7 @@ mod tests {
         let mut b = component("b");
         b.provides = vec!["three".into()];
         let manifest = system(vec![a, b]);
-        assert_eq!(
-            manifest.service("three"),
-            Some(Service { number: 2, name: "three", provider: 1, position: 0 })
-        );
+        assert_eq!(manifest.service("three"), Some(Service { number: 2, name: "three", provider: 1, position: 0 }));
         assert_eq!(manifest.service("two").map(|s| (s.number, s.position)), Some((1, 1)));
     }
 

@@ -19,8 +19,7 @@ fn it_compiles_without_a_warning_and_survives_the_image() {
 #[test]
 fn it_has_every_service_the_system_is_built_from() {
     let manifest = default_system().manifest;
-    for name in ["registry", "supervisor", "log", "console", "pci", "block", "clock", "fs", "pipe", "process"]
-    {
+    for name in ["registry", "supervisor", "log", "console", "pci", "block", "clock", "fs", "pipe", "process"] {
         assert!(manifest.service(name).is_some(), "{name}");
     }
 }
@@ -52,10 +51,7 @@ fn only_the_supervisor_supervises() {
 fn the_console_has_both_serial_lines() {
     let manifest = default_system().manifest;
     let (_, console) = manifest.component("console").unwrap();
-    assert_eq!(
-        console.ports,
-        [PortRange { first: 0x3f8, last: 0x3ff }, PortRange { first: 0x2f8, last: 0x2ff }]
-    );
+    assert_eq!(console.ports, [PortRange { first: 0x3f8, last: 0x3ff }, PortRange { first: 0x2f8, last: 0x2ff }]);
     assert_eq!(console.irqs, [4, 3]);
 }
 

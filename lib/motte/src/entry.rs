@@ -108,11 +108,7 @@ fn begin_component(first: *const u8) {
 fn begin_init(info: &'static BootInfo) {
     slots::initialize(info.first_free_slot, motte_abi::boot_info::INIT_SLOTS);
     let low = info.first_free_address.next_multiple_of(motte_abi::LARGE_PAGE_SIZE as u64);
-    memory::initialize(if low < layout::HEAP_END / 2 {
-        low.max(layout::HEAP_ADDRESS)
-    } else {
-        layout::HEAP_ADDRESS
-    });
+    memory::initialize(if low < layout::HEAP_END / 2 { low.max(layout::HEAP_ADDRESS) } else { layout::HEAP_ADDRESS });
     start::set_boot_info(info);
     heap::set_chunk(64 * 1024);
     let largest = info.untyped[..(info.untyped_count as usize).min(info.untyped.len())]
@@ -153,10 +149,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         last_words::leave(
             last_words::Kind::Panic,
             101,
-            format_args!(
-                "memory quota of {quota} KiB used up ({} KiB of it heap): {info}",
-                usage.heap / 1024
-            ),
+            format_args!("memory quota of {quota} KiB used up ({} KiB of it heap): {info}", usage.heap / 1024),
         );
     }
     last_words::leave(last_words::Kind::Panic, 101, format_args!("{info}"));

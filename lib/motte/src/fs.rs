@@ -373,11 +373,7 @@ fn unpack<'a>(directory: &'a str, mut bytes: &'a [u8]) -> impl Iterator<Item = D
             2 => FileKind::Symlink,
             _ => FileKind::Other,
         };
-        Some(DirEntry {
-            directory: directory.to_string(),
-            name: String::from_utf8_lossy(name).into_owned(),
-            kind,
-        })
+        Some(DirEntry { directory: directory.to_string(), name: String::from_utf8_lossy(name).into_owned(), kind })
     })
 }
 
@@ -502,8 +498,7 @@ pub fn read(path: &str) -> Result<Vec<u8>> {
 
 /// The whole contents as text.
 pub fn read_to_string(path: &str) -> Result<String> {
-    String::from_utf8(read(path)?)
-        .map_err(|_| Error::new(ErrorKind::InvalidData, "the file is not UTF-8 text"))
+    String::from_utf8(read(path)?).map_err(|_| Error::new(ErrorKind::InvalidData, "the file is not UTF-8 text"))
 }
 
 /// Replaces the whole contents.

@@ -154,11 +154,7 @@ impl From<IoError> for Error {
             IoError::Busy => K::ResourceBusy,
             IoError::NotExecutable => K::ExecutableFormat,
             IoError::ServiceRestarted => K::ConnectionReset,
-            IoError::BadHandle
-            | IoError::Device
-            | IoError::NoSuchProcess
-            | IoError::ServiceGone
-            | IoError::Other => {
+            IoError::BadHandle | IoError::Device | IoError::NoSuchProcess | IoError::ServiceGone | IoError::Other => {
                 return Self::new(K::Other, error);
             }
         };
@@ -204,8 +200,7 @@ pub trait Read {
     fn read_to_string(&mut self, into: &mut String) -> Result<usize> {
         let mut bytes = Vec::new();
         let count = self.read_to_end(&mut bytes)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::new(ErrorKind::InvalidData, "the text is not UTF-8"))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "the text is not UTF-8"))?;
         into.push_str(&text);
         Ok(count)
     }
@@ -320,8 +315,7 @@ pub trait BufRead: Read {
     fn read_line(&mut self, into: &mut String) -> Result<usize> {
         let mut bytes = Vec::new();
         let count = self.read_until(b'\n', &mut bytes)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::new(ErrorKind::InvalidData, "the text is not UTF-8"))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "the text is not UTF-8"))?;
         into.push_str(&text);
         Ok(count)
     }

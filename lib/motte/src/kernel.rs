@@ -221,12 +221,7 @@ impl Endpoint {
 
     /// [`reply_receive`](Self::reply_receive) with at most four words each way.
     #[inline(always)]
-    pub fn reply_receive_short(
-        self,
-        reply: Reply,
-        info: MessageInfo,
-        words: [u64; 4],
-    ) -> Result<Message, Error> {
+    pub fn reply_receive_short(self, reply: Reply, info: MessageInfo, words: [u64; 4]) -> Result<Message, Error> {
         message(arch::message_call_short(Syscall::ReplyReceive as u64, self.0.0, info.0, reply.0.0, words))
     }
 
@@ -234,19 +229,13 @@ impl Endpoint {
     /// [`call_empty`](Self::call_empty) says of registers is true of the answer, too.
     #[inline(always)]
     pub fn reply_receive_empty(self, reply: Reply, info: MessageInfo) -> Result<(u64, MessageInfo), Error> {
-        let (status, badge, info) =
-            arch::message_call_empty(Syscall::ReplyReceive as u64, self.0.0, info.0, reply.0.0);
+        let (status, badge, info) = arch::message_call_empty(Syscall::ReplyReceive as u64, self.0.0, info.0, reply.0.0);
         Error::from_status(status).map(|()| (badge, MessageInfo(info)))
     }
 
     /// Answers, then gives `WouldBlock` if nothing is there to receive.
     #[inline]
-    pub fn try_reply_receive(
-        self,
-        reply: Reply,
-        info: MessageInfo,
-        words: [u64; 6],
-    ) -> Result<Message, Error> {
+    pub fn try_reply_receive(self, reply: Reply, info: MessageInfo, words: [u64; 6]) -> Result<Message, Error> {
         message(arch::message_call(Syscall::TryReplyReceive as u64, self.0.0, info.0, reply.0.0, words))
     }
 
@@ -306,14 +295,7 @@ pub fn yield_now() {
 impl Untyped {
     /// Makes `count` objects of type `ty` (`size`: see [`ObjectType::bytes`]) in consecutive empty slots from `first` of `table`.
     #[inline]
-    pub fn retype(
-        self,
-        ty: ObjectType,
-        size: u64,
-        table: CapTable,
-        first: u64,
-        count: u64,
-    ) -> Result<(), Error> {
+    pub fn retype(self, ty: ObjectType, size: u64, table: CapTable, first: u64, count: u64) -> Result<(), Error> {
         self.retype_at(ty, size, table, first, count, 0)
     }
 
@@ -352,14 +334,7 @@ impl CapTable {
     }
 
     /// [`copy`](Self::copy) of `count` capabilities, from consecutive slots into consecutive slots. What was copied before an error stays.
-    pub fn copy_range(
-        self,
-        first: u64,
-        to: CapTable,
-        to_first: u64,
-        count: u64,
-        rights: Rights,
-    ) -> Result<(), Error> {
+    pub fn copy_range(self, first: u64, to: CapTable, to_first: u64, count: u64, rights: Rights) -> Result<(), Error> {
         let mut done = 0;
         while done < count {
             let some = (count - done).min(MAX_RANGE);
@@ -400,14 +375,7 @@ impl CapTable {
 
     /// As [`copy`](Self::copy), with a badge.
     #[inline]
-    pub fn mint(
-        self,
-        slot: u64,
-        to: CapTable,
-        to_slot: u64,
-        rights: Rights,
-        badge: u64,
-    ) -> Result<(), Error> {
+    pub fn mint(self, slot: u64, to: CapTable, to_slot: u64, rights: Rights, badge: u64) -> Result<(), Error> {
         object(Syscall::CapMint, [to.0.0, to_slot, self.0.0, slot, rights.0.into(), badge]).map(drop)
     }
 
@@ -506,28 +474,24 @@ impl Thread {
 
     /// What it is doing.
     pub fn info(self) -> Result<ThreadInfo, Error> {
-        object(Syscall::ThreadInfo, [self.0.0, 0, 0, 0, 0, 0])
-            .map(|[state, priority, nanoseconds]| ThreadInfo { state, priority, nanoseconds })
+        object(Syscall::ThreadInfo, [self.0.0, 0, 0, 0, 0, 0]).map(|[state, priority, nanoseconds]| ThreadInfo {
+            state,
+            priority,
+            nanoseconds,
+        })
     }
 
     /// The last request that it took (badge, and a description with `MessageInfo::CALL`) or the last call that it made, whichever is
     /// later.
     pub fn last_message(self) -> Result<(u64, MessageInfo), Error> {
-        object(Syscall::ThreadLastMessage, [self.0.0, 0, 0, 0, 0, 0])
-            .map(|[badge, info, _]| (badge, MessageInfo(info)))
+        object(Syscall::ThreadLastMessage, [self.0.0, 0, 0, 0, 0, 0]).map(|[badge, info, _]| (badge, MessageInfo(info)))
     }
 }
 
 impl SchedControl {
     /// Sets budget and period of a scheduling context, in nanoseconds.
     #[inline]
-    pub fn configure(
-        self,
-        context: SchedContext,
-        budget_ns: u64,
-        period_ns: u64,
-        flags: u64,
-    ) -> Result<(), Error> {
+    pub fn configure(self, context: SchedContext, budget_ns: u64, period_ns: u64, flags: u64) -> Result<(), Error> {
         object(Syscall::SchedConfigure, [self.0.0, context.0.0, budget_ns, period_ns, flags, 0]).map(drop)
     }
 
@@ -549,8 +513,7 @@ impl SchedControl {
 impl SchedContext {
     /// Nanoseconds consumed ever, budget, period.
     pub fn info(self) -> Result<(u64, u64, u64), Error> {
-        object(Syscall::SchedInfo, [self.0.0, 0, 0, 0, 0, 0])
-            .map(|[used, budget, period]| (used, budget, period))
+        object(Syscall::SchedInfo, [self.0.0, 0, 0, 0, 0, 0]).map(|[used, budget, period]| (used, budget, period))
     }
 }
 
@@ -576,13 +539,7 @@ pub enum MapError {
 impl Frame {
     /// Maps it at `address` of `space`.
     #[inline]
-    pub fn map(
-        self,
-        space: AddressSpace,
-        address: u64,
-        rights: Rights,
-        cache: CacheMode,
-    ) -> Result<(), MapError> {
+    pub fn map(self, space: AddressSpace, address: u64, rights: Rights, cache: CacheMode) -> Result<(), MapError> {
         CapSlot::OWN_TABLE.map_frames(self.0.0, 1, space, address, rights, cache).map(drop)
     }
 

@@ -87,8 +87,7 @@ pub(crate) fn leave(kind: Kind, status: i32, text: fmt::Arguments<'_>) {
     let mut place = Place { base: LAST_WORDS_ADDRESS as *mut u8, length: 0 };
     let _ = place.write_fmt(text);
     let length = place.length as u32;
-    for (offset, word) in [(4, kind as u32), (8, status.cast_unsigned()), (12, length), (0, LAST_WORDS_MAGIC)]
-    {
+    for (offset, word) in [(4, kind as u32), (8, status.cast_unsigned()), (12, length), (0, LAST_WORDS_MAGIC)] {
         // SAFETY: as in `write_str`.
         unsafe { place.word(offset).write_volatile(word) };
     }
@@ -132,12 +131,10 @@ mod tests {
     #[test]
     fn words_are_read_and_nonsense_is_not() {
         let mut page = vec![0; 4096];
-        let read = |page: &[u8]| {
-            super::read(|offset, bytes| bytes.copy_from_slice(&page[offset..offset + bytes.len()]))
-        };
+        let read =
+            |page: &[u8]| super::read(|offset, bytes| bytes.copy_from_slice(&page[offset..offset + bytes.len()]));
         assert_eq!(read(&page), None);
-        let mut put =
-            |at: usize, word: u32| page[OFFSET + at..OFFSET + at + 4].copy_from_slice(&word.to_le_bytes());
+        let mut put = |at: usize, word: u32| page[OFFSET + at..OFFSET + at + 4].copy_from_slice(&word.to_le_bytes());
         put(0, LAST_WORDS_MAGIC);
         put(4, Kind::Panic as u32);
         put(8, 101);

@@ -42,8 +42,7 @@ impl Pages {
     /// there. The memory is mapped readable and writable until the client's pages are next attached or detached.
     pub fn range(&self, badge: u64, offset: u64, length: usize) -> Result<(NonNull<u8>, usize), IoError> {
         let fours = self.buffers.get(&badge).ok_or(IoError::InvalidData)?;
-        let mut pieces =
-            fours.get((offset / FOUR_BYTES) as usize..).into_iter().flatten().map_while(Option::as_ref);
+        let mut pieces = fours.get((offset / FOUR_BYTES) as usize..).into_iter().flatten().map_while(Option::as_ref);
         let first = pieces.next().ok_or(IoError::InvalidInput)?;
         let within = (offset % FOUR_BYTES) as usize;
         let start = NonNull::new(first.as_ptr().wrapping_add(within)).ok_or(IoError::InvalidInput)?;
@@ -169,10 +168,7 @@ impl Deref for SharedWords {
         // SAFETY: the mapping is page aligned, mapped readable and writable for as long as `self` lives, and reached
         // through this slice of atomics only, by the peer as well as by this program.
         unsafe {
-            core::slice::from_raw_parts(
-                self.0.as_ptr().cast::<AtomicU64>(),
-                self.0.len() / size_of::<AtomicU64>(),
-            )
+            core::slice::from_raw_parts(self.0.as_ptr().cast::<AtomicU64>(), self.0.len() / size_of::<AtomicU64>())
         }
     }
 }

@@ -211,10 +211,7 @@ impl Command {
         self
     }
     /// Sets variables of its environment.
-    pub fn envs<K: AsRef<str>, V: AsRef<str>>(
-        &mut self,
-        pairs: impl IntoIterator<Item = (K, V)>,
-    ) -> &mut Self {
+    pub fn envs<K: AsRef<str>, V: AsRef<str>>(&mut self, pairs: impl IntoIterator<Item = (K, V)>) -> &mut Self {
         for (name, value) in pairs {
             self.env(name, value);
         }
@@ -431,12 +428,7 @@ fn find<'a>(program: &'a str, path: impl FnOnce() -> String) -> Result<Cow<'a, s
 
 /// The capability that the child gets for a stream. What must stay open until it has it goes into `held`, the parent's end of a
 /// new pipe into `parent`.
-fn child_end(
-    stream: Stdio,
-    index: usize,
-    held: &mut Vec<Handle>,
-    parent: &mut Option<Handle>,
-) -> Result<Cap> {
+fn child_end(stream: Stdio, index: usize, held: &mut Vec<Handle>, parent: &mut Option<Handle>) -> Result<Cap> {
     let own = |index| match standard::stream(index) {
         Some(handle) => handle.duplicate(),
         None => null(index),

@@ -299,12 +299,7 @@ impl Server {
 
     /// Has the handler handle a request. Returns the answer; `None` if it comes later, and `reply` is kept for it.
     #[inline]
-    fn handle<H: Handler + ?Sized>(
-        &mut self,
-        handler: &mut H,
-        message: &Message,
-        reply: Reply,
-    ) -> Option<Answer> {
+    fn handle<H: Handler + ?Sized>(&mut self, handler: &mut H, message: &Message, reply: Reply) -> Option<Answer> {
         let length = message.info.length().min(MAX_WORDS);
         let count = message.info.caps().min(MAX_CAPS);
         let mut arrived = [0; MAX_CAPS];

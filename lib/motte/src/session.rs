@@ -135,9 +135,7 @@ impl Handle {
 
     pub fn seek(&self, position: SeekFrom) -> Result<u64> {
         let (whence, offset) = match position {
-            SeekFrom::Start(offset) => {
-                (Whence::Start, i64::try_from(offset).map_err(|_| IoError::InvalidInput)?)
-            }
+            SeekFrom::Start(offset) => (Whence::Start, i64::try_from(offset).map_err(|_| IoError::InvalidInput)?),
             SeekFrom::Current(offset) => (Whence::Current, offset),
             SeekFrom::End(offset) => (Whence::End, offset),
         };

@@ -25,11 +25,7 @@ pub struct SlotMap<const WORDS: usize> {
 impl<const WORDS: usize> SlotMap<WORDS> {
     /// A map of a table of no slots.
     pub const fn new() -> Self {
-        Self {
-            used: [const { AtomicU64::new(0) }; WORDS],
-            hint: AtomicUsize::new(0),
-            limit: AtomicUsize::new(0),
-        }
+        Self { used: [const { AtomicU64::new(0) }; WORDS], hint: AtomicUsize::new(0), limit: AtomicUsize::new(0) }
     }
 
     /// Sets the table's size and the first free slot. Once, at the beginning.
@@ -140,8 +136,8 @@ impl<const WORDS: usize> SlotMap<WORDS> {
     /// Slots of the table, and how many of them are in use.
     pub fn usage(&self) -> (usize, usize) {
         let limit = self.limit.load(Ordering::Relaxed);
-        let used = masks(0..limit)
-            .map(|(word, mask)| (self.used[word].load(Ordering::Relaxed) & mask).count_ones() as usize);
+        let used =
+            masks(0..limit).map(|(word, mask)| (self.used[word].load(Ordering::Relaxed) & mask).count_ones() as usize);
         (limit, used.sum())
     }
 }

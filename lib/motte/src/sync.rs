@@ -98,11 +98,7 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
-        Self {
-            state: AtomicU8::new(FREE),
-            waiters: SpinLock::new(VecDeque::new()),
-            value: UnsafeCell::new(value),
-        }
+        Self { state: AtomicU8::new(FREE), waiters: SpinLock::new(VecDeque::new()), value: UnsafeCell::new(value) }
     }
 }
 

@@ -209,15 +209,12 @@ pub fn log_read(from: u64) -> Result<Vec<LogRecord>> {
         let page = log.read(from)?;
         let Some(last) = page.last() else { return Ok(all) };
         from = last.sequence + 1;
-        all.extend(page.into_iter().map(|record| {
-            LogRecord {
-                seq: record.sequence,
-                time_ns: record.time_ns,
-                level: ["error", "warn", "info", "debug", "trace"][(record.level.clamp(1, 5) - 1) as usize]
-                    .to_string(),
-                source: record.source,
-                text: record.text,
-            }
+        all.extend(page.into_iter().map(|record| LogRecord {
+            seq: record.sequence,
+            time_ns: record.time_ns,
+            level: ["error", "warn", "info", "debug", "trace"][(record.level.clamp(1, 5) - 1) as usize].to_string(),
+            source: record.source,
+            text: record.text,
         }));
     }
 }

@@ -64,8 +64,7 @@ pub enum Event {
 pub fn on_interrupt() -> Result<InterruptWatch> {
     let failed = |error| Error::other(error);
     let notification = Notification(crate::memory::make(ObjectType::Notification, 0).map_err(failed)?);
-    let [interrupt, child_end] =
-        [crate::slots::allocate().map_err(failed)?, crate::slots::allocate().map_err(failed)?];
+    let [interrupt, child_end] = [crate::slots::allocate().map_err(failed)?, crate::slots::allocate().map_err(failed)?];
     notification.0.mint(interrupt, Rights::WRITE, INTERRUPTED).map_err(failed)?;
     notification.0.mint(child_end, Rights::WRITE, CHILD_ENDED).map_err(failed)?;
     console()?.on_interrupt(Cap(interrupt.0))?;

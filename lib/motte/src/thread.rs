@@ -311,9 +311,7 @@ pub fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Joi
 }
 
 /// Starts a thread.
-pub fn try_spawn<T: Send + 'static>(
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, SpawnError> {
+pub fn try_spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, SpawnError> {
     let resources = match idle_resources() {
         Some(resources) => resources,
         None => make_resources()?,

@@ -11,8 +11,7 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use rsext4::{
-    BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, SectorId, WriteFlags,
-    crc32c::crc32c_append,
+    BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, SectorId, WriteFlags, crc32c::crc32c_append,
 };
 
 use crate::{
@@ -93,8 +92,7 @@ impl RawSuperblock {
             && inodes_per_group != 0
             && u64::from(inodes_per_group) <= block_size * 8
             && self.word(0x4) > self.word(0x14)
-            && (self.word(0x4c) == 0
-                || (inode_size.is_power_of_two() && (128..=block_size).contains(&inode_size)));
+            && (self.word(0x4c) == 0 || (inode_size.is_power_of_two() && (128..=block_size).contains(&inode_size)));
         if sound { Ok(()) } else { Err("the superblock makes no sense") }
     }
 
@@ -220,13 +218,7 @@ impl BlockIo for SharedCache {
         self.borrow().read_bytes(position, target).map_err(failed)
     }
 
-    fn write_with_flags(
-        &mut self,
-        buffer: &[u8],
-        sector: SectorId,
-        count: u32,
-        flags: WriteFlags,
-    ) -> Ext4Result<()> {
+    fn write_with_flags(&mut self, buffer: &[u8], sector: SectorId, count: u32, flags: WriteFlags) -> Ext4Result<()> {
         self.write(buffer, sector, count)?;
         if flags.contains(WriteFlags::FUA) { self.flush() } else { Ok(()) }
     }

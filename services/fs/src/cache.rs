@@ -133,11 +133,7 @@ impl PageCache {
 
     /// Counters.
     pub fn statistics(&self) -> CacheStatistics {
-        CacheStatistics {
-            used: self.map.len(),
-            dirty: self.dirty_count + self.delayed_count,
-            ..self.statistics
-        }
+        CacheStatistics { used: self.map.len(), dirty: self.dirty_count + self.delayed_count, ..self.statistics }
     }
 
     /// Pages whose data waits for a place on the device.

@@ -89,13 +89,7 @@ impl FileSystem for DeviceFs {
         Err(Error::PermissionDenied)
     }
 
-    fn read(
-        &mut self,
-        node: u64,
-        _position: u64,
-        output: &mut Output<'_>,
-        _ahead: &mut ReadAhead,
-    ) -> Result<usize> {
+    fn read(&mut self, node: u64, _position: u64, output: &mut Output<'_>, _ahead: &mut ReadAhead) -> Result<usize> {
         if Self::device(node)? == NULL {
             return Ok(0);
         }

@@ -131,9 +131,9 @@ impl From<rsext4::Ext4Error> for Error {
             Ext4ErrorKind::Busy => Error::Busy,
             Ext4ErrorKind::InvalidInput | Ext4ErrorKind::BadFileDescriptor => Error::InvalidArgument,
             Ext4ErrorKind::FileTooLarge => Error::FileTooLarge,
-            Ext4ErrorKind::Unsupported
-            | Ext4ErrorKind::UnsupportedFeature
-            | Ext4ErrorKind::UnsupportedCapability => Error::Unsupported,
+            Ext4ErrorKind::Unsupported | Ext4ErrorKind::UnsupportedFeature | Ext4ErrorKind::UnsupportedCapability => {
+                Error::Unsupported
+            }
             Ext4ErrorKind::Io
             | Ext4ErrorKind::Corrupted
             | Ext4ErrorKind::ChecksumMismatch

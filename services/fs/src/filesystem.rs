@@ -161,13 +161,7 @@ pub trait FileSystem {
     /// Changes attributes.
     fn set_attributes(&mut self, node: u64, change: AttributeChange) -> Result<()>;
     /// Fills `output` from `position` on; stops early only at the end of the file.
-    fn read(
-        &mut self,
-        node: u64,
-        position: u64,
-        output: &mut Output<'_>,
-        ahead: &mut ReadAhead,
-    ) -> Result<usize>;
+    fn read(&mut self, node: u64, position: u64, output: &mut Output<'_>, ahead: &mut ReadAhead) -> Result<usize>;
     /// Writes all of `input` at `position`; fewer bytes only when space ran out after the first.
     fn write(&mut self, node: u64, position: u64, input: &mut Input<'_>) -> Result<usize>;
     /// Cuts or extends a file.

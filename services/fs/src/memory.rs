@@ -202,12 +202,7 @@ impl<'a> Input<'a> {
 pub unsafe trait LentPages: SharedPages {
     /// The memory from byte `offset` of a client's buffer on, up to `length` bytes and at least one if that is more than 0. `InvalidData` if the
     /// client lent nothing, `InvalidInput` beyond what it lent.
-    fn range(
-        &self,
-        badge: u64,
-        offset: u64,
-        length: usize,
-    ) -> core::result::Result<(NonNull<u8>, usize), IoError>;
+    fn range(&self, badge: u64, offset: u64, length: usize) -> core::result::Result<(NonNull<u8>, usize), IoError>;
 }
 
 impl<'a> Output<'a> {

@@ -8,8 +8,8 @@ use crate::{
     clock::WallClock,
     error::{Error, Result},
     filesystem::{
-        AttributeChange, Attributes, Child, DIRECTORY_END, DirectoryEntry, FileSystem, Kind, ReadAhead,
-        Space, check_name,
+        AttributeChange, Attributes, Child, DIRECTORY_END, DirectoryEntry, FileSystem, Kind, ReadAhead, Space,
+        check_name,
     },
     memory::{Input, Output},
 };
@@ -246,13 +246,7 @@ impl FileSystem for MemoryFs {
         Ok(())
     }
 
-    fn read(
-        &mut self,
-        node: u64,
-        position: u64,
-        output: &mut Output<'_>,
-        _ahead: &mut ReadAhead,
-    ) -> Result<usize> {
+    fn read(&mut self, node: u64, position: u64, output: &mut Output<'_>, _ahead: &mut ReadAhead) -> Result<usize> {
         let (pages, size) = match &self.node(node)?.content {
             Content::File { pages, size } => (pages, *size),
             Content::Directory(_) => return Err(Error::IsADirectory),
@@ -275,10 +269,7 @@ impl FileSystem for MemoryFs {
 
     fn write(&mut self, node: u64, position: u64, input: &mut Input<'_>) -> Result<usize> {
         let length = input.remaining();
-        position
-            .checked_add(length as u64)
-            .filter(|end| *end <= i64::MAX as u64)
-            .ok_or(Error::FileTooLarge)?;
+        position.checked_add(length as u64).filter(|end| *end <= i64::MAX as u64).ok_or(Error::FileTooLarge)?;
         let now = self.clock.seconds();
         let limit = self.limit;
         let mut used = self.used;
@@ -447,12 +438,7 @@ impl FileSystem for MemoryFs {
         let entries = directory.by_age.range(position + 1..).take(most);
         entries
             .map(|(age, (name, node))| {
-                Ok(DirectoryEntry {
-                    name: name.to_vec(),
-                    node: *node,
-                    kind: self.node(*node)?.kind(),
-                    next: *age,
-                })
+                Ok(DirectoryEntry { name: name.to_vec(), node: *node, kind: self.node(*node)?.kind(), next: *age })
             })
             .collect()
     }

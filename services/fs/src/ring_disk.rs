@@ -212,12 +212,7 @@ impl<D: Driver> Disk for RingDisk<D> {
         self.geometry
     }
 
-    fn submit(
-        &mut self,
-        _memory: Region,
-        direction: Direction,
-        transfers: &[Transfer],
-    ) -> Result<Ticket, DiskError> {
+    fn submit(&mut self, _memory: Region, direction: Direction, transfers: &[Transfer]) -> Result<Ticket, DiskError> {
         self.connected()?;
         let ticket = self.number();
         self.tickets.insert(ticket, Progress::default());

@@ -140,11 +140,7 @@ fn mirrors(options: &[&str], seed: u64, steps: usize) {
                 let length = random.below(200_000) as usize;
                 let data = random.bytes(length);
                 let ours = write_file(&mut vfs, &path, &data);
-                assert_eq!(
-                    ours.is_ok(),
-                    std::fs::write(at(&path), &data).is_ok(),
-                    "write {path} at {step}: {ours:?}"
-                );
+                assert_eq!(ours.is_ok(), std::fs::write(at(&path), &data).is_ok(), "write {path} at {step}: {ours:?}");
             }
             4..=6 => {
                 let offset = random.below(300_000);
@@ -164,17 +160,12 @@ fn mirrors(options: &[&str], seed: u64, steps: usize) {
             7 => {
                 let size = random.below(250_000);
                 let ours = vfs.truncate(&path, size);
-                let theirs =
-                    std::fs::OpenOptions::new().write(true).open(at(&path)).and_then(|f| f.set_len(size));
+                let theirs = std::fs::OpenOptions::new().write(true).open(at(&path)).and_then(|f| f.set_len(size));
                 assert_eq!(ours.is_ok(), theirs.is_ok(), "truncate {path} to {size} at {step}: {ours:?}");
             }
             8 => {
                 let ours = vfs.unlink(&path);
-                assert_eq!(
-                    ours.is_ok(),
-                    std::fs::remove_file(at(&path)).is_ok(),
-                    "unlink {path} at {step}: {ours:?}"
-                );
+                assert_eq!(ours.is_ok(), std::fs::remove_file(at(&path)).is_ok(), "unlink {path} at {step}: {ours:?}");
             }
             9 | 10 => {
                 let ours = vfs.rename(&path, &other);
@@ -312,16 +303,12 @@ fn grows(options: &[&str], rounds: usize) {
         let path = format!("/grown/{name}");
         let result = match way {
             0 => write_file(&mut vfs, &path, name.as_bytes()),
-            1 => write_file(&mut vfs, "/grown/new", name.as_bytes())
-                .and_then(|()| vfs.rename("/grown/new", &path)),
-            2 => write_file(&mut vfs, "/other/new", name.as_bytes())
-                .and_then(|()| vfs.rename("/other/new", &path)),
+            1 => write_file(&mut vfs, "/grown/new", name.as_bytes()).and_then(|()| vfs.rename("/grown/new", &path)),
+            2 => write_file(&mut vfs, "/other/new", name.as_bytes()).and_then(|()| vfs.rename("/other/new", &path)),
             3 => vfs.link("/linked", &path),
             4 => vfs.make_symlink("../linked", &path),
             5 => vfs.make_directory(&path, 0o755),
-            _ => vfs
-                .make_directory("/grown/directory", 0o755)
-                .and_then(|()| vfs.rename("/grown/directory", &path)),
+            _ => vfs.make_directory("/grown/directory", 0o755).and_then(|()| vfs.rename("/grown/directory", &path)),
         };
         assert_eq!(result, Ok(()), "name {round} of {options:?}, made in way {way}");
         expected.push(name);

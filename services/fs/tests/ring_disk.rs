@@ -138,10 +138,7 @@ impl Driver for Mock {
             Producer::new(completions.clone()).unwrap(),
             completions.clone(),
         ));
-        Ok(Rings {
-            requests: Producer::new(requests).unwrap(),
-            completions: Consumer::new(completions).unwrap(),
-        })
+        Ok(Rings { requests: Producer::new(requests).unwrap(), completions: Consumer::new(completions).unwrap() })
     }
 
     fn ring(&mut self) -> bool {
@@ -156,9 +153,7 @@ impl Driver for Mock {
 }
 
 fn batch(first: u64, count: u64) -> Vec<Transfer> {
-    (0..count)
-        .map(|n| Transfer { sector: (first + n) * 8, offset: n as usize * 4096, length: 4096 })
-        .collect()
+    (0..count).map(|n| Transfer { sector: (first + n) * 8, offset: n as usize * 4096, length: 4096 }).collect()
 }
 
 fn memory() -> Region {

@@ -5,8 +5,7 @@ mod support;
 use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull, rc::Rc};
 
 use motte_fs::{
-    cache::PAGE_SIZE, device_fs::DeviceFs, memory::LentPages, memory_fs::MemoryFs, server::FilesServer,
-    vfs::Vfs,
+    cache::PAGE_SIZE, device_fs::DeviceFs, memory::LentPages, memory_fs::MemoryFs, server::FilesServer, vfs::Vfs,
 };
 use motte_interfaces::{
     ANSWER_OK, Bytes, Cap, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Wire, Writer, badge,
@@ -37,11 +36,7 @@ impl Answers {
     fn take<T: Wire>(&self) -> Result<T, IoError> {
         let (label, words) = self.0.borrow_mut().take().expect("an answer");
         let mut reader = Reader::new(&words, &[]);
-        if label == ANSWER_OK {
-            Ok(T::take(&mut reader).unwrap())
-        } else {
-            Err(IoError::take(&mut reader).unwrap())
-        }
+        if label == ANSWER_OK { Ok(T::take(&mut reader).unwrap()) } else { Err(IoError::take(&mut reader).unwrap()) }
     }
 }
 
@@ -145,8 +140,7 @@ impl Machine {
     }
 
     fn fill(&self, four: u64, bytes: &[u8]) {
-        self.pages.0.borrow_mut().get_mut(&(CLIENT.badge, four)).unwrap()[..bytes.len()]
-            .copy_from_slice(bytes);
+        self.pages.0.borrow_mut().get_mut(&(CLIENT.badge, four)).unwrap()[..bytes.len()].copy_from_slice(bytes);
     }
 
     fn lent(&self, four: u64) -> Vec<u8> {

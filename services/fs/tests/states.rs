@@ -216,18 +216,14 @@ fn damage(options: &[&str], rounds: u64) {
     for index in 0..150 {
         let directory = folder.path().join(format!("d{}", index % 3));
         std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(
-            directory.join(format!("file number {index}")),
-            Random(index).bytes(index as usize * 300),
-        )
-        .unwrap();
+        std::fs::write(directory.join(format!("file number {index}")), Random(index).bytes(index as usize * 300))
+            .unwrap();
     }
     std::os::unix::fs::symlink("d0/file number 0", folder.path().join("link")).unwrap();
     let image = make_image(16, options, Some(folder.path()));
     // Where the metadata is: all pages that hold something, the file data among them.
-    let pages: Vec<usize> = (0..image.len() / 1024)
-        .filter(|page| image[page * 1024..][..1024].iter().any(|byte| *byte != 0))
-        .collect();
+    let pages: Vec<usize> =
+        (0..image.len() / 1024).filter(|page| image[page * 1024..][..1024].iter().any(|byte| *byte != 0)).collect();
     let mut failures = Vec::new();
     for seed in 0..rounds {
         let mut random = Random(seed);

@@ -159,8 +159,7 @@ fn a_memory_file_system_keeps_its_limit() {
 #[test]
 fn handles_keep_positions_and_modes() {
     everywhere(|vfs| {
-        let handle =
-            vfs.open(1, "/f", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE, 0o600).unwrap();
+        let handle = vfs.open(1, "/f", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE, 0o600).unwrap();
         assert_eq!(vfs.write(1, handle, None, &mut Input::new(b"hello world")), Ok(11));
         assert_eq!(vfs.seek(1, handle, Whence::End, -5), Ok(6));
         let shared = vfs.duplicate(1, handle, 2).unwrap();
@@ -192,16 +191,12 @@ fn handles_keep_positions_and_modes() {
 fn attributes_change_and_stay() {
     everywhere(|vfs| {
         write_file(vfs, "/f", b"data").unwrap();
-        let change =
-            AttributeChange { permissions: Some(0o4711), accessed: Some(1000), modified: Some(2000) };
+        let change = AttributeChange { permissions: Some(0o4711), accessed: Some(1000), modified: Some(2000) };
         vfs.set_attributes("/f", true, change).unwrap();
         vfs.sync().unwrap();
         let attributes = vfs.status("/f", true).unwrap().attributes;
         assert_eq!(attributes.mode(), 0o104711);
-        assert_eq!(
-            (attributes.accessed, attributes.modified, attributes.changed),
-            (1000, 2000, 1_790_000_000)
-        );
+        assert_eq!((attributes.accessed, attributes.modified, attributes.changed), (1000, 2000, 1_790_000_000));
         assert_eq!((attributes.size, attributes.links), (4, 1));
     });
 }

@@ -25,8 +25,7 @@ const STEADY: Duration = Duration::from_secs(10);
 
 /// Starts the supervisor and guards it for ever.
 pub fn guard(system: &System) {
-    let (Ok(first), Ok(reply)) =
-        (slots::allocate_range(Places::COUNT as usize), memory::make(ObjectType::Reply, 0))
+    let (Ok(first), Ok(reply)) = (slots::allocate_range(Places::COUNT as usize), memory::make(ObjectType::Reply, 0))
     else {
         let _ = writeln!(DebugConsole, "init: there is no memory to guard the supervisor with");
         return;
@@ -47,11 +46,8 @@ pub fn guard(system: &System) {
             }
         }
         take_down(system, places);
-        backoff = if started.elapsed() > STEADY {
-            Duration::ZERO
-        } else {
-            (backoff * 2).clamp(BACKOFF, LONGEST_BACKOFF)
-        };
+        backoff =
+            if started.elapsed() > STEADY { Duration::ZERO } else { (backoff * 2).clamp(BACKOFF, LONGEST_BACKOFF) };
         thread::sleep(backoff);
     }
 }
@@ -121,8 +117,7 @@ fn take_down(system: &System, places: Places) {
     if let Err(error) = system.untyped.0.revoke() {
         let _ = writeln!(DebugConsole, "init: the supervisor's memory could not be taken back: {error}");
     }
-    for slot in [places.space.0, places.thread.0, places.context.0, places.message_buffer.0, places.holding.0]
-    {
+    for slot in [places.space.0, places.thread.0, places.context.0, places.message_buffer.0, places.holding.0] {
         let _ = CapSlot::delete(slot);
     }
     for slot in system.first_dynamic..system.table_slots {

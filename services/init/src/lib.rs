@@ -32,10 +32,7 @@ pub struct OutOfMemory {
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (quota, largest) = (self.quota / 1024, self.largest / 1024);
-        write!(
-            f,
-            "a memory quota of {quota} KiB cannot be paid: the largest range that is left has {largest} KiB"
-        )
+        write!(f, "a memory quota of {quota} KiB cannot be paid: the largest range that is left has {largest} KiB")
     }
 }
 

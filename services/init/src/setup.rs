@@ -56,9 +56,8 @@ fn failed(what: &'static str) -> impl Fn(Error) -> String {
 /// The boot image, mapped by the kernel.
 fn boot_image(boot: &'static BootInfo) -> Result<BootImage<'static>, String> {
     // SAFETY: the kernel maps the boot image there, read-only and for good.
-    let bytes = unsafe {
-        core::slice::from_raw_parts(boot.boot_image_address as *const u8, boot.boot_image_size as usize)
-    };
+    let bytes =
+        unsafe { core::slice::from_raw_parts(boot.boot_image_address as *const u8, boot.boot_image_size as usize) };
     BootImage::parse(bytes).map_err(|error| format!("the boot image is damaged: {error:?}"))
 }
 
@@ -166,13 +165,9 @@ fn share_memory(
     let worthwhile = ranges.iter().filter(|range| range.free >= 64 * 1024);
     for (index, range) in worthwhile.take(system::MAX_SPARE_MEMORY as usize).enumerate() {
         let to = system::SPARE_MEMORY + index as u64;
-        let free = Untyped::at(range.slot)
-            .info()
-            .map(|(_, size, used)| size - used.next_multiple_of(PAGE_SIZE as u64));
+        let free = Untyped::at(range.slot).info().map(|(_, size, used)| size - used.next_multiple_of(PAGE_SIZE as u64));
         let free = free.map_err(failed("spare memory"))?;
-        Untyped::at(range.slot)
-            .retype(ObjectType::Untyped, free, table, to, 1)
-            .map_err(failed("spare memory"))?;
+        Untyped::at(range.slot).retype(ObjectType::Untyped, free, table, to, 1).map_err(failed("spare memory"))?;
     }
     Ok(Untyped(own))
 }
@@ -220,17 +215,12 @@ fn give_authority(boot: &BootInfo, table: CapTable, pages: u64, trace_frames: u6
 }
 
 /// Makes an endpoint for every service; returns the registry's with the supervisor's badge.
-fn make_endpoints(
-    manifest: &Manifest,
-    supervisor: usize,
-    table: CapTable,
-) -> Result<Option<CapSlot>, String> {
+fn make_endpoints(manifest: &Manifest, supervisor: usize, table: CapTable) -> Result<Option<CapSlot>, String> {
     let mut registry = None;
     for service in manifest.services() {
         let endpoint = memory::make(ObjectType::Endpoint, 0).map_err(failed("an endpoint"))?;
         let to = system::service(service.number).0.0;
-        let give =
-            |to| CapSlot::OWN_TABLE.copy(endpoint.0, table, to, Rights::ALL).map_err(failed("an endpoint"));
+        let give = |to| CapSlot::OWN_TABLE.copy(endpoint.0, table, to, Rights::ALL).map_err(failed("an endpoint"));
         if service.number as u64 >= system::MAX_SERVICES {
             return Err(format!("the manifest has more than {} services", system::MAX_SERVICES));
         }

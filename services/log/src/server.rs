@@ -46,13 +46,7 @@ pub struct LogServer<K> {
 impl<K: KernelText> LogServer<K> {
     /// An empty log.
     pub fn new(kernel: K) -> Self {
-        Self {
-            kernel,
-            kernel_lines: KernelLines::default(),
-            records: VecDeque::new(),
-            next: 0,
-            names: BTreeMap::new(),
-        }
+        Self { kernel, kernel_lines: KernelLines::default(), records: VecDeque::new(), next: 0, names: BTreeMap::new() }
     }
 
     fn append(&mut self, level: u64, source: String, mut text: String) {
@@ -63,13 +57,8 @@ impl<K: KernelText> LogServer<K> {
         if self.records.len() == RECORDS {
             self.records.pop_front();
         }
-        let record = LogRecord {
-            sequence: self.next,
-            time_ns: self.kernel.now(),
-            level: level.clamp(1, 5),
-            source,
-            text,
-        };
+        let record =
+            LogRecord { sequence: self.next, time_ns: self.kernel.now(), level: level.clamp(1, 5), source, text };
         self.next += 1;
         self.records.push_back(record);
     }
@@ -89,8 +78,7 @@ fn words(record: &LogRecord) -> usize {
 
 impl<K: KernelText> Log for LogServer<K> {
     fn introduce(&mut self, sender: &Sender, name: &str) -> Result<(), IoError> {
-        let fits =
-            !name.is_empty() && name.len() <= 48 && name != "kernel" && !name.chars().any(char::is_control);
+        let fits = !name.is_empty() && name.len() <= 48 && name != "kernel" && !name.chars().any(char::is_control);
         if !fits {
             return Err(IoError::InvalidInput);
         }

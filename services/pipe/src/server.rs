@@ -146,13 +146,7 @@ impl<R: Replier, S: SharedPages> PipeServer<R, S> {
         self.advance(holder.pipe);
     }
 
-    fn enqueue_write(
-        &mut self,
-        holder: Holder,
-        key: (u64, u64),
-        bytes: Vec<u8>,
-        responder: Responder<u64, IoError>,
-    ) {
+    fn enqueue_write(&mut self, holder: Holder, key: (u64, u64), bytes: Vec<u8>, responder: Responder<u64, IoError>) {
         if bytes.is_empty() {
             return responder.answer(&mut self.replier, Ok(0));
         }
@@ -286,8 +280,7 @@ impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
         if sender.badge & badge::LIFECYCLE == 0 {
             return Err(IoError::PermissionDenied);
         }
-        let keys: Vec<_> =
-            self.holders.range((client, 0)..=(client, u64::MAX)).map(|(key, _)| *key).collect();
+        let keys: Vec<_> = self.holders.range((client, 0)..=(client, u64::MAX)).map(|(key, _)| *key).collect();
         for key in keys {
             self.release(key)?;
         }

@@ -56,9 +56,7 @@ impl SharedPages for Pages {
         Ok(())
     }
     fn read(&self, _: u64, offset: u64, into: &mut [u8]) -> Result<(), IoError> {
-        into.copy_from_slice(
-            self.0.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?,
-        );
+        into.copy_from_slice(self.0.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?);
         Ok(())
     }
     fn write(&mut self, _: u64, offset: u64, from: &[u8]) -> Result<(), IoError> {

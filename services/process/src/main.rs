@@ -69,13 +69,7 @@ impl Handler for Service {
 
 impl Service {
     /// Writes the fault record of a program, and has the supervisor keep it; returns its number, `None` if nobody keeps it.
-    fn record(
-        &mut self,
-        id: u32,
-        kind: FaultKind,
-        fault: &FaultMessage,
-        words: Option<LastWords>,
-    ) -> Option<u64> {
+    fn record(&mut self, id: u32, kind: FaultKind, fault: &FaultMessage, words: Option<LastWords>) -> Option<u64> {
         let cause = match words {
             Some(words) => Cause::Panic(words.text, *fault),
             None => Cause::Fault(kind, *fault),
@@ -89,8 +83,7 @@ impl Service {
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
         let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
-        let last_message =
-            places.thread.last_message().ok().and_then(|(badge, info)| describe_message(badge, info));
+        let last_message = places.thread.last_message().ok().and_then(|(badge, info)| describe_message(badge, info));
         let findings = |number| Findings {
             number,
             time_ns: monotonic_ns(),

@@ -107,11 +107,7 @@ impl Programs {
         let mut pool = Pool::default();
         for (_, slot) in motte::start::capabilities("memory:") {
             let (_, size, used) = Untyped(slot).info()?;
-            pool.add(
-                &mut Kernel,
-                Untyped(slot),
-                size.saturating_sub(used.next_multiple_of(PAGE_SIZE as u64)),
-            );
+            pool.add(&mut Kernel, Untyped(slot), size.saturating_sub(used.next_multiple_of(PAGE_SIZE as u64)));
         }
         let capability = |name| motte::start::capability(name).ok_or(Error::InvalidCapability);
         Ok(Self {
@@ -202,11 +198,9 @@ impl Programs {
 
     /// Takes images out of the cache that nobody runs, the least recently used first, until another of `bytes` fits.
     fn make_room(&mut self, bytes: usize) {
-        let size =
-            |cache: &[Cached]| cache.iter().map(|cached| cached.image.own_pages() * PAGE_SIZE).sum::<usize>();
+        let size = |cache: &[Cached]| cache.iter().map(|cached| cached.image.own_pages() * PAGE_SIZE).sum::<usize>();
         while size(&self.cache) + bytes > CACHE {
-            let idle =
-                self.cache.iter().enumerate().filter(|(_, cached)| Rc::strong_count(&cached.image) == 1);
+            let idle = self.cache.iter().enumerate().filter(|(_, cached)| Rc::strong_count(&cached.image) == 1);
             let Some((index, _)) = idle.min_by_key(|(_, cached)| cached.used) else { return };
             if let Some(image) = Rc::into_inner(self.cache.swap_remove(index).image) {
                 image.free();
@@ -224,8 +218,7 @@ impl Programs {
 
     /// What a program may use whose parent asks for `wanted`, or does not say: what the parent may use itself, if it is a program.
     fn services(&mut self, parent: u64, wanted: Option<Strings<'_>>) -> Result<ServiceSet, IoError> {
-        let named =
-            |names: Vec<String>| self.registry.services(&names).map_err(|_| IoError::PermissionDenied);
+        let named = |names: Vec<String>| self.registry.services(&names).map_err(|_| IoError::PermissionDenied);
         let parent = u32::try_from(parent.wrapping_sub(FIRST_PROGRAM)).ok();
         let allowed = parent.and_then(|id| self.running.get(&id)).map(|running| running.services);
         match (wanted, allowed) {
@@ -245,13 +238,7 @@ impl Programs {
         }
     }
 
-    fn load(
-        &mut self,
-        id: u32,
-        parent: u64,
-        request: &Request<'_>,
-        streams: [Cap; 3],
-    ) -> Result<Started, IoError> {
+    fn load(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         let image = self.image(request.path)?;
         let client = FIRST_PROGRAM + u64::from(id);
         let services = self.services(parent, request.services)?;
@@ -363,13 +350,7 @@ fn io_error(error: &io::Error) -> IoError {
 }
 
 impl Machine for Programs {
-    fn start(
-        &mut self,
-        id: u32,
-        parent: u64,
-        request: &Request<'_>,
-        streams: [Cap; 3],
-    ) -> Result<Started, IoError> {
+    fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         let parent = badge::client(parent);
         self.load(id, parent, request, streams).inspect_err(|_| {
             // The client closes the objects; only the capabilities that came with the request go.

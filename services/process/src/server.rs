@@ -38,13 +38,7 @@ pub enum Ending {
 pub trait Machine {
     /// Loads and starts a program with its three standard streams, which are the machine's from here on, also when it fails. `parent` is
     /// the badge of whoever starts it.
-    fn start(
-        &mut self,
-        id: u32,
-        parent: u64,
-        request: &Request<'_>,
-        streams: [Cap; 3],
-    ) -> Result<Started, IoError>;
+    fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError>;
     /// Takes everything back from a program: its streams are closed, the services it used are told, its memory is revoked.
     fn end(&mut self, id: u32, how: Ending);
     /// Bytes of memory that it uses, and nanoseconds it ran.
@@ -236,20 +230,12 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
 
     /// Who may look at or end a program: its parent, and every component. A program does not touch what others started.
     fn may_control(sender: &Sender, parent: u64) -> bool {
-        badge::client(sender.badge) < badge::FIRST_PROGRAM
-            || badge::client(parent) == badge::client(sender.badge)
+        badge::client(sender.badge) < badge::FIRST_PROGRAM || badge::client(parent) == badge::client(sender.badge)
     }
 }
 
 impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> {
-    fn spawn(
-        &mut self,
-        sender: &Sender,
-        length: u64,
-        input: Cap,
-        output: Cap,
-        error: Cap,
-    ) -> Result<u32, IoError> {
+    fn spawn(&mut self, sender: &Sender, length: u64, input: Cap, output: Cap, error: Cap) -> Result<u32, IoError> {
         self.begin(sender, length, [input, output, error])
     }
 
@@ -262,11 +248,8 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
     }
 
     fn on_end(&mut self, sender: &Sender, id: u32, notification: Cap) -> Result<(), IoError> {
-        let known = self
-            .running
-            .get(&id)
-            .map(|running| running.parent)
-            .or(self.ended.get(&id).map(|ended| ended.parent));
+        let known =
+            self.running.get(&id).map(|running| running.parent).or(self.ended.get(&id).map(|ended| ended.parent));
         match known {
             Some(parent) if Self::may_control(sender, parent) => {}
             _ => return Err(IoError::NoSuchProcess),

@@ -109,9 +109,7 @@ impl SharedPages for Pages {
     }
     fn read(&self, _: u64, offset: u64, into: &mut [u8]) -> Result<(), IoError> {
         let pages = self.0.borrow();
-        into.copy_from_slice(
-            pages.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?,
-        );
+        into.copy_from_slice(pages.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?);
         Ok(())
     }
     fn write(&mut self, _: u64, _: u64, _: &[u8]) -> Result<(), IoError> {
@@ -127,13 +125,7 @@ impl SharedPages for Pages {
 struct Loader(Rc<RefCell<Vec<String>>>);
 
 impl Machine for Loader {
-    fn start(
-        &mut self,
-        id: u32,
-        parent: u64,
-        request: &Request<'_>,
-        streams: [Cap; 3],
-    ) -> Result<Started, IoError> {
+    fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         if request.path == "/missing" {
             return Err(IoError::NotFound);
         }
@@ -235,10 +227,7 @@ fn programs_are_listed_by_the_name_they_were_called_by_and_know_their_own_number
         all.extend(page);
     }
     assert_eq!(all.len(), 20);
-    assert_eq!(
-        (all[3].id, all[3].name.as_str(), all[3].command.as_str(), all[3].parent),
-        (4, "cat", "cat a b", 0)
-    );
+    assert_eq!((all[3].id, all[3].name.as_str(), all[3].command.as_str(), all[3].parent), (4, "cat", "cat a b", 0));
     assert_eq!(desk.server.own_id(&Sender { badge: badge::FIRST_PROGRAM + 4 }), Ok(4));
     assert_eq!(desk.server.own_id(&SHELL), Ok(0));
 }

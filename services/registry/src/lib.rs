@@ -87,8 +87,7 @@ impl Directory {
     pub fn lookup(&mut self, sender: u64, name: &str) -> Result<u64, RegistryError> {
         let number = *self.numbers.get(name).ok_or(RegistryError::NotFound)?;
         let client = badge::client(sender);
-        let allowed =
-            name == REGISTRY || self.allowed.get(&client).is_some_and(|allowed| allowed.contains(number));
+        let allowed = name == REGISTRY || self.allowed.get(&client).is_some_and(|allowed| allowed.contains(number));
         if !allowed {
             return Err(RegistryError::NotAllowed);
         }
@@ -124,8 +123,7 @@ impl Directory {
             return Err(RegistryError::NotAllowed);
         }
         let is_program = client >= badge::FIRST_PROGRAM;
-        let allowed =
-            if is_program { self.allowed.remove(&client) } else { self.allowed.get(&client).copied() };
+        let allowed = if is_program { self.allowed.remove(&client) } else { self.allowed.get(&client).copied() };
         // What was looked up before a restart of the registry is not known, nor what programs might use; then everybody it may be is told.
         let unknown = if is_program { ServiceSet::ALL } else { ServiceSet::default() };
         let told = self.connected.remove(&client).or(allowed).unwrap_or(unknown);
@@ -138,9 +136,7 @@ impl Directory {
             .filter(|&(number, _)| told.contains(number) && Some(number) != registry)
             // Whoever reports knows already, and does not listen while it waits; what is gone cannot be told of its own end, because the
             // call would wait for its successor.
-            .filter(|(_, service)| {
-                service.provider != Some(badge::client(sender)) && service.provider != Some(client)
-            })
+            .filter(|(_, service)| service.provider != Some(badge::client(sender)) && service.provider != Some(client))
             .map(|(_, service)| service.slot)
             .collect())
     }
@@ -157,13 +153,8 @@ mod tests {
 
     fn directory() -> Directory {
         let services = [("fs", 20), ("console", 21), ("registry", 22)];
-        let environment = [
-            ("USES_3", "fs"),
-            ("USES_4", "fs,console"),
-            ("PROVIDES_5", "console"),
-            ("GRANTER", "4"),
-            ("PATH", "/bin"),
-        ];
+        let environment =
+            [("USES_3", "fs"), ("USES_4", "fs,console"), ("PROVIDES_5", "console"), ("GRANTER", "4"), ("PATH", "/bin")];
         Directory::new(services.into_iter(), environment.into_iter())
     }
 

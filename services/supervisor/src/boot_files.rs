@@ -35,10 +35,8 @@ impl BootFiles {
             mapped.map_err(|error: Error| format!("the boot image cannot be mapped: {error}"))?;
         }
         // SAFETY: all of it was just mapped, read-only, and is never unmapped.
-        let bytes =
-            unsafe { core::slice::from_raw_parts(system::BOOT_IMAGE_ADDRESS as *const u8, bytes as usize) };
-        let image =
-            BootImage::parse(bytes).map_err(|error| format!("the boot image is damaged: {error:?}"))?;
+        let bytes = unsafe { core::slice::from_raw_parts(system::BOOT_IMAGE_ADDRESS as *const u8, bytes as usize) };
+        let image = BootImage::parse(bytes).map_err(|error| format!("the boot image is damaged: {error:?}"))?;
         Ok(Self { image })
     }
 

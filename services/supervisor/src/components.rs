@@ -209,9 +209,7 @@ impl Supervisor {
                 state.worker.forget(badge_of(&state.manifest, index));
             }
             Decision::Quarantine => {
-                say(&format!(
-                    "{name} failed too often and is not started again (`services start {name}` does)"
-                ));
+                say(&format!("{name} failed too often and is not started again (`services start {name}` does)"));
                 state.set_status(index, Status::Quarantined);
                 state.close_services(index);
                 state.worker.forget(badge_of(&state.manifest, index));
@@ -265,10 +263,8 @@ impl State {
         match self.start(index) {
             Ok(()) => {
                 if was_restarting {
-                    let kept = Kept {
-                        restarts: self.components[index].kept.restarts + 1,
-                        ..self.components[index].kept
-                    };
+                    let kept =
+                        Kept { restarts: self.components[index].kept.restarts + 1, ..self.components[index].kept };
                     self.keep(index, kept);
                     say(&format!("{name} was restarted (generation {})", kept.generation));
                 }

@@ -38,10 +38,7 @@ impl Cause {
                     _ => "read",
                 };
                 let state = if fault.code & 1 != 0 { "protected" } else { "unmapped" };
-                format!(
-                    "page fault: {act} of {state} address {:#x} at {:#x}",
-                    fault.address, fault.instruction
-                )
+                format!("page fault: {act} of {state} address {:#x} at {:#x}", fault.address, fault.instruction)
             }
             Self::Fault(FaultKind::UnknownSyscall, fault) => {
                 format!("unknown system call {} at {:#x}", fault.address, fault.instruction)

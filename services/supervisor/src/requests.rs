@@ -7,8 +7,8 @@ use motte::abi::fault::{FaultKind, FaultMessage};
 use motte::abi::trace::{TRACE_EVENTS, TraceEvent as RawEvent};
 use motte::abi::{PAGE_SIZE, Rights};
 use motte::interfaces::supervisor::{
-    ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE,
-    TraceEvent, dispatch_supervisor,
+    ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE, TraceEvent,
+    dispatch_supervisor,
 };
 use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
 use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
@@ -135,20 +135,13 @@ impl Interface for Supervisor {
 
     fn fault_text(&mut self, _: &Sender, number: u64, offset: u64) -> Result<Bytes, SupervisorError> {
         let state = self.0.borrow();
-        let record =
-            state.records.iter().find(|record| record.number == number).ok_or(SupervisorError::NotFound)?;
+        let record = state.records.iter().find(|record| record.number == number).ok_or(SupervisorError::NotFound)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(record.text.len());
         let rest = &record.text.as_bytes()[offset..];
         Ok(Bytes(rest[..rest.len().min(TEXT_PIECE)].to_vec()))
     }
 
-    fn report(
-        &mut self,
-        sender: &Sender,
-        program: &str,
-        number: u64,
-        cause: &str,
-    ) -> Result<u64, SupervisorError> {
+    fn report(&mut self, sender: &Sender, program: &str, number: u64, cause: &str) -> Result<u64, SupervisorError> {
         if sender.badge & badge::LIFECYCLE == 0 {
             return Err(SupervisorError::NotAllowed);
         }
@@ -210,12 +203,7 @@ impl Interface for Supervisor {
         Ok(())
     }
 
-    fn next_fault(
-        &mut self,
-        sender: &Sender,
-        from: u64,
-        responder: Responder<FaultSummary, SupervisorError>,
-    ) {
+    fn next_fault(&mut self, sender: &Sender, from: u64, responder: Responder<FaultSummary, SupervisorError>) {
         let mut state = self.0.borrow_mut();
         let former = state.fault_waiters.iter().position(|waiter| waiter.client == sender.badge);
         let surplus = (state.fault_waiters.len() >= MAX_WAITERS).then_some(0);

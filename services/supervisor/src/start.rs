@@ -74,11 +74,7 @@ impl State {
                 ..Header::default()
             },
             name: &component.name,
-            directory: component
-                .env
-                .iter()
-                .find(|(name, _)| name == "HOME")
-                .map_or("/", |(_, home)| home.as_str()),
+            directory: component.env.iter().find(|(name, _)| name == "HOME").map_or("/", |(_, home)| home.as_str()),
             arguments: arguments.strings(),
             environment: environment.strings(),
             grants: &self.grants(index, component),
@@ -96,12 +92,8 @@ impl State {
         }
         self.open_services(index);
         load(&program).map_err(|error| error.to_string())?;
-        let kept = Kept {
-            status: Status::Running,
-            generation,
-            started_ns: monotonic_ns(),
-            ..self.components[index].kept
-        };
+        let kept =
+            Kept { status: Status::Running, generation, started_ns: monotonic_ns(), ..self.components[index].kept };
         self.keep(index, kept);
         Ok(())
     }
@@ -129,8 +121,7 @@ impl State {
 
     /// Which component drives which kind of device, for the PCI service: `BADGE=VENDOR:DEVICE,…` joined by `;`.
     fn claims(&self) -> String {
-        let drivers =
-            self.manifest.components.iter().enumerate().filter(|(_, component)| !component.pci.is_empty());
+        let drivers = self.manifest.components.iter().enumerate().filter(|(_, component)| !component.pci.is_empty());
         let claims = drivers.map(|(index, component)| {
             let ids = component.pci.iter().map(|id| format!("{:04x}:{:04x}", id.vendor, id.device));
             format!("{}={}", badge_of(&self.manifest, index), ids.collect::<Vec<_>>().join(","))
@@ -142,11 +133,7 @@ impl State {
     fn registry_environment(&self) -> Vec<String> {
         let mut variables = Vec::new();
         for (index, component) in self.manifest.components.iter().enumerate() {
-            let uses = component
-                .uses
-                .iter()
-                .filter(|used| used.provider.is_some())
-                .map(|used| used.service.as_str());
+            let uses = component.uses.iter().filter(|used| used.provider.is_some()).map(|used| used.service.as_str());
             let names: Vec<&str> = uses.chain(component.provides.iter().map(String::as_str)).collect();
             variables.push(format!("USES_{}={}", index + 1, names.join(",")));
             variables.push(format!("PROVIDES_{}={}", index + 1, component.provides.join(",")));
@@ -192,9 +179,7 @@ impl State {
             add(format!("port:{:#x}", ports.first), source);
         }
         for range in &component.mmio {
-            for page in
-                (range.first / PAGE_SIZE as u64..=range.last / PAGE_SIZE as u64).map(|p| p * PAGE_SIZE as u64)
-            {
+            for page in (range.first / PAGE_SIZE as u64..=range.last / PAGE_SIZE as u64).map(|p| p * PAGE_SIZE as u64) {
                 if let Some((untyped, offset)) = device_page(page) {
                     add(format!("mmio:{page:#x}"), Source::DevicePage(untyped, offset));
                 }
@@ -263,9 +248,7 @@ impl State {
 fn device_memory() -> impl Iterator<Item = Untyped> {
     let table: CapTable = CapSlot::OWN_TABLE;
     let slots = system::DEVICE_MEMORY..system::DEVICE_MEMORY + system::MAX_DEVICE_MEMORY;
-    slots
-        .filter(move |&slot| table.identify(slot).is_ok_and(|(ty, ..)| ty == ObjectType::Untyped))
-        .map(Untyped::at)
+    slots.filter(move |&slot| table.identify(slot).is_ok_and(|(ty, ..)| ty == ObjectType::Untyped)).map(Untyped::at)
 }
 
 /// Where a page of device memory comes from: the range that holds it, and the offset in it.

@@ -72,12 +72,7 @@ impl Kept {
 
     /// From words.
     pub const fn from_words(words: [u64; COMPONENT_WORDS]) -> Self {
-        Self {
-            status: Status::from_raw(words[0]),
-            generation: words[1],
-            restarts: words[2],
-            started_ns: words[3],
-        }
+        Self { status: Status::from_raw(words[0]), generation: words[1], restarts: words[2], started_ns: words[3] }
     }
 }
 

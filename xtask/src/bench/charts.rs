@@ -72,8 +72,7 @@ impl Decades {
     }
 
     fn place(&self, value: u64) -> f64 {
-        let share =
-            ((value.max(1) as f64).log10() - f64::from(self.first)) / f64::from(self.last - self.first);
+        let share = ((value.max(1) as f64).log10() - f64::from(self.first)) / f64::from(self.last - self.first);
         self.from + share * (self.to - self.from)
     }
 
@@ -110,15 +109,10 @@ pub fn growth(curve: &Curve, points: &BTreeMap<u64, u64>) -> Svg {
         svg.text("label", (x.place(value), bottom + 18.0), Anchor::Middle, tick(value));
     }
     svg.text("label", ((left + right) / 2.0, HEIGHT - 6.0), Anchor::Middle, curve.axis);
-    let places: Vec<(f64, f64)> =
-        points.iter().map(|(&many, &cost)| (x.place(many), y.place(cost))).collect();
+    let places: Vec<(f64, f64)> = points.iter().map(|(&many, &cost)| (x.place(many), y.place(cost))).collect();
     svg.path("own-line", &places);
     for (&place, (&many, &cost)) in places.iter().zip(points) {
-        svg.dot(
-            "own",
-            place,
-            format_args!("{} {}: {} instructions", grouped(many), curve.axis, grouped(cost)),
-        );
+        svg.dot("own", place, format_args!("{} {}: {} instructions", grouped(many), curve.axis, grouped(cost)));
     }
     if let (Some(&first), Some(&last)) = (places.first(), places.last())
         && let (Some(&first_cost), Some(&last_cost)) = (points.values().next(), points.values().next_back())
@@ -167,8 +161,7 @@ pub fn history(commits: &[Commit], now: &[&Row], operations: &[&str]) -> Svg {
     svg.text("label", (x(columns - 1), bottom + 18.0), Anchor::Middle, "now");
     let mut labels: Vec<(f64, String)> = Vec::new();
     for (name, points) in &series {
-        let places: Vec<(f64, f64)> =
-            points.iter().map(|&(column, cost)| (x(column), y.place(cost))).collect();
+        let places: Vec<(f64, f64)> = points.iter().map(|&(column, cost)| (x(column), y.place(cost))).collect();
         svg.path("own-line", &places);
         for (&place, &(column, cost)) in places.iter().zip(points) {
             let when = commits.get(column).map_or_else(

@@ -31,9 +31,8 @@ impl Limit {
     /// Whether the cost has grown over what was accepted.
     #[must_use]
     pub fn is_exceeded_by(self, cost: u64) -> bool {
-        self.accepted.is_some_and(|accepted| {
-            u128::from(cost) * 100 > u128::from(accepted) * u128::from(100 + TOLERANCE)
-        })
+        self.accepted
+            .is_some_and(|accepted| u128::from(cost) * 100 > u128::from(accepted) * u128::from(100 + TOLERANCE))
     }
 
     /// Whether the aim is missed.
@@ -108,8 +107,7 @@ pub fn accept(figures: &BTreeMap<String, Figure>) -> Result<()> {
 fn accepted(text: &str, figures: &BTreeMap<String, Figure>) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
     for (name, figure) in figures {
-        let entry =
-            document.entry(name).or_insert(toml_edit::Item::Value(toml_edit::InlineTable::new().into()));
+        let entry = document.entry(name).or_insert(toml_edit::Item::Value(toml_edit::InlineTable::new().into()));
         let entry = entry.as_inline_table_mut().with_context(|| format!("{name} is not `{{ … }}`"))?;
         entry.insert("accepted", i64::try_from(figure.median)?.into());
         entry.fmt();
@@ -125,14 +123,13 @@ mod tests {
         costs.iter().map(|&(name, cost)| (name.to_owned(), Figure::once(cost))).collect()
     }
 
-    const TEXT: &str = "# head\n\n\"ipc/poll\" = { at_most = 80, accepted = 50 } # why\n\"ipc/signal\" = { at_most = 100 }\n";
+    const TEXT: &str =
+        "# head\n\n\"ipc/poll\" = { at_most = 80, accepted = 50 } # why\n\"ipc/signal\" = { at_most = 100 }\n";
 
     #[test]
     fn two_per_cent_more_is_accepted_and_not_three() {
         let limits = Limits::parse(TEXT).unwrap();
-        assert!(
-            limits.violations(&figures(&[("ipc/poll", 51), ("ipc/signal", 1000), ("new", 5)])).is_empty()
-        );
+        assert!(limits.violations(&figures(&[("ipc/poll", 51), ("ipc/signal", 1000), ("new", 5)])).is_empty());
         let violations = limits.violations(&figures(&[("ipc/poll", 52)]));
         assert_eq!(violations, ["ipc/poll costs 52, over 2 % more than the accepted 50"]);
         assert!(limits.of("ipc/signal").is_missed_by(101));
@@ -156,10 +153,7 @@ mod tests {
             assert!(limits.of(operation.name).at_most.is_some(), "{}", operation.name);
         }
         for name in limits.of.keys() {
-            assert!(
-                crate::bench::operations::find(name).is_some(),
-                "{FILE} names {name}, which nothing measures"
-            );
+            assert!(crate::bench::operations::find(name).is_some(), "{FILE} names {name}, which nothing measures");
         }
     }
 }

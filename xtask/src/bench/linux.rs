@@ -112,9 +112,7 @@ fn kernel_package() -> Result<String> {
     let output = Command::new("apt-cache").args(["depends", PACKAGE]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
-        .find_map(|line| {
-            line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-"))
-        })
+        .find_map(|line| line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-")))
         .map(str::to_owned)
         .with_context(|| format!("the package {PACKAGE} is not known here; as root, type: apt-get update"))
 }

@@ -133,8 +133,7 @@ pub fn run(options: &Options) -> Result<()> {
     let results = Results::new(found.clone(), times.as_ref(), &linux, &sel4, &limits);
     print!("{}", table::terminal(&results));
     if let Some(file) = &options.json {
-        std::fs::write(file, results.json()?)
-            .with_context(|| format!("{} could not be written", file.display()))?;
+        std::fs::write(file, results.json()?).with_context(|| format!("{} could not be written", file.display()))?;
     }
     if !options.check {
         let report = report::write(&results, &directory()?)?;
@@ -212,10 +211,8 @@ fn measure_linux(
         for group in beside.iter().filter(|group| group.is_measured_inside()) {
             // Only what Linux has something beside.
             let operations = OPERATIONS.iter().filter(|operation| Group::of(operation.name) == Some(*group));
-            let names: Vec<&str> = operations
-                .filter(|operation| !operation.linux.is_empty())
-                .map(|operation| operation.name)
-                .collect();
+            let names: Vec<&str> =
+                operations.filter(|operation| !operation.linux.is_empty()).map(|operation| operation.name).collect();
             match motte.measure(&names, Count::Time, plugin) {
                 Ok(measurements) => times.extend(measurements),
                 Err(error) => eprintln!("motte: {group} could not be measured by time: {error:#}"),

@@ -44,9 +44,7 @@ impl Motte {
     /// The files of all other programs, by name.
     pub fn programs(&self) -> Result<Vec<(String, PathBuf)>> {
         let programs = Workspace::read()?.programs.into_iter();
-        Ok(programs
-            .map(|program| (program.name.clone(), self.system.programs().join(program.name)))
-            .collect())
+        Ok(programs.map(|program| (program.name.clone(), self.system.programs().join(program.name))).collect())
     }
 
     /// Boots and measures: `what` are groups and operations that are measured inside.
@@ -57,8 +55,7 @@ impl Motte {
         let on_disk = [Group::Disk, Group::File].map(Group::name);
         let needs_disk = what.iter().any(|word| on_disk.iter().any(|group| word.starts_with(group)));
         let disk = needs_disk.then(|| directory.path().join("disk.img"));
-        let heard =
-            self.run(&format!("bench {}", what.join(" ")), count, option, disk.as_deref(), count.words())?;
+        let heard = self.run(&format!("bench {}", what.join(" ")), count, option, disk.as_deref(), count.words())?;
         heard.measurements(plugin.map(|_| marks.as_path()), count)
     }
 
@@ -68,8 +65,7 @@ impl Motte {
         let trace = directory.path().join("trace");
         let disk = directory.path().join("disk.img");
         let option = Some(plugin.tracing(&trace));
-        let heard =
-            self.run(&format!("bench trace {operation}"), Count::Instructions, option, Some(&disk), "")?;
+        let heard = self.run(&format!("bench trace {operation}"), Count::Instructions, option, Some(&disk), "")?;
         let executed = plugin::read_trace(&trace)?;
         ensure!(
             !executed.is_empty(),
@@ -92,13 +88,11 @@ impl Motte {
             disk::create(disk, DISK_SIZE, &files, &self.system.applications, &[])?;
         }
         let disk = disk.map(|disk| disk::open(disk, Access::Write)).transpose()?;
-        let hardware =
-            Hardware { counts_instructions: count == Count::Instructions, plugin, ..Hardware::default() };
+        let hardware = Hardware { counts_instructions: count == Count::Instructions, plugin, ..Hardware::default() };
         let progress = Progress::spinner(&format!("measuring Motte{words}"));
         let machine = Machine::start(&self.system, &hardware, disk, Console::Sockets, Some(command))?;
-        let heard =
-            listen(machine, LIMIT, |line| progress.message(&format!("Motte{words}: {}", line.name())))
-                .with_context(|| format!("`{command}` could not be run"))?;
+        let heard = listen(machine, LIMIT, |line| progress.message(&format!("Motte{words}: {}", line.name())))
+            .with_context(|| format!("`{command}` could not be run"))?;
         match &heard.ending {
             Ending::Shutdown(0) => Ok(heard),
             Ending::Shutdown(status) => {

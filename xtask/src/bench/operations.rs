@@ -155,10 +155,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "kernel/yield",
         title: "yield, nobody else ready",
         meaning: "Offers the processor to others of the same priority when there are none.",
-        linux: &[
-            linux("yield", "sched_yield, nobody else ready"),
-            linux("yield_two", "sched_yield of two processes"),
-        ],
+        linux: &[linux("yield", "sched_yield, nobody else ready"), linux("yield_two", "sched_yield of two processes")],
     },
     Operation {
         name: "kernel/bad_cap",
@@ -197,12 +194,7 @@ pub const OPERATIONS: &[Operation] = &[
         meaning: "The same, with fewer rights or with a badge that tells the holder from others.",
         linux: &[],
     },
-    Operation {
-        name: "kernel/cap_delete",
-        title: "delete a capability",
-        meaning: "Gives one right up.",
-        linux: &[],
-    },
+    Operation { name: "kernel/cap_delete", title: "delete a capability", meaning: "Gives one right up.", linux: &[] },
     Operation {
         name: "kernel/retype_endpoint",
         title: "make an endpoint out of memory",
@@ -332,11 +324,7 @@ mod tests {
     fn every_operation_has_a_group_and_its_name_once() {
         for (index, operation) in OPERATIONS.iter().enumerate() {
             assert!(Group::of(operation.name).is_some(), "{}", operation.name);
-            assert!(
-                OPERATIONS[..index].iter().all(|other| other.name != operation.name),
-                "{}",
-                operation.name
-            );
+            assert!(OPERATIONS[..index].iter().all(|other| other.name != operation.name), "{}", operation.name);
         }
         assert!(Group::of("nothing/at/all").is_none());
     }

@@ -66,9 +66,10 @@ fn sizes(results: &Results) -> String {
         if !matches!(Group::of(row.operation.name), Some(Group::Boot | Group::Size)) {
             continue;
         }
-        let linux = row.linux.first().map_or_else(String::new, |linux| {
-            format!("{} {}: {}", grouped(linux.figure.min), row.unit, linux.title)
-        });
+        let linux = row
+            .linux
+            .first()
+            .map_or_else(String::new, |linux| format!("{} {}: {}", grouped(linux.figure.min), row.unit, linux.title));
         let at_most = row.limit.at_most.map_or_else(String::new, grouped);
         let _ = writeln!(
             table,

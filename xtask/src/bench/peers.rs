@@ -55,8 +55,8 @@ impl Sel4 {
         struct Peers {
             sel4: Sel4,
         }
-        let text = fs::read_to_string(workspace::root().join(PEERS))
-            .with_context(|| format!("{PEERS} could not be read"))?;
+        let text =
+            fs::read_to_string(workspace::root().join(PEERS)).with_context(|| format!("{PEERS} could not be read"))?;
         let peers: Peers = toml::from_str(&text).with_context(|| format!("{PEERS} is not understood"))?;
         Ok(peers.sel4)
     }

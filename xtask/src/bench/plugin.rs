@@ -126,8 +126,7 @@ impl Plugin {
 /// The marks that a machine left.
 pub fn read_marks(file: &Path) -> Result<Vec<Mark>> {
     let text = fs::read_to_string(file).context("the counting plugin left no marks")?;
-    let parse =
-        |line| Mark::parse(line).with_context(|| format!("`{line}` is no mark of the counting plugin"));
+    let parse = |line| Mark::parse(line).with_context(|| format!("`{line}` is no mark of the counting plugin"));
     text.lines().map(parse).collect()
 }
 
@@ -142,7 +141,5 @@ pub fn read_trace(file: &Path) -> Result<Vec<Executed>> {
         let bytes = digits.map(byte).collect::<Option<_>>()?;
         Some(Executed { address, bytes, text: parts.next()?.trim().to_owned() })
     };
-    text.lines()
-        .map(|line| parse(line).with_context(|| format!("`{line}` is no traced instruction")))
-        .collect()
+    text.lines().map(|line| parse(line).with_context(|| format!("`{line}` is no traced instruction"))).collect()
 }

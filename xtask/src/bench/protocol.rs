@@ -237,9 +237,7 @@ mod tests {
             Line::parse("skip disk/read_per_mib there is no disk"),
             Some(Line::Skip { name: "disk/read_per_mib".to_owned(), reason: "there is no disk".to_owned() })
         );
-        for other in
-            ["", "result", "result a b 1 2 3", "results are good", "marked a 1 2 0 1", "growth a b c d"]
-        {
+        for other in ["", "result", "result a b 1 2 3", "results are good", "marked a 1 2 0 1", "growth a b c d"] {
             assert_eq!(Line::parse(other), None, "{other}");
         }
     }

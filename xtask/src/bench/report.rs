@@ -97,11 +97,7 @@ fn introduction(results: &Results, commit: Option<&str>) -> String {
                 escape(words)
             );
         };
-        fact(
-            "motte",
-            row.figure.median,
-            "instructions from a question to its answer, between two programs, in Motte",
-        );
+        fact("motte", row.figure.median, "instructions from a question to its answer, between two programs, in Motte");
         if let Some(sel4) = row.sel4.as_ref().and_then(Sel4Figure::lowest) {
             fact("", sel4, "in seL4, in its fastest build");
         }
@@ -139,8 +135,7 @@ fn find<'a>(results: &'a Results, name: &str) -> Option<&'a Row> {
 }
 
 fn group_section(results: &Results, group: Group, title: &str, words: &str) -> String {
-    let rows: Vec<&Row> =
-        results.rows.iter().filter(|row| Group::of(row.operation.name) == Some(group)).collect();
+    let rows: Vec<&Row> = results.rows.iter().filter(|row| Group::of(row.operation.name) == Some(group)).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -205,8 +200,7 @@ fn growth_section(results: &Results) -> String {
             text,
             "<figure>\n<h3>{}</h3>\n{}<figcaption>{}</figcaption>\n</figure>\n",
             escape(curve.title),
-            charts::growth(curve, points)
-                .element(&format!("{}: instructions over {}", curve.title, curve.axis)),
+            charts::growth(curve, points).element(&format!("{}: instructions over {}", curve.title, curve.axis)),
             escape(curve.meaning)
         );
     }
@@ -246,12 +240,8 @@ fn table_section(results: &Results) -> String {
             number(linux.map(|linux| linux.figure.min)),
             number(linux.map(|linux| linux.figure.median)),
         ];
-        let _ = writeln!(
-            text,
-            "<tr><td><code>{}</code></td><td>{}</td></tr>",
-            row.operation.name,
-            cells.join("</td><td>")
-        );
+        let _ =
+            writeln!(text, "<tr><td><code>{}</code></td><td>{}</td></tr>", row.operation.name, cells.join("</td><td>"));
     }
     text += "</table></div>\n";
     for (name, reason) in &results.skipped {
@@ -290,13 +280,9 @@ mod tests {
             costs: [(FIRST.to_owned(), 400)].into(),
         };
         let page = page(&example(), &[commit], Some("abc1234 of 2026-11-01"));
-        for text in [
-            "What Motte costs",
-            "call and reply, no words",
-            "How costs grow",
-            "Shorten &lt;it&gt;",
-            "Not measured",
-        ] {
+        for text in
+            ["What Motte costs", "call and reply, no words", "How costs grow", "Shorten &lt;it&gt;", "Not measured"]
+        {
             assert!(page.contains(text), "{text} is missing");
         }
         for outside in ["<script", "<link", "<img", "@import", "url("] {

@@ -126,8 +126,7 @@ impl Results {
                 })
             })
             .collect();
-        let curves =
-            CURVES.iter().filter_map(|curve| Some((curve, motte.growth.get(curve.name)?.clone()))).collect();
+        let curves = CURVES.iter().filter_map(|curve| Some((curve, motte.growth.get(curve.name)?.clone()))).collect();
         Self {
             rows,
             curves,
@@ -218,13 +217,7 @@ pub(super) mod tests {
             "\"ipc/call_reply/0\" = { at_most = 200, accepted = 199 }\n\
              \"ipc/call_reply/10\" = { at_most = 500, accepted = 480 }\n",
         );
-        Results::new(
-            motte,
-            None,
-            &LinuxFigures::recorded().unwrap(),
-            &Sel4::read().unwrap(),
-            &limits.unwrap(),
-        )
+        Results::new(motte, None, &LinuxFigures::recorded().unwrap(), &Sel4::read().unwrap(), &limits.unwrap())
     }
 
     #[test]

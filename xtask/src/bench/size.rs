@@ -50,8 +50,8 @@ fn at_the_prompt(system: &System) -> Result<(u64, u64)> {
     let memory = memory_in_use(&session.run("free -b")?.text)?;
     let log = session.run("log")?.text;
     // Under `-icount shift=0` an instruction takes a nanosecond of the machine's time.
-    let instructions = time_of_prompt(&log)
-        .with_context(|| format!("the log has no record of the shell's `{PROMPT_RECORD}`"))?;
+    let instructions =
+        time_of_prompt(&log).with_context(|| format!("the log has no record of the shell's `{PROMPT_RECORD}`"))?;
     let _ = session.shutdown();
     Ok((instructions, memory))
 }
@@ -75,9 +75,7 @@ fn time_of_prompt(log: &str) -> Option<u64> {
     let stamp = line.split_once('[')?.1.split_once(']')?.0.trim();
     let (seconds, fraction) = stamp.split_once('.')?;
     let digits = u32::try_from(fraction.len()).ok().filter(|&digits| digits <= 9)?;
-    Some(
-        seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()? * 10_u64.pow(9 - digits),
-    )
+    Some(seconds.parse::<u64>().ok()? * 1_000_000_000 + fraction.parse::<u64>().ok()? * 10_u64.pow(9 - digits))
 }
 
 /// Lines of the kernel and of what hands over to it, without tests and without the architecture that only tests use.
@@ -144,7 +142,8 @@ mod tests {
 
     #[test]
     fn memory_is_used_less_cache() {
-        let text = "             total        used        free       cache      kernel\nMem:    1000  400  600  100  50\n";
+        let text =
+            "             total        used        free       cache      kernel\nMem:    1000  400  600  100  50\n";
         assert_eq!(memory_in_use(text).unwrap(), 300);
         assert!(memory_in_use("no table").is_err());
     }

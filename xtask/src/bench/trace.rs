@@ -39,11 +39,8 @@ pub fn run(operation: &str) -> Result<()> {
     let plugin = Plugin::prepare().context("nothing can be traced, for the plugin cannot be used")?;
     let motte = Motte::prepare()?;
     let executed = motte.trace(operation, &plugin)?;
-    let files = motte
-        .programs()?
-        .into_iter()
-        .map(|(name, path)| Ok((name, read(&path)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let files =
+        motte.programs()?.into_iter().map(|(name, path)| Ok((name, read(&path)?))).collect::<Result<Vec<_>>>()?;
     let programs = files.iter().map(|(name, file)| Code::parse(name, file)).collect::<Result<Vec<_>>>()?;
     let file = read(motte.kernel())?;
     let kernel = Code::parse(KERNEL, &file)?;
@@ -116,16 +113,14 @@ impl<'a> Code<'a> {
             Ok(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
         };
         let lines = Lines::from_dwarf(Dwarf::load(section)?)?;
-        let segments =
-            elf.segments().filter_map(|segment| Some((segment.address(), segment.data().ok()?))).collect();
+        let segments = elf.segments().filter_map(|segment| Some((segment.address(), segment.data().ok()?))).collect();
         Ok(Self { name, segments, functions: elf::functions(program)?, lines })
     }
 
     /// Whether it has this instruction at this address.
     fn has(&self, executed: &Executed) -> bool {
         self.segments.iter().any(|&(address, data)| {
-            let offset =
-                executed.address.checked_sub(address).and_then(|offset| usize::try_from(offset).ok());
+            let offset = executed.address.checked_sub(address).and_then(|offset| usize::try_from(offset).ok());
             offset.and_then(|offset| data.get(offset..)).is_some_and(|code| code.starts_with(&executed.bytes))
         })
     }
@@ -133,8 +128,7 @@ impl<'a> Code<'a> {
     fn place(&self, address: u64) -> Place {
         let program = self.name.to_owned();
         let after = self.functions.partition_point(|function| function.address <= address);
-        let compiled =
-            after.checked_sub(1).map_or_else(|| "?".to_owned(), |index| self.functions[index].name.clone());
+        let compiled = after.checked_sub(1).map_or_else(|| "?".to_owned(), |index| self.functions[index].name.clone());
         // From the innermost inlined function to the one that was compiled, the first of the project's own.
         let mut frames = self.lines.find_frames(address).skip_all_loads().ok();
         while let Some(Ok(Some(frame))) = frames.as_mut().map(|frames| frames.next()) {
@@ -216,12 +210,7 @@ mod tests {
     }
 
     fn place(program: &str, function: &str, compiled: &str, line: &str) -> Place {
-        Place {
-            program: program.into(),
-            function: function.into(),
-            compiled: compiled.into(),
-            line: line.into(),
-        }
+        Place { program: program.into(), function: function.into(), compiled: compiled.into(), line: line.into() }
     }
 
     #[test]
@@ -232,11 +221,8 @@ mod tests {
             executed(u64::MAX - 6, &[0x90], "nop"),
         ];
         let entry = place(KERNEL, "load", "entry", "kernel/src/entry.rs:7");
-        let traced = [
-            (&code[0], place("bench", "call", "main", "lib/call.rs:3")),
-            (&code[1], entry.clone()),
-            (&code[2], entry),
-        ];
+        let traced =
+            [(&code[0], place("bench", "call", "main", "lib/call.rs:3")), (&code[1], entry.clone()), (&code[2], entry)];
         let text = text("ipc/signal", &traced);
         assert!(text.starts_with("ipc/signal: 3 instructions\n"), "{text}");
         assert_eq!(text.matches("kernel/src/entry.rs:7").count(), 1);
@@ -264,10 +250,7 @@ mod tests {
         let other = executed(*address + 8, &[!data[8]], "");
         let both = [ours, other];
         let found = owners(&[&both[..1], &both], &code[0], &code);
-        assert_eq!(
-            found.iter().map(|owner| owner.map(|code| code.name)).collect::<Vec<_>>(),
-            [Some("xtask"), None]
-        );
+        assert_eq!(found.iter().map(|owner| owner.map(|code| code.name)).collect::<Vec<_>>(), [Some("xtask"), None]);
     }
 
     #[test]

@@ -85,8 +85,7 @@ pub fn source(shell: &mut Shell, fields: &[String]) -> Outcome {
         }
     };
     let text = String::from_utf8_lossy(&bytes);
-    let saved =
-        (fields.len() > 2).then(|| core::mem::replace(&mut shell.state.positional, fields[2..].to_vec()));
+    let saved = (fields.len() > 2).then(|| core::mem::replace(&mut shell.state.positional, fields[2..].to_vec()));
     shell.state.calls += 1;
     let result = shell.run_text(&text);
     shell.state.calls -= 1;

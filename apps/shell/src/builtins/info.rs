@@ -101,11 +101,7 @@ fn describe_all(shell: &mut Shell, names: &[String], long: bool) -> Outcome {
 fn describe(shell: &Shell, name: &str, long: bool) -> Option<String> {
     if let Some(value) = shell.state.aliases.get(name) {
         let value = text::quote(value);
-        return Some(if long {
-            format!("{name} is an alias for {value}")
-        } else {
-            format!("alias {name}={value}")
-        });
+        return Some(if long { format!("{name} is an alias for {value}") } else { format!("alias {name}={value}") });
     }
     let kind = if RESERVED.contains(&name) {
         "a shell keyword"

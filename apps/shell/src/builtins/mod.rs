@@ -34,12 +34,7 @@ const TABLE: &[(&str, Kind, Builtin, &str)] = &[
     ("[", Kind::Plain, test::bracket, "[ expression ]  test files, texts and numbers"),
     ("alias", Kind::Plain, info::alias, "alias [name=text]  define or show aliases"),
     ("break", Kind::Special, flow::break_, "break [n]  leave a loop"),
-    (
-        "builtin",
-        Kind::Plain,
-        info::builtin,
-        "builtin name [args]  run a builtin even when a function hides it",
-    ),
+    ("builtin", Kind::Plain, info::builtin, "builtin name [args]  run a builtin even when a function hides it"),
     ("cd", Kind::Plain, flow::cd, "cd [directory|-]  change the working directory"),
     ("command", Kind::Plain, info::command, "command [-v] name  run or find a command, functions apart"),
     ("continue", Kind::Special, flow::continue_, "continue [n]  begin a loop's next round"),
@@ -116,9 +111,7 @@ fn print(shell: &mut Shell, text: &[u8]) -> Outcome {
     match shell.state.streams.write(1, text) {
         Ok(()) => Ok(0),
         // A program whose reader is gone ends without a word; a shell in a pipeline is no different.
-        Err(error) if error.kind() == sys::io::ErrorKind::BrokenPipe && !shell.interactive => {
-            Err(Flow::Exit(141))
-        }
+        Err(error) if error.kind() == sys::io::ErrorKind::BrokenPipe && !shell.interactive => Err(Flow::Exit(141)),
         Err(error) => {
             shell.complain(&alloc::format!("cannot write: {}", sys::describe(&error)));
             Ok(1)

@@ -11,11 +11,7 @@ use crate::shell::{Outcome, Shell};
 use crate::sys;
 
 /// Splits `name=value`, complaining about what cannot be a name.
-fn declaration<'a>(
-    shell: &mut Shell,
-    command: &str,
-    field: &'a str,
-) -> Outcome<Option<(&'a str, Option<&'a str>)>> {
+fn declaration<'a>(shell: &mut Shell, command: &str, field: &'a str) -> Outcome<Option<(&'a str, Option<&'a str>)>> {
     let (name, value) = match field.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (field, None),
@@ -29,8 +25,7 @@ fn declaration<'a>(
 
 fn declare(shell: &mut Shell, fields: &[String], letter: &str) -> Outcome {
     let exporting = letter == "export";
-    let arguments: Vec<&String> =
-        fields[1..].iter().filter(|field| *field != "-p" && *field != "--").collect();
+    let arguments: Vec<&String> = fields[1..].iter().filter(|field| *field != "-p" && *field != "--").collect();
     if arguments.is_empty() {
         let mut text = String::new();
         for (name, variable) in &shell.state.variables {
@@ -315,8 +310,7 @@ pub fn getopts(shell: &mut Shell, fields: &[String]) -> Outcome {
     let Some(letter) = current.get(column).copied() else { return Ok(1) };
     column += 1;
     let known = letters.trim_start_matches(':').find(letter).filter(|_| letter != ':');
-    let wants_value =
-        known.is_some_and(|at| letters.trim_start_matches(':')[at..].chars().nth(1) == Some(':'));
+    let wants_value = known.is_some_and(|at| letters.trim_start_matches(':')[at..].chars().nth(1) == Some(':'));
     let mut value = None;
     let mut found = letter.to_string();
     if known.is_none() {

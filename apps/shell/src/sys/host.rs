@@ -200,8 +200,7 @@ impl Default for Interrupts {
 /// Ends a process with a signal.
 pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     let script = alloc::format!("kill -{signal} {pid}");
-    let status =
-        std::process::Command::new("/bin/sh").args(["-c", &script]).stderr(Stdio::null()).status()?;
+    let status = std::process::Command::new("/bin/sh").args(["-c", &script]).stderr(Stdio::null()).status()?;
     if status.success() { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 

@@ -86,8 +86,7 @@ pub fn compare(family: &str, scripts: &[&str]) {
             fs::create_dir_all(&work).expect("make the folder");
             assert!(run(FIXTURE, &work, gnu).status.success(), "the fixture failed");
             let output = run(script, &work, bin);
-            let state =
-                "find . -printf '%p %y %s %m %n %l\\n' | sort; find . -type f | sort | xargs -d '\\n' md5sum";
+            let state = "find . -printf '%p %y %s %m %n %l\\n' | sort; find . -type f | sort | xargs -d '\\n' md5sum";
             let left = run(state, &work, gnu).stdout;
             results.push((output, left));
         }
@@ -98,11 +97,7 @@ pub fn compare(family: &str, scripts: &[&str]) {
             what.push(format!("printed:\n{}", difference(&root, &expected.stdout, &found.stdout)));
         }
         if expected.status.code() != found.status.code() {
-            what.push(format!(
-                "GNU ends with {:?}, we with {:?}",
-                expected.status.code(),
-                found.status.code()
-            ));
+            what.push(format!("GNU ends with {:?}, we with {:?}", expected.status.code(), found.status.code()));
         }
         if expected.stderr.is_empty() != found.stderr.is_empty() {
             what.push("only one of the two complains".to_string());

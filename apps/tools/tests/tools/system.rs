@@ -23,9 +23,7 @@ fn every_tool_has_help_with_an_example_and_complains_of_unknown_options() {
             let script = format!("$T/{} --help", tool.name);
             prints("help", &script, &format!("{}\n", tool.help));
         }
-        if !["true", "false", "echo", "printf", "test", "[", "expr", "seq", "dd", "kill", "find"]
-            .contains(&tool.name)
-        {
+        if !["true", "false", "echo", "printf", "test", "[", "expr", "seq", "dd", "kill", "find"].contains(&tool.name) {
             let (_, err, status) = ours("help", &format!("$T/{} --no-such-option", tool.name));
             let name = tool.name;
             assert_eq!(err, format!("{name}: unknown option '--no-such-option'; try '{name} --help'\n"));
@@ -47,11 +45,7 @@ fn the_links_of_the_package_are_the_names_of_the_tools() {
 
 #[test]
 fn one_program_runs_every_tool_by_its_first_argument() {
-    prints(
-        "multi",
-        "ln -s $(readlink $T/ls) tools; ./tools echo one; ./tools basename a/b; ./tools true",
-        "one\nb\n",
-    );
+    prints("multi", "ln -s $(readlink $T/ls) tools; ./tools echo one; ./tools basename a/b; ./tools true", "one\nb\n");
     fails(
         "multi",
         "ln -s $(readlink $T/ls) tools; ./tools nonsense",
@@ -87,12 +81,7 @@ fn services_are_listed_and_steered() {
 fn kill_takes_numbers_and_names() {
     prints("kill", "$T/kill 1 2 virtio-blk; $T/kill -9 1; $T/kill -s TERM 1; $T/kill -KILL fs", "");
     fails("kill", "$T/kill 77", "kill: cannot kill '77': no program has that number; 'ps' lists them\n", 1);
-    fails(
-        "kill",
-        "$T/kill x",
-        "kill: cannot kill 'x': no component has that name; 'services' lists them\n",
-        1,
-    );
+    fails("kill", "$T/kill x", "kill: cannot kill 'x': no component has that name; 'services' lists them\n", 1);
     fails("kill", "$T/kill", "kill: there is nothing to end; try 'kill --help'\n", 1);
 }
 
@@ -146,12 +135,7 @@ fn mounts_and_space_are_listed() {
     fails("mount", "mount a b", "mount: cannot mount 'a' at 'b': not supported here\n", 1);
     fails("mount", "umount /x", "umount: cannot unmount '/x': not supported here\n", 1);
     prints("mount", "shutdown; shutdown -s 3; reboot", "");
-    fails(
-        "mount",
-        "shutdown -s 200",
-        "shutdown: '200' is no status from 0 to 127; try 'shutdown --help'\n",
-        1,
-    );
+    fails("mount", "shutdown -s 200", "shutdown: '200' is no status from 0 to 127; try 'shutdown --help'\n", 1);
 }
 
 #[test]

@@ -130,8 +130,7 @@ impl Device {
 
     /// Where in the queue's memory a physical address lies.
     fn at(&self, physical: u64) -> usize {
-        let page =
-            PHYSICAL.iter().position(|page| *page == physical & !0xfff).expect("an address of the queue");
+        let page = PHYSICAL.iter().position(|page| *page == physical & !0xfff).expect("an address of the queue");
         page * 4096 + (physical & 0xfff) as usize
     }
 
@@ -312,25 +311,13 @@ impl Memory for View {
         if let Window::Queue(ram) = &self.1 { ram.read_u32(offset) } else { self.read(offset) }
     }
     fn write_u8(&self, offset: usize, value: u8) {
-        if let Window::Queue(ram) = &self.1 {
-            ram.write_u8(offset, value)
-        } else {
-            self.write(offset, value.into())
-        }
+        if let Window::Queue(ram) = &self.1 { ram.write_u8(offset, value) } else { self.write(offset, value.into()) }
     }
     fn write_u16(&self, offset: usize, value: u16) {
-        if let Window::Queue(ram) = &self.1 {
-            ram.write_u16(offset, value)
-        } else {
-            self.write(offset, value.into())
-        }
+        if let Window::Queue(ram) = &self.1 { ram.write_u16(offset, value) } else { self.write(offset, value.into()) }
     }
     fn write_u32(&self, offset: usize, value: u32) {
-        if let Window::Queue(ram) = &self.1 {
-            ram.write_u32(offset, value)
-        } else {
-            self.write(offset, value)
-        }
+        if let Window::Queue(ram) = &self.1 { ram.write_u32(offset, value) } else { self.write(offset, value) }
     }
 }
 
@@ -388,8 +375,7 @@ impl Machine for Mock {
         self.0.pages.get(page.0 as usize - 1).cloned().ok_or(IoError::InvalidInput)
     }
     fn frame_address(&self, frame: Cap) -> Option<u64> {
-        (self.is_alive(frame) && (10..10 + FRAMES).contains(&frame.0))
-            .then(|| CLIENT + (frame.0 - 10) * FRAME)
+        (self.is_alive(frame) && (10..10 + FRAMES).contains(&frame.0)).then(|| CLIENT + (frame.0 - 10) * FRAME)
     }
     fn is_alive(&self, cap: Cap) -> bool {
         !self.0.gone.borrow().contains(&cap.0)

@@ -176,13 +176,9 @@ pub fn configure(features: &Features) {
     const CR0_CLEAR: u64 = 1 << 2 | 1 << 29 | 1 << 30;
     // PAE, machine checks, global pages, FXSAVE, SIMD exceptions. Not TSD: programs read the counter.
     let mut cr4: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10;
-    for (offered, bit) in [
-        (features.umip, 11),
-        (features.fsgsbase, 16),
-        (features.xsave, 18),
-        (features.smep, 20),
-        (features.smap, 21),
-    ] {
+    for (offered, bit) in
+        [(features.umip, 11), (features.fsgsbase, 16), (features.xsave, 18), (features.smep, 20), (features.smap, 21)]
+    {
         cr4 |= u64::from(offered) << bit;
     }
     // SAFETY: only features that CPUID offers are switched on; none changes what the kernel's code or data mean, and

@@ -168,10 +168,7 @@ unsafe extern "C" {
 
 /// The kernel image, physical.
 pub fn kernel_image() -> Range {
-    Range::new(
-        (&raw const kernel_start) as u64 - KERNEL_OFFSET,
-        (&raw const kernel_end) as u64 - KERNEL_OFFSET,
-    )
+    Range::new((&raw const kernel_start) as u64 - KERNEL_OFFSET, (&raw const kernel_end) as u64 - KERNEL_OFFSET)
 }
 
 /// The kernel's machine code, as addresses.

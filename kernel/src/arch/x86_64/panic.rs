@@ -40,8 +40,7 @@ fn symbols() -> Option<Symbols<'static>> {
         return None;
     }
     // SAFETY: the image is mapped (`set_image`), and nobody writes to it: its frames are handed out read-only.
-    let bytes =
-        unsafe { core::slice::from_raw_parts(address as *const u8, IMAGE_BYTES.load(Relaxed) as usize) };
+    let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, IMAGE_BYTES.load(Relaxed) as usize) };
     Symbols::parse(BootImage::parse(bytes).ok()?.file("symbols/kernel")?.data)
 }
 

@@ -210,8 +210,7 @@ fn load_segments(core: &PerCore) {
         limit: u16,
         base: u64,
     }
-    let pointer =
-        Pointer { limit: size_of_val(&core.segments) as u16 - 1, base: core.segments.as_ptr() as u64 };
+    let pointer = Pointer { limit: size_of_val(&core.segments) as u16 - 1, base: core.segments.as_ptr() as u64 };
     // SAFETY: the table is in a static and complete; the code selector that is loaded describes the same flat 64-bit
     // code as the present one. Data selectors are null: 64-bit mode does not use them.
     unsafe {

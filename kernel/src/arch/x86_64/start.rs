@@ -137,11 +137,8 @@ fn start_kernel(machine: &mut Machine) -> ! {
     };
     let device = device_ranges(machine);
     let memory = Mapped::direct(direct_ranges(&machine.handover));
-    let command_line = machine
-        .handover
-        .command_line
-        .and_then(|line| memory.bytes(line.start, line.len() as usize))
-        .unwrap_or(&[]);
+    let command_line =
+        machine.handover.command_line.and_then(|line| memory.bytes(line.start, line.len() as usize)).unwrap_or(&[]);
     let parameters = Parameters {
         ram: machine.free.clone(),
         device,

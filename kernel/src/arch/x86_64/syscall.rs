@@ -5,9 +5,6 @@
 //! rest; and it leaves the message words in their registers: those are the ones that compiled code preserves, so they
 //! arrive where they were. When the short path does not apply nothing has been changed, the registers are saved
 //! in full, and the general path begins.
-//!
-//! After a system call the flags are [`FIXED_FLAGS`], the base of FS is that of thread-local storage and the base of GS is 0
-//! unless the thread went on without another one in between.
 
 use super::context::{FIXED_FLAGS, FRAME_END, UserContext};
 use super::cpu::{self, Features, msr};
@@ -256,8 +253,7 @@ unsafe extern "C" fn fast_call(endpoint: u64, info: u64, _reply: u64, _rip: u64,
     }
 }
 
-/// A call that is not as short as can be: of a thread that uses the floating-point unit, with a long message, in error, or where
-/// the general path is due.
+/// A call of a thread that uses the floating-point unit, with a long message, in error, or for the general path.
 #[cold]
 fn unusual_call(&[endpoint, info]: &[u64; 2], caller: &Thread<X86>) -> Leave {
     let core = percore::core();
@@ -279,13 +275,7 @@ fn fail(context: &UserContext, error: Error) -> ! {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn fast_reply_receive(
-    endpoint: u64,
-    info: u64,
-    reply: u64,
-    _rip: u64,
-    frame_end: u64,
-) -> Leave {
+unsafe extern "C" fn fast_reply_receive(endpoint: u64, info: u64, reply: u64, _rip: u64, frame_end: u64) -> Leave {
     // SAFETY: the entry code passes what it read.
     let server = unsafe { thread_at(frame_end) };
     let core = percore::core();
@@ -295,8 +285,7 @@ unsafe extern "C" fn fast_reply_receive(
     }
 }
 
-/// An answer that is not as short as can be: by a thread that uses the floating-point unit, to one that faulted, with a long
-/// message, or where the general path is due.
+/// An answer by a thread that uses the floating-point unit, to one that faulted, with a long message, or for the general path.
 #[cold]
 fn unusual_reply(&[endpoint, info, reply]: &[u64; 3], server: &Thread<X86>) -> Leave {
     let core = percore::core();

@@ -23,9 +23,8 @@ pub(super) fn resolve(
     let system_at = system.at?;
     if let Some(first_too_many) = drafts.get(MAX_COMPONENTS) {
         findings.push(
-            Finding::error(first_too_many.at, format!("the system has {} components", drafts.len())).label(
-                format!("this is number {}; at most {MAX_COMPONENTS} are allowed", MAX_COMPONENTS + 1),
-            ),
+            Finding::error(first_too_many.at, format!("the system has {} components", drafts.len()))
+                .label(format!("this is number {}; at most {MAX_COMPONENTS} are allowed", MAX_COMPONENTS + 1)),
         );
     }
     if let Some(programs) = programs {
@@ -79,21 +78,15 @@ fn providers(findings: &mut Findings, drafts: &[Draft]) -> BTreeMap<String, (usi
         for service in &draft.provides {
             if MANDATORY.contains(&service.value.as_str()) && *name != service.value {
                 findings.push(
-                    Finding::error(
-                        service.at,
-                        format!("component `{name}` may not provide `{}`", service.value),
-                    )
-                    .label(format!("only the component `{}` may", service.value)),
+                    Finding::error(service.at, format!("component `{name}` may not provide `{}`", service.value))
+                        .label(format!("only the component `{}` may", service.value)),
                 );
                 continue;
             }
             match providers.get(&service.value) {
                 Some(&(first, first_at)) if first != index => findings.push(
                     Finding::error(service.at, format!("the service `{}` has two providers", service.value))
-                        .see(
-                            format!("component `{}` provides it here", drafts[first].component.name),
-                            first_at,
-                        ),
+                        .see(format!("component `{}` provides it here", drafts[first].component.name), first_at),
                 ),
                 Some(_) => {}
                 None => {
@@ -121,10 +114,7 @@ fn check_mandatory(findings: &mut Findings, drafts: &[Draft], system_at: At) {
             );
         }
         if draft.component.start == Start::Manual {
-            findings.push(Finding::error(
-                draft.start_at,
-                format!("component `{name}` must start with the system"),
-            ));
+            findings.push(Finding::error(draft.start_at, format!("component `{name}` must start with the system")));
         }
     }
 }
@@ -144,17 +134,14 @@ fn resolve_uses(
             let provider = providers.get(service).map(|&(provider, _)| provider);
             match provider {
                 None if complete => {
-                    let message =
-                        format!("component `{name}` uses the service `{service}`, which nobody provides");
+                    let message = format!("component `{name}` uses the service `{service}`, which nobody provides");
                     let finding = match used.optional {
                         true => Finding::warning(used.service.at, message),
                         false => Finding::error(used.service.at, message),
                     };
                     let namesake = drafts.iter().find(|d| d.component.name == *service);
                     findings.push(match namesake.map(|namesake| namesake.component.provides.as_slice()) {
-                        Some([]) => {
-                            finding.help(format!("there is a component `{service}`; it provides no service"))
-                        }
+                        Some([]) => finding.help(format!("there is a component `{service}`; it provides no service")),
                         Some(provided) => finding.help(format!(
                             "there is a component `{service}`; what it provides is called `{}`",
                             provided.join("`, `")
@@ -218,9 +205,7 @@ fn resolve_depends(
                             "`{}` is a service; the component that provides it is `{}`",
                             on.value, drafts[provider].component.name
                         )),
-                        None => {
-                            finding.did_you_mean(&on.value, drafts.iter().map(|d| d.component.name.as_str()))
-                        }
+                        None => finding.did_you_mean(&on.value, drafts.iter().map(|d| d.component.name.as_str())),
                     });
                 }
                 continue;
@@ -250,12 +235,7 @@ fn resolve_depends(
 
 /// Nothing can start in a circle of `depends`, nor in one that is closed by `uses`. A circle of `uses`
 /// alone can start, but calls along it can wait for one another.
-fn check_cycles(
-    findings: &mut Findings,
-    drafts: &[Draft],
-    uses: &[Vec<Use>],
-    depends: &[Vec<Spanned<usize>>],
-) {
+fn check_cycles(findings: &mut Findings, drafts: &[Draft], uses: &[Vec<Use>], depends: &[Vec<Spanned<usize>>]) {
     let name = |index: usize| format!("`{}`", drafts[index].component.name);
     let circle = |from: usize, path: &[usize]| {
         std::iter::once(from).chain(path.iter().copied()).map(name).collect::<Vec<_>>().join(" -> ")
@@ -283,8 +263,7 @@ fn check_cycles(
     }
     for from in 0..drafts.len() {
         for used in drafts[from].uses.iter().filter(|used| !used.optional) {
-            let Some(provider) =
-                uses[from].iter().find(|u| u.service == used.service.value).and_then(|u| u.provider)
+            let Some(provider) = uses[from].iter().find(|u| u.service == used.service.value).and_then(|u| u.provider)
             else {
                 continue;
             };
@@ -304,12 +283,7 @@ fn check_cycles(
 }
 
 /// The shortest way from `start` to `goal`, both included.
-fn shortest_path(
-    start: usize,
-    goal: usize,
-    count: usize,
-    next: impl Fn(usize) -> Vec<usize>,
-) -> Option<Vec<usize>> {
+fn shortest_path(start: usize, goal: usize, count: usize, next: impl Fn(usize) -> Vec<usize>) -> Option<Vec<usize>> {
     let mut came_from: Vec<Option<usize>> = vec![None; count];
     let mut queue = std::collections::VecDeque::from([start]);
     came_from[start] = Some(start);
@@ -376,9 +350,7 @@ fn exclusive<T>(
     let mut taken: Vec<(usize, &Spanned<T>)> = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
         for device in devices(draft) {
-            if let Some(&(owner, first)) =
-                taken.iter().find(|(_, first)| conflict(&first.value, &device.value))
-            {
+            if let Some(&(owner, first)) = taken.iter().find(|(_, first)| conflict(&first.value, &device.value)) {
                 let subject = subject(&device.value);
                 let message = if owner == index {
                     format!("{subject} given to component `{}` twice", draft.component.name)
@@ -397,32 +369,22 @@ fn exclusive<T>(
 
 fn check_memory(findings: &mut Findings, system: &System, system_at: At) {
     let sum: u64 = system.drafts.iter().map(|draft| draft.component.memory).sum();
-    let (limit, at) =
-        system.memory.as_ref().map_or((DEFAULT_MEMORY, system_at), |memory| (memory.value, memory.at));
+    let (limit, at) = system.memory.as_ref().map_or((DEFAULT_MEMORY, system_at), |memory| (memory.value, memory.at));
     if sum <= limit {
         return;
     }
     let mut largest: Vec<_> = system.drafts.iter().map(|draft| &draft.component).collect();
     largest.sort_by_key(|component| std::cmp::Reverse(component.memory));
-    let largest: Vec<_> = largest
-        .iter()
-        .take(3)
-        .map(|component| format!("{} {}KiB", component.name, component.memory >> 10))
-        .collect();
+    let largest: Vec<_> =
+        largest.iter().take(3).map(|component| format!("{} {}KiB", component.name, component.memory >> 10)).collect();
     let mut finding = Finding::error(
         at,
-        format!(
-            "the components' memory is {}KiB together, more than the machine's {}KiB",
-            sum >> 10,
-            limit >> 10
-        ),
+        format!("the components' memory is {}KiB together, more than the machine's {}KiB", sum >> 10, limit >> 10),
     )
     .note(format!("the largest are {}", largest.join(", ")));
     if system.memory.is_none() {
-        finding = finding.help(format!(
-            "`memory` in `[system]` says how much there is; without it, {}MiB",
-            DEFAULT_MEMORY >> 20
-        ));
+        finding = finding
+            .help(format!("`memory` in `[system]` says how much there is; without it, {}MiB", DEFAULT_MEMORY >> 20));
     }
     findings.push(finding);
 }

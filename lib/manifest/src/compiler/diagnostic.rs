@@ -67,14 +67,7 @@ impl fmt::Display for Diagnostic {
             writeln!(f, "{number} | {}", at.text.replace('\t', " "))?;
             let carets = "^".repeat(at.length);
             let gap = if self.label.is_empty() { "" } else { " " };
-            writeln!(
-                f,
-                "{:margin$} | {:indent$}{carets}{gap}{}",
-                "",
-                "",
-                self.label,
-                indent = at.column - 1
-            )?;
+            writeln!(f, "{:margin$} | {:indent$}{carets}{gap}{}", "", "", self.label, indent = at.column - 1)?;
         }
         for (text, place) in &self.related {
             match place {

@@ -94,9 +94,7 @@ impl<'a> Compiler<'a> {
                     system.require(&mut findings, file);
                 }
             }
-            Err(error) => {
-                findings.push(Finding::nowhere(format!("the manifest `{path}` cannot be read: {error}")))
-            }
+            Err(error) => findings.push(Finding::nowhere(format!("the manifest `{path}` cannot be read: {error}"))),
         }
         let manifest = check::resolve(&mut findings, system, self.programs.as_ref());
         let failed = findings.has_errors();
@@ -147,11 +145,8 @@ impl<'a> Compiler<'a> {
             let at = At::new(file, key.span);
             let Some(table) = value.as_table() else {
                 findings.push(
-                    Finding::error(
-                        at,
-                        format!("component `{}` must be a table, not {}", key.name, type_name(value)),
-                    )
-                    .help("write `[component.NAME]`, and the component's keys below it"),
+                    Finding::error(at, format!("component `{}` must be a table, not {}", key.name, type_name(value)))
+                        .help("write `[component.NAME]`, and the component's keys below it"),
                 );
                 continue;
             };
@@ -178,10 +173,7 @@ impl<'a> Compiler<'a> {
         for (key, value) in in_order(table) {
             let at = At::new(file, value.span);
             let wrong_type = |wanted: &str| {
-                Finding::error(
-                    at,
-                    format!("`{}` of the system must be {wanted}, not {}", key.name, type_name(value)),
-                )
+                Finding::error(at, format!("`{}` of the system must be {wanted}, not {}", key.name, type_name(value)))
             };
             match &*key.name {
                 "name" => match value.as_str() {
@@ -211,10 +203,7 @@ impl<'a> Compiler<'a> {
                                 Some(path) => self.include(findings, system, path, at, open),
                                 None => findings.push(Finding::error(
                                     at,
-                                    format!(
-                                        "`include` must be a list of files, but this is {}",
-                                        type_name(path)
-                                    ),
+                                    format!("`include` must be a list of files, but this is {}", type_name(path)),
                                 )),
                             }
                         }
@@ -222,37 +211,22 @@ impl<'a> Compiler<'a> {
                     None => findings.push(wrong_type("a list of files")),
                 },
                 name => findings.push(
-                    Finding::error(
-                        At::new(file, key.span),
-                        format!("the system has an unknown key `{name}`"),
-                    )
-                    .did_you_mean(name, ["name", "memory", "include"])
-                    .help("the keys of `[system]` are name, memory, include"),
+                    Finding::error(At::new(file, key.span), format!("the system has an unknown key `{name}`"))
+                        .did_you_mean(name, ["name", "memory", "include"])
+                        .help("the keys of `[system]` are name, memory, include"),
                 ),
             }
         }
     }
 
-    fn include(
-        &mut self,
-        findings: &mut Findings,
-        system: &mut System,
-        path: &str,
-        at: At,
-        open: &mut Vec<usize>,
-    ) {
+    fn include(&mut self, findings: &mut Findings, system: &mut System, path: &str, at: At, open: &mut Vec<usize>) {
         let path = beside(findings.file_name(at.file()), path);
         if let Some(known) = findings.file(&path) {
             if let Some(position) = open.iter().position(|&file| file == known) {
-                let through: Vec<_> = open[position + 1..]
-                    .iter()
-                    .map(|&file| format!("`{}`", findings.file_name(file)))
-                    .collect();
-                let through = if through.is_empty() {
-                    String::new()
-                } else {
-                    format!(", through {}", through.join(", "))
-                };
+                let through: Vec<_> =
+                    open[position + 1..].iter().map(|&file| format!("`{}`", findings.file_name(file))).collect();
+                let through =
+                    if through.is_empty() { String::new() } else { format!(", through {}", through.join(", ")) };
                 findings.push(Finding::error(at, format!("`{path}` includes itself{through}")));
             }
             // Otherwise it came in on another way, which is as good.
@@ -269,9 +243,7 @@ impl<'a> Compiler<'a> {
                     io::ErrorKind::NotFound => "there is no such file".to_owned(),
                     _ => error.to_string(),
                 };
-                findings.push(
-                    Finding::error(at, format!("the included manifest `{path}` cannot be read")).label(why),
-                );
+                findings.push(Finding::error(at, format!("the included manifest `{path}` cannot be read")).label(why));
             }
         }
     }
@@ -301,10 +273,8 @@ impl System {
                 Finding::error(findings.first_line(file), "the manifest has no `[system]` table")
                     .help("begin it with `[system]` and a line such as `name = \"default\"`"),
             ),
-            (Some(at), None) => findings.push(
-                Finding::error(at, "the system has no `name`")
-                    .help("add a line such as `name = \"default\"`"),
-            ),
+            (Some(at), None) => findings
+                .push(Finding::error(at, "the system has no `name`").help("add a line such as `name = \"default\"`")),
             _ => {}
         }
     }
@@ -334,20 +304,20 @@ fn syntax(file: usize, error: &toml_span::Error) -> Finding {
     let at = At::new(file, error.span);
     let finding = |message: String| Finding::error(at, message);
     match &error.kind {
-        ErrorKind::DuplicateKey { key, first } => finding(format!("the key `{key}` is given twice"))
-            .see("it is given first here", At::new(file, *first)),
+        ErrorKind::DuplicateKey { key, first } => {
+            finding(format!("the key `{key}` is given twice")).see("it is given first here", At::new(file, *first))
+        }
         ErrorKind::DuplicateTable { name, first } => finding(format!("the table `{name}` is defined twice"))
             .see("it is defined first here", At::new(file, *first)),
-        ErrorKind::UnquotedString => finding("the file is not TOML: a value is missing its quotes".into())
-            .help("write strings as \"text\""),
+        ErrorKind::UnquotedString => {
+            finding("the file is not TOML: a value is missing its quotes".into()).help("write strings as \"text\"")
+        }
         ErrorKind::InvalidNumber => finding("the file is not TOML: this is not a number".into())
             .help("sizes and times are strings: \"256KiB\", \"10ms\""),
         ErrorKind::UnterminatedString | ErrorKind::InvalidCharInString('\n' | '\r') => {
             finding("the file is not TOML: a string is never closed".into())
         }
-        ErrorKind::UnexpectedEof => {
-            finding("the file is not TOML: it ends in the middle of something".into())
-        }
+        ErrorKind::UnexpectedEof => finding("the file is not TOML: it ends in the middle of something".into()),
         ErrorKind::Wanted { expected, found } => {
             finding(format!("the file is not TOML: expected {expected}, found {found}"))
         }
@@ -371,8 +341,7 @@ mod tests {
 
     #[test]
     fn a_manifest_that_cannot_be_read_is_an_error_without_a_place() {
-        let errors =
-            Compiler::new().read_by(|_| Err(io::ErrorKind::NotFound.into())).compile("x.toml").unwrap_err();
+        let errors = Compiler::new().read_by(|_| Err(io::ErrorKind::NotFound.into())).compile("x.toml").unwrap_err();
         assert_eq!(errors.0.len(), 1);
         assert_eq!(errors.0[0].location, None);
         assert!(errors.to_string().starts_with("error: the manifest `x.toml` cannot be read"), "{errors}");
@@ -384,15 +353,9 @@ mod tests {
         for cut in (0..base.len()).filter(|&cut| base.is_char_boundary(cut)) {
             for insert in ["", "\"", "[", "]", "=", "\n", "ö", "-", "{", "0", "'''"] {
                 let text = format!("{}{insert}{}", &base[..cut], &base[cut..]);
-                let _ = Compiler::new()
-                    .read_by(|_| Ok(text.clone()))
-                    .compile("x.toml")
-                    .map_err(|e| e.to_string());
+                let _ = Compiler::new().read_by(|_| Ok(text.clone())).compile("x.toml").map_err(|e| e.to_string());
                 let text = format!("{}{insert}", &base[..cut]);
-                let _ = Compiler::new()
-                    .read_by(|_| Ok(text.clone()))
-                    .compile("x.toml")
-                    .map_err(|e| e.to_string());
+                let _ = Compiler::new().read_by(|_| Ok(text.clone())).compile("x.toml").map_err(|e| e.to_string());
             }
         }
     }

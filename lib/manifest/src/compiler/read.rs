@@ -137,12 +137,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string in one of the small languages.
-    fn parsed<T>(
-        &mut self,
-        key: &str,
-        wanted: &str,
-        parse: fn(&str) -> Result<T, Wrong>,
-    ) -> Option<Spanned<T>> {
+    fn parsed<T>(&mut self, key: &str, wanted: &str, parse: fn(&str) -> Result<T, Wrong>) -> Option<Spanned<T>> {
         let text = self.string(key, wanted)?;
         match parse(text.value) {
             Ok(value) => Some(Spanned { value, at: text.at }),
@@ -157,16 +152,13 @@ impl<'a> Reader<'a> {
     fn duration(&mut self, key: &str, least: (u64, &str), most: (u64, &str)) -> Option<u64> {
         let time = self.parsed(key, "a time such as \"10ms\"", value::duration)?;
         if time.value < least.0 {
-            self.findings.push(
-                Finding::error(time.at, format!("`{key}` is too short"))
-                    .label(format!("at least {}", least.1)),
-            );
+            self.findings
+                .push(Finding::error(time.at, format!("`{key}` is too short")).label(format!("at least {}", least.1)));
             return None;
         }
         if time.value > most.0 {
-            self.findings.push(
-                Finding::error(time.at, format!("`{key}` is too long")).label(format!("at most {}", most.1)),
-            );
+            self.findings
+                .push(Finding::error(time.at, format!("`{key}` is too long")).label(format!("at most {}", most.1)));
             return None;
         }
         Some(time.value)
@@ -181,11 +173,8 @@ impl<'a> Reader<'a> {
         if !(least..=most).contains(&number) {
             let at = At::new(self.file, value.span);
             self.findings.push(
-                Finding::error(
-                    at,
-                    format!("`{key}` of component `{}` is {number}, which is out of range", self.name),
-                )
-                .label(format!("must be from {least} to {most}")),
+                Finding::error(at, format!("`{key}` of component `{}` is {number}, which is out of range", self.name))
+                    .label(format!("must be from {least} to {most}")),
             );
             return None;
         }
@@ -309,11 +298,8 @@ impl<'a> Reader<'a> {
             self.findings.push(Finding::error(stack.at, "`stack` is empty").label("at least 4KiB"));
         } else if stack.value >= quota {
             self.findings.push(
-                Finding::error(
-                    stack.at,
-                    format!("the stack of component `{}` does not fit its memory", self.name),
-                )
-                .label(format!("must be less than `memory`, which is {}KiB", quota >> 10)),
+                Finding::error(stack.at, format!("the stack of component `{}` does not fit its memory", self.name))
+                    .label(format!("must be less than `memory`, which is {}KiB", quota >> 10)),
             );
         }
         (quota, stack.value)
@@ -324,11 +310,8 @@ impl<'a> Reader<'a> {
         let slots = self.integer("slots", 64, 65536).map_or(USUAL, |slots| slots as u32);
         if !slots.is_power_of_two() {
             self.findings.push(
-                Finding::error(
-                    self.place("slots"),
-                    format!("`slots` is {slots}, which is not a power of two"),
-                )
-                .label(format!("did you mean {}?", slots.next_power_of_two())),
+                Finding::error(self.place("slots"), format!("`slots` is {slots}, which is not a power of two"))
+                    .label(format!("did you mean {}?", slots.next_power_of_two())),
             );
         }
         slots
@@ -418,8 +401,7 @@ impl<'a> Reader<'a> {
             match value.as_str() {
                 Some(text) => env.push((key.name.to_string(), text.to_owned())),
                 None => {
-                    let message =
-                        format!("the variable `{}` must be a string, not {}", key.name, type_name(value));
+                    let message = format!("the variable `{}` must be a string, not {}", key.name, type_name(value));
                     self.findings.push(Finding::error(At::new(self.file, value.span), message));
                 }
             }
@@ -429,13 +411,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads one component's table.
-pub(super) fn component(
-    findings: &mut Findings,
-    file: usize,
-    name: &str,
-    at: At,
-    table: &Table<'_>,
-) -> Draft {
+pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At, table: &Table<'_>) -> Draft {
     if let Err(wrong) = value::name("component", name) {
         findings.push(Finding::error(at, wrong.message).label(wrong.label));
     } else if matches!(name, "init" | "kernel") {
@@ -447,9 +423,8 @@ pub(super) fn component(
     let mut r = Reader { findings, file, name, at, table };
     r.unknown_keys();
 
-    let program = r.parsed("program", "the name of a program", |text| {
-        value::name("program", text).map(|()| text.to_owned())
-    });
+    let program =
+        r.parsed("program", "the name of a program", |text| value::name("program", text).map(|()| text.to_owned()));
     let priority = r.integer("priority", 0, 255);
     if r.get("priority").is_none() {
         r.missing("priority", "100");
@@ -476,9 +451,8 @@ pub(super) fn component(
     let kinds = [Kind::Driver, Kind::Service, Kind::App];
     let written = r.word("kind", &kinds.map(|kind| (kind.name(), kind)));
     if written == Some(Kind::App) && has_devices {
-        let finding =
-            Finding::error(r.place("kind"), format!("component `{name}` is an app but has devices"))
-                .help("devices belong to components of kind \"driver\"");
+        let finding = Finding::error(r.place("kind"), format!("component `{name}` is an app but has devices"))
+            .help("devices belong to components of kind \"driver\"");
         r.findings.push(finding);
     }
     let kind = written.unwrap_or(if has_devices { Kind::Driver } else { Kind::Service });
@@ -488,9 +462,8 @@ pub(super) fn component(
     let optional = r.names("optional_uses", "service names", "service");
     for both in &optional {
         if let Some(other) = needed.iter().find(|other| other.value == both.value) {
-            let finding =
-                Finding::error(both.at, format!("`{}` is in both `uses` and `optional_uses`", both.value))
-                    .see("it is also used here", other.at);
+            let finding = Finding::error(both.at, format!("`{}` is in both `uses` and `optional_uses`", both.value))
+                .see("it is also used here", other.at);
             r.findings.push(finding);
         }
     }

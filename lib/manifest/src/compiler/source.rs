@@ -172,11 +172,7 @@ impl Findings {
                 message: finding.message,
                 location: finding.at.map(|at| self.locate(at)),
                 label: finding.label,
-                related: finding
-                    .related
-                    .into_iter()
-                    .map(|(text, at)| (text, at.map(|at| self.locate(at))))
-                    .collect(),
+                related: finding.related.into_iter().map(|(text, at)| (text, at.map(|at| self.locate(at)))).collect(),
                 help: finding.help,
             })
             .collect()

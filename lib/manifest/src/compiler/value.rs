@@ -43,10 +43,7 @@ pub(super) fn name(what: &str, text: &str) -> Result<(), Wrong> {
 fn number_and_unit<'a>(text: &'a str, example: &str) -> Result<(u64, &'a str), Wrong> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     if digits == 0 {
-        return wrong(
-            format!("`{text}` does not begin with a whole number"),
-            format!("write it as in \"{example}\""),
-        );
+        return wrong(format!("`{text}` does not begin with a whole number"), format!("write it as in \"{example}\""));
     }
     match text[..digits].parse() {
         Ok(number) => Ok((number, text[digits..].trim_start())),
@@ -97,10 +94,7 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     };
     if bytes % PAGE_SIZE != 0 {
         let up = bytes.next_multiple_of(PAGE_SIZE) >> 10;
-        return wrong(
-            format!("the size `{text}` is not whole pages of 4KiB"),
-            format!("did you mean `{up}KiB`?"),
-        );
+        return wrong(format!("the size `{text}` is not whole pages of 4KiB"), format!("did you mean `{up}KiB`?"));
     }
     Ok(bytes)
 }
@@ -108,9 +102,7 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
 /// Reads a decimal or `0x` hexadecimal number.
 fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {
-            u64::from_str_radix(digits, 16).ok()
-        }
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => u64::from_str_radix(digits, 16).ok(),
         None if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     }
@@ -121,10 +113,9 @@ fn range(text: &str, what: &str, example: &str) -> Result<(u64, u64), Wrong> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (number(first.trim()), number(last.trim())) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(first), Some(last)) => wrong(
-            format!("the range `{text}` ends before it begins"),
-            format!("did you mean `{last:#x}-{first:#x}`?"),
-        ),
+        (Some(first), Some(last)) => {
+            wrong(format!("the range `{text}` ends before it begins"), format!("did you mean `{last:#x}-{first:#x}`?"))
+        }
         _ => wrong(format!("`{text}` is not a range of {what}"), format!("write it as in \"{example}\"")),
     }
 }

@@ -28,8 +28,7 @@ pub(super) struct Layout {
 pub(super) fn layout(widths: &[f64], edges: &[(usize, usize)]) -> Layout {
     let count = widths.len();
     let layer = layers(count, edges);
-    let mut graph =
-        Graph { layer: layer.clone(), width: widths.to_vec(), rows: Vec::new(), links: Vec::new() };
+    let mut graph = Graph { layer: layer.clone(), width: widths.to_vec(), rows: Vec::new(), links: Vec::new() };
     let mut bends_of = Vec::with_capacity(edges.len());
     for &(from, to) in edges {
         let mut bends = Vec::new();
@@ -67,8 +66,7 @@ fn layers(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
             None => {
                 state[node] = Some(None);
                 let below = edges.iter().filter(|&&(from, to)| from == node && to != node);
-                let height =
-                    below.filter_map(|&(_, to)| height(to, edges, state)).map(|h| h + 1).max().unwrap_or(0);
+                let height = below.filter_map(|&(_, to)| height(to, edges, state)).map(|h| h + 1).max().unwrap_or(0);
                 state[node] = Some(Some(height));
                 Some(height)
             }
@@ -179,8 +177,7 @@ impl Graph {
         for (want, offset) in wanted.iter().zip(&offsets) {
             let mut pool = (want - offset, 1);
             while let Some(&(before, size)) = pools.last().filter(|(before, _)| *before > pool.0) {
-                pool =
-                    ((before * size as f64 + pool.0 * pool.1 as f64) / (size + pool.1) as f64, size + pool.1);
+                pool = ((before * size as f64 + pool.0 * pool.1 as f64) / (size + pool.1) as f64, size + pool.1);
                 pools.pop();
             }
             pools.push(pool);

@@ -13,13 +13,7 @@ pub fn message_call(_number: u64, _object: u64, _info: u64, _reply: u64, words: 
 }
 
 /// Fails.
-pub fn message_call_short(
-    _number: u64,
-    _object: u64,
-    _info: u64,
-    _reply: u64,
-    words: [u64; 4],
-) -> MessageResult {
+pub fn message_call_short(_number: u64, _object: u64, _info: u64, _reply: u64, words: [u64; 4]) -> MessageResult {
     MessageResult { status: STATUS, badge: 0, info: 0, words: [words[0], words[1], words[2], words[3], 0, 0] }
 }
 

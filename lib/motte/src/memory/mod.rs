@@ -144,13 +144,7 @@ pub fn free_frame(frame: Frame) {
 }
 
 /// Maps a frame at an address of `space`, with page tables from the component's own memory where they are missing.
-pub fn map_at(
-    frame: Frame,
-    space: AddressSpace,
-    address: u64,
-    rights: Rights,
-    cache: CacheMode,
-) -> Result<(), Error> {
+pub fn map_at(frame: Frame, space: AddressSpace, address: u64, rights: Rights, cache: CacheMode) -> Result<(), Error> {
     map_some((CapSlot::OWN_TABLE, frame.0.0), 1, space, address, rights, cache).map(drop)
 }
 
@@ -182,13 +176,7 @@ fn map_some(
 
 /// Maps `count` frames of `size` bytes that lie in consecutive slots of `table`, one after the other, readable and writable for this program.
 /// What was mapped before an error stays so.
-pub(crate) fn map_range(
-    table: CapTable,
-    first: u64,
-    count: u64,
-    size: usize,
-    address: u64,
-) -> Result<(), Error> {
+pub(crate) fn map_range(table: CapTable, first: u64, count: u64, size: usize, address: u64) -> Result<(), Error> {
     let rights = Rights::READ | Rights::WRITE;
     let mut done = 0;
     while done < count {
@@ -230,8 +218,7 @@ pub fn map_stack(bytes: u64) -> Result<u64, Error> {
 /// Maps the clock page, in init, to whom nobody else does it.
 pub(crate) fn map_clock() {
     let clock = Frame::at(slot::CLOCK_FRAME);
-    let mapped =
-        map_at(clock, own::ADDRESS_SPACE, motte_abi::clock::CLOCK_ADDRESS, Rights::READ, CacheMode::Normal);
+    let mapped = map_at(clock, own::ADDRESS_SPACE, motte_abi::clock::CLOCK_ADDRESS, Rights::READ, CacheMode::Normal);
     if let Err(error) = mapped
         && error != Error::AlreadyMapped
     {

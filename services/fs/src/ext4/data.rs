@@ -119,13 +119,7 @@ impl Ext4 {
         }
     }
 
-    fn read_by_core(
-        &mut self,
-        number: u32,
-        position: u64,
-        length: usize,
-        output: &mut Output<'_>,
-    ) -> Result<usize> {
+    fn read_by_core(&mut self, number: u32, position: u64, length: usize, output: &mut Output<'_>) -> Result<usize> {
         let mut bounce = alloc::vec![0; length.min(BOUNCE)];
         let mut done = 0;
         while done < length {

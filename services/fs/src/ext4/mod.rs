@@ -126,13 +126,7 @@ impl FileSystem for Ext4 {
         self.change_attributes(number(node)?, change)
     }
 
-    fn read(
-        &mut self,
-        node: u64,
-        position: u64,
-        output: &mut Output<'_>,
-        ahead: &mut ReadAhead,
-    ) -> Result<usize> {
+    fn read(&mut self, node: u64, position: u64, output: &mut Output<'_>, ahead: &mut ReadAhead) -> Result<usize> {
         self.read_data(number(node)?, position, output, ahead)
     }
 
@@ -206,8 +200,8 @@ impl FileSystem for Ext4 {
     }
 
     fn needs_sync(&self) -> bool {
-        let settled = self.read_only
-            || self.core.running_blocks() == 0 && self.cache.borrow().is_clean() && !self.unsettled;
+        let settled =
+            self.read_only || self.core.running_blocks() == 0 && self.cache.borrow().is_clean() && !self.unsettled;
         !settled
     }
 

@@ -45,10 +45,7 @@ impl fmt::Display for MountProblem {
                 f.write_str("the disk's ext4 file system uses features that are not supported")
             }
             MountProblem::Damaged(what) => {
-                write!(
-                    f,
-                    "the disk's ext4 file system is damaged ({what}); e2fsck on another system may mend it"
-                )
+                write!(f, "the disk's ext4 file system is damaged ({what}); e2fsck on another system may mend it")
             }
             MountProblem::Truncated => f.write_str("the disk is smaller than its ext4 file system"),
             MountProblem::OutOfMemory => f.write_str("there is too little memory for the disk's cache"),
@@ -103,9 +100,9 @@ impl fmt::Display for MountNotice {
 fn problem(error: Ext4Error) -> MountProblem {
     match error.kind() {
         Ext4ErrorKind::InvalidMagic => MountProblem::NotExt4,
-        Ext4ErrorKind::UnsupportedFeature
-        | Ext4ErrorKind::UnsupportedCapability
-        | Ext4ErrorKind::Unsupported => MountProblem::Unsupported,
+        Ext4ErrorKind::UnsupportedFeature | Ext4ErrorKind::UnsupportedCapability | Ext4ErrorKind::Unsupported => {
+            MountProblem::Unsupported
+        }
         Ext4ErrorKind::NoMemory => MountProblem::OutOfMemory,
         Ext4ErrorKind::ChecksumMismatch => MountProblem::Damaged("a checksum does not match"),
         Ext4ErrorKind::BadSuperblock => MountProblem::Damaged("the superblock makes no sense"),
@@ -153,8 +150,7 @@ impl Ext4 {
             None
         };
         if let Some(notice) = only_read {
-            let options =
-                MountOptions { readonly: true, replay_journal: !geometry.read_only, block_validity: true };
+            let options = MountOptions { readonly: true, replay_journal: !geometry.read_only, block_validity: true };
             if superblock.has_journal() && !geometry.read_only && recovering {
                 cache.expect_journal();
             }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use rsext4::{
-    DirectoryEntryType, Ext4Timestamp, FileExtentState, FileExtentTarget, FilePermissions, InodeFlags,
-    InodeInfo, InodeMetadataUpdate,
+    DirectoryEntryType, Ext4Timestamp, FileExtentState, FileExtentTarget, FilePermissions, InodeFlags, InodeInfo,
+    InodeMetadataUpdate,
 };
 
 use super::{Ext4, MOST_NODES, inode, ranges::Ranges};
@@ -145,11 +145,7 @@ impl Node {
         }
         let within = page - extent.logical;
         let left = extent.length - within;
-        if extent.written {
-            Place::Device(extent.physical + u64::from(within), left)
-        } else {
-            Place::Unwritten(left)
-        }
+        if extent.written { Place::Device(extent.physical + u64::from(within), left) } else { Place::Unwritten(left) }
     }
 
     /// Adds a run that filled a hole.
@@ -225,13 +221,7 @@ impl Ext4 {
     }
 
     fn load_extents(&mut self, number: u32) -> Result<Vec<Extent>> {
-        let map = self.core.inode_extents(
-            inode(number)?,
-            0,
-            i64::MAX as u64,
-            FileExtentTarget::Data,
-            usize::MAX,
-        )?;
+        let map = self.core.inode_extents(inode(number)?, 0, i64::MAX as u64, FileExtentTarget::Data, usize::MAX)?;
         let sectors = self.cache.borrow().geometry().sectors;
         let device_pages = sectors / (PAGE_SIZE as u64 / 512);
         let mut extents: Vec<Extent> = Vec::with_capacity(map.extents.len());
@@ -243,10 +233,8 @@ impl Ext4 {
                 length: u32::try_from(extent.length.div_ceil(page)).map_err(|_| Error::Io)?,
                 written: extent.state == FileExtentState::Initialized,
             };
-            let in_order =
-                extents.last().is_none_or(|last| last.logical.checked_add(last.length) <= Some(run.logical));
-            let on_device =
-                run.physical.checked_add(u64::from(run.length)).is_some_and(|end| end <= device_pages);
+            let in_order = extents.last().is_none_or(|last| last.logical.checked_add(last.length) <= Some(run.logical));
+            let on_device = run.physical.checked_add(u64::from(run.length)).is_some_and(|end| end <= device_pages);
             if !in_order || !on_device || run.logical.checked_add(run.length).is_none() {
                 return Err(Error::Io);
             }

@@ -28,9 +28,7 @@ fn encode(cursor: DirectoryCursor) -> u64 {
     match cursor {
         DirectoryCursor::Start => DIRECTORY_START,
         DirectoryCursor::Linear { offset } => offset,
-        DirectoryCursor::HTree { major, minor, .. } => {
-            INDEXED | u64::from(major >> 1) << 31 | u64::from(minor >> 1)
-        }
+        DirectoryCursor::HTree { major, minor, .. } => INDEXED | u64::from(major >> 1) << 31 | u64::from(minor >> 1),
         DirectoryCursor::End => DIRECTORY_END,
     }
 }
@@ -82,12 +80,8 @@ impl Ext4 {
 
     pub(super) fn add_file(&mut self, directory: u32, name: &[u8], mode: u32) -> Result<u64> {
         self.check_new(directory, name)?;
-        let info = self.core.create_regular_file(
-            CREATOR,
-            inode(directory)?,
-            FileName::new(name)?,
-            permissions(mode)?,
-        )?;
+        let info =
+            self.core.create_regular_file(CREATOR, inode(directory)?, FileName::new(name)?, permissions(mode)?)?;
         let node = self.made(directory, name, info)?;
         if let Some(node) = self.nodes.get_mut(&info.number.raw()) {
             node.extents = Some(Vec::new());
@@ -97,12 +91,7 @@ impl Ext4 {
 
     pub(super) fn add_directory(&mut self, directory: u32, name: &[u8], mode: u32) -> Result<u64> {
         self.check_new(directory, name)?;
-        let info = self.core.create_directory(
-            CREATOR,
-            inode(directory)?,
-            FileName::new(name)?,
-            permissions(mode)?,
-        )?;
+        let info = self.core.create_directory(CREATOR, inode(directory)?, FileName::new(name)?, permissions(mode)?)?;
         self.made(directory, name, info)
     }
 
@@ -254,12 +243,7 @@ impl Ext4 {
         self.bound_transaction()
     }
 
-    pub(super) fn list_names(
-        &mut self,
-        directory: u32,
-        position: u64,
-        most: usize,
-    ) -> Result<Vec<DirectoryEntry>> {
+    pub(super) fn list_names(&mut self, directory: u32, position: u64, most: usize) -> Result<Vec<DirectoryEntry>> {
         if self.node(directory)?.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }

@@ -56,15 +56,7 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
     /// Serves `vfs`; `generation` counts the starts of this service, from 1.
     pub fn new(replier: R, pages: P, vfs: Vfs, generation: u64) -> Self {
         let generation = (generation & GENERATION_MASK).max(1);
-        Self {
-            replier,
-            pages,
-            vfs: Some(vfs),
-            generation,
-            next_object: 1,
-            changed: false,
-            sync_failed: false,
-        }
+        Self { replier, pages, vfs: Some(vfs), generation, next_object: 1, changed: false, sync_failed: false }
     }
 
     fn vfs(&mut self) -> Result<&mut Vfs, IoError> {
@@ -313,14 +305,7 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         Ok(page)
     }
 
-    fn mount(
-        &mut self,
-        _: &Sender,
-        source: &str,
-        target: &str,
-        kind: &str,
-        options: &str,
-    ) -> Result<(), IoError> {
+    fn mount(&mut self, _: &Sender, source: &str, target: &str, kind: &str, options: &str) -> Result<(), IoError> {
         let vfs = self.vfs()?;
         match kind {
             "memory" => Ok(vfs.mount_memory(target, options, MEMORY_DEFAULT)?),

@@ -191,8 +191,7 @@ impl Vfs {
 
     /// Closes a handle.
     pub fn close(&mut self, client: u64, handle: Handle) -> Result<()> {
-        let handles =
-            self.clients.get_mut(&client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
+        let handles = self.clients.get_mut(&client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
         let number = handles.get_mut(handle as usize).and_then(Option::take).ok_or(Error::BadHandle)?;
         while handles.last().is_some_and(Option::is_none) {
             handles.pop();
@@ -311,12 +310,7 @@ impl Vfs {
     }
 
     /// Changes attributes of an open file.
-    pub fn set_attributes_of_open(
-        &mut self,
-        client: u64,
-        handle: Handle,
-        change: AttributeChange,
-    ) -> Result<()> {
+    pub fn set_attributes_of_open(&mut self, client: u64, handle: Handle, change: AttributeChange) -> Result<()> {
         let location = self.open_location(client, handle, false)?;
         self.writable(location.mount)?.set_attributes(location.node, change)
     }

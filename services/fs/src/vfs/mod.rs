@@ -173,13 +173,7 @@ impl Vfs {
     }
 
     /// Mounts a file system over an existing directory.
-    pub fn mount(
-        &mut self,
-        file_system: Box<dyn FileSystem>,
-        source: &str,
-        target: &str,
-        options: &str,
-    ) -> Result<()> {
+    pub fn mount(&mut self, file_system: Box<dyn FileSystem>, source: &str, target: &str, options: &str) -> Result<()> {
         let (location, kind) = self.resolve(target, true)?.existing()?;
         if kind != Kind::Directory {
             return Err(Error::NotADirectory);
@@ -219,13 +213,7 @@ impl Vfs {
         if let Some(location) = place.retained() {
             self.file_system(location.mount)?.retain(location.node)?;
         }
-        let mount = Mount {
-            file_system,
-            place,
-            source: source.into(),
-            target: target.into(),
-            options: options.into(),
-        };
+        let mount = Mount { file_system, place, source: source.into(), target: target.into(), options: options.into() };
         match self.mounts.iter().position(Option::is_none) {
             Some(index) => self.mounts[index] = Some(mount),
             None => self.mounts.push(Some(mount)),
@@ -505,8 +493,7 @@ impl Vfs {
         }
         if kind == Kind::Directory {
             // The directories above the new name include the new name itself if it is a directory.
-            let holds =
-                &above[..above.len() - usize::from(replaced.is_some() && above.last() == replaced.as_ref())];
+            let holds = &above[..above.len() - usize::from(replaced.is_some() && above.last() == replaced.as_ref())];
             if holds.contains(&location) {
                 return Err(Error::InvalidArgument);
             }

@@ -9,9 +9,7 @@ use std::{
 
 use motte_fs::{
     clock::WallClock,
-    disk::{
-        Direction, Disk, DiskError, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer,
-    },
+    disk::{Direction, Disk, DiskError, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer},
     ext4::{Ext4, MountNotice, MountProblem},
     filesystem::{FileSystem, ReadAhead},
     memory::{Input, Output, Region},
@@ -158,8 +156,7 @@ pub fn fsck(image: &[u8], option: &str) -> (i32, String) {
     let path = folder.path().join("disk.img");
     std::fs::write(&path, image).unwrap();
     let output = Command::new("e2fsck").args(["-f", option]).arg(&path).output().unwrap();
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), text)
 }
 
@@ -224,9 +221,7 @@ pub fn list(vfs: &mut Vfs, path: &str) -> motte_fs::Result<Vec<String>> {
     let result = loop {
         match vfs.list(1, handle, None, 7) {
             Ok(batch) if batch.is_empty() => break Ok(()),
-            Ok(batch) => {
-                names.extend(batch.into_iter().map(|entry| String::from_utf8_lossy(&entry.name).into_owned()))
-            }
+            Ok(batch) => names.extend(batch.into_iter().map(|entry| String::from_utf8_lossy(&entry.name).into_owned())),
             Err(error) => break Err(error),
         }
     };
