@@ -20,7 +20,7 @@ use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE};
 pub const MAGIC: [u8; 8] = *b"MOTTEMAN";
 
 /// The version of the binary form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The length of the header in bytes.
 pub const HEADER: usize = 20;
@@ -195,6 +195,7 @@ pub(crate) mod samples {
             args: Vec::new(),
             env: Vec::new(),
             grants: Grants::NONE,
+            root: None,
         }
     }
 
@@ -226,6 +227,7 @@ mod tests {
         shell.grants.insert(Grant::SystemInfo);
         shell.restart.policy = RestartPolicy::Always;
         shell.start = Start::Manual;
+        shell.root = Some(Root { path: "/root".into(), read_only: false });
         Manifest { name: "sample".into(), memory: 32 << 20, components: vec![console, shell] }
     }
 
@@ -247,7 +249,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: (u32, usize, u32) = (1, 209, 4_018_203_409);
+    const GOLDEN: (u32, usize, u32) = (2, 218, 2_620_812_796);
 
     #[test]
     fn the_checksum_is_the_common_one() {

@@ -78,6 +78,8 @@ pub struct Component {
     pub env: Vec<(String, String)>,
     /// Special authorities.
     pub grants: Grants,
+    /// What it sees of the files, if not all.
+    pub root: Option<Root>,
 }
 
 impl Component {
@@ -92,6 +94,15 @@ impl Component {
     pub fn has_devices(&self) -> bool {
         !(self.ports.is_empty() && self.irqs.is_empty() && self.pci.is_empty() && self.mmio.is_empty())
     }
+}
+
+/// A folder that is the root of all that a component sees of the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// Its absolute path.
+    pub path: String,
+    /// Whether nothing in it may be changed.
+    pub read_only: bool,
 }
 
 /// What sort of component it is.

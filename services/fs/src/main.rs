@@ -39,7 +39,7 @@ use motte_fs::filesystem::FileSystem;
 use motte_fs::memory::Input;
 use motte_fs::memory_fs::MemoryFs;
 use motte_fs::ring_disk::RingDisk;
-use motte_fs::server::FilesServer;
+use motte_fs::server::{FilesServer, Root, Roots};
 use motte_fs::vfs::{OpenFlags, Vfs};
 
 use block::BlockDriver;
@@ -206,12 +206,21 @@ fn provide_programs(vfs: &mut Vfs, clock: &WallClock) -> motte_fs::error::Result
     Ok(())
 }
 
+/// The roots that the manifest gives to components, from the environment: `ROOT_BADGE=PATH`.
+fn roots() -> Roots {
+    let root = |(name, value): (String, String)| {
+        let badge = name.strip_prefix("ROOT_")?.parse().ok()?;
+        Some((badge, Root::parse(&value)))
+    };
+    motte::env::vars().filter_map(root).collect()
+}
+
 fn main() -> Result<(), Error> {
     let mut server = Server::for_service("fs")?;
     let vfs = mount_all(&wall_clock());
     let pages = ClientPages(Pages::new(server.endpoint(), server.replies()));
     let generation = start::header().generation;
-    let files = Rc::new(RefCell::new(FilesServer::new(server.replies(), pages, vfs, generation)));
+    let files = Rc::new(RefCell::new(FilesServer::new(server.replies(), pages, vfs, roots(), generation)));
     let mut service = Service { server: files, tasks: server.tasks(), due: Rc::new(Cell::new(false)) };
     Err(server.run(&mut service))
 }

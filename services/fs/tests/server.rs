@@ -5,7 +5,12 @@ mod support;
 use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull, rc::Rc};
 
 use motte_fs::{
-    cache::PAGE_SIZE, device_fs::DeviceFs, memory::LentPages, memory_fs::MemoryFs, server::FilesServer, vfs::Vfs,
+    cache::PAGE_SIZE,
+    device_fs::DeviceFs,
+    memory::LentPages,
+    memory_fs::MemoryFs,
+    server::{FilesServer, Root, Roots},
+    vfs::Vfs,
 };
 use motte_interfaces::{
     ANSWER_OK, Bytes, Cap, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Wire, Writer, badge,
@@ -82,6 +87,10 @@ unsafe impl LentPages for Pages {
 
 const CLIENT: Sender = Sender { badge: 0x1003 };
 const OTHER: Sender = Sender { badge: 0x1004 };
+/// Sees `/srv/www` only, and changes nothing.
+const CONFINED: Sender = Sender { badge: 7 };
+/// Sees `/srv` only.
+const KEEPER: Sender = Sender { badge: 8 };
 const SUPERVISOR: Sender = Sender { badge: badge::LIFECYCLE | 2 };
 
 struct Machine {
@@ -93,7 +102,13 @@ struct Machine {
 impl Machine {
     fn over(vfs: Vfs, generation: u64) -> Self {
         let (answers, pages) = (Answers::default(), Pages::default());
-        let server = FilesServer::new(answers.clone(), pages.clone(), vfs, generation);
+        let server = FilesServer::new(
+            answers.clone(),
+            pages.clone(),
+            vfs,
+            Roots::from([(CONFINED.badge, Root::parse("/srv/www:ro")), (KEEPER.badge, Root::parse("/srv"))]),
+            generation,
+        );
         Self { server, answers, pages }
     }
 
@@ -472,4 +487,62 @@ fn changes_reach_the_disk_without_anybody_asking() {
     let mut after = Machine::over(support::mount_vfs(&MemoryDisk::new(disk.image())), 1);
     let handle = after.open("/file", open::READ).unwrap();
     assert_eq!(after.read(handle, 10), Ok(b"kept".to_vec()));
+}
+
+#[test]
+fn a_client_with_a_root_of_its_own_sees_nothing_else() {
+    let mut machine = Machine::new();
+    for path in ["/srv", "/srv/www", "/srv/www/sub"] {
+        machine.server.create_directory(&CLIENT, path, 0o755).unwrap();
+    }
+    for (path, text) in [("/secret", "secret"), ("/srv/www/secret", "public")] {
+        let handle = machine.create(path);
+        machine.write(handle, text.as_bytes()).unwrap();
+    }
+    for (target, link) in
+        [("/secret", "absolute"), ("../../secret", "relative"), ("sub/../secret", "inside"), ("/../..", "above")]
+    {
+        machine.server.symbolic_link(&CLIENT, target, &format!("/srv/www/{link}")).unwrap();
+    }
+    // Every way up ends in its own root, so each of these is the public one.
+    let names = ["secret", "absolute", "relative", "inside", "above/secret", "../secret", "sub/../../../secret"];
+    for name in names {
+        let handle = machine.server.open(&CONFINED, &format!("/{name}"), open::READ, 0).unwrap();
+        assert_eq!(machine.read_as(&CONFINED, handle, 100), Ok(b"public".to_vec()), "{name}");
+    }
+    assert_eq!(machine.server.canonicalize(&CONFINED, "/above"), Ok("/".into()));
+    assert_eq!(machine.server.metadata(&CONFINED, "/srv", true).unwrap_err(), IoError::NotFound);
+    assert_eq!(machine.server.metadata(&KEEPER, "/www/secret", true).unwrap().size, 6);
+    // The others see what they saw before.
+    assert_eq!(machine.server.metadata(&CLIENT, "/srv/www/secret", true).unwrap().size, 6);
+    assert_eq!(machine.server.metadata(&CONFINED, "/secret", true).unwrap().size, 6);
+    assert_eq!(machine.server.mounts(&CONFINED, 0).unwrap_err(), IoError::PermissionDenied);
+    assert_eq!(machine.server.mount(&KEEPER, "x", "/www", "memory", ""), Err(IoError::PermissionDenied));
+    assert_eq!(machine.server.unmount(&KEEPER, "/www"), Err(IoError::PermissionDenied));
+    // One may write below its root, the other may not.
+    let create = open::WRITE | open::CREATE;
+    assert_eq!(machine.server.open(&CONFINED, "/new", create, 0o644), Err(IoError::ReadOnlyFilesystem));
+    assert_eq!(machine.server.open(&CONFINED, "/secret", open::WRITE, 0), Err(IoError::ReadOnlyFilesystem));
+    assert_eq!(machine.server.remove_file(&CONFINED, "/secret"), Err(IoError::ReadOnlyFilesystem));
+    assert_eq!(machine.server.rename(&CONFINED, "/secret", "/s"), Err(IoError::ReadOnlyFilesystem));
+    machine.server.open(&KEEPER, "/../new", create, 0o644).unwrap();
+    machine.server.rename(&KEEPER, "/new", "/www/new").unwrap();
+    assert!(machine.server.metadata(&CLIENT, "/srv/www/new", true).is_ok());
+}
+
+#[test]
+fn the_holder_of_an_open_directory_reads_below_it_and_nowhere_else() {
+    let mut machine = Machine::new();
+    machine.server.create_directory(&CLIENT, "/folder", 0o755).unwrap();
+    machine.create("/folder/file");
+    let file = machine.create("/file");
+    let folder = machine.open("/folder", open::READ | open::DIRECTORY).unwrap();
+    let object = Sender { badge: machine.server.duplicate(&CLIENT, folder).unwrap().0 };
+    assert!(machine.server.metadata(&object, "/file", true).is_ok());
+    assert!(machine.server.metadata(&object, "/../../file", true).is_ok());
+    assert_eq!(machine.server.metadata(&object, "/folder/file", true).unwrap_err(), IoError::NotFound);
+    assert_eq!(machine.server.remove_file(&object, "/file"), Err(IoError::ReadOnlyFilesystem));
+    // One that stands for a file leads nowhere.
+    let object = Sender { badge: machine.server.duplicate(&CLIENT, file).unwrap().0 };
+    assert_eq!(machine.server.open(&object, "/file", open::READ, 0), Err(IoError::NotADirectory));
 }

@@ -54,6 +54,9 @@ impl State {
         if component.provides.iter().any(|service| service == "registry") {
             environment.extend(self.registry_environment());
         }
+        if component.provides.iter().any(|service| service == "fs") {
+            environment.extend(self.roots());
+        }
         if component.provides.iter().any(|service| service == "pci") {
             environment.push(self.claims());
         }
@@ -127,6 +130,16 @@ impl State {
             format!("{}={}", badge_of(&self.manifest, index), ids.collect::<Vec<_>>().join(","))
         });
         format!("PCI_CLAIMS={}", claims.collect::<Vec<_>>().join(";"))
+    }
+
+    /// What the file system must know of the manifest: which folder is a component's root, as `ROOT_BADGE=PATH`.
+    fn roots(&self) -> impl Iterator<Item = String> {
+        self.manifest.components.iter().enumerate().filter_map(|(index, component)| {
+            let root = component.root.as_ref()?;
+            let suffix = if root.read_only { ":ro" } else { "" };
+            let badge = motte::interfaces::badge::client(badge_of(&self.manifest, index));
+            Some(format!("ROOT_{badge}={}{suffix}", root.path))
+        })
     }
 
     /// What the registry must know of the manifest: for each component what it may use.

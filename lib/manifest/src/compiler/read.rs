@@ -5,11 +5,11 @@ use toml_span::value::{Table, Value};
 use super::source::{At, Finding, Findings, Spanned, nearest};
 use super::value::{self, Wrong};
 use crate::model::{
-    Component, Grant, Grants, Kind, MmioRange, PAGE_SIZE, PciId, PortRange, Restart, RestartPolicy, Start,
+    Component, Grant, Grants, Kind, MmioRange, PAGE_SIZE, PciId, PortRange, Restart, RestartPolicy, Root, Start,
 };
 
 /// Every key of a component.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "program",
     "kind",
     "priority",
@@ -36,6 +36,7 @@ const KEYS: [&str; 26] = [
     "args",
     "env",
     "grants",
+    "root",
 ];
 
 /// A use of a service before its provider is known.
@@ -386,6 +387,11 @@ impl<'a> Reader<'a> {
         grants
     }
 
+    fn root(&mut self) -> Option<Root> {
+        let root = self.parsed("root", "a folder such as \"/srv/www\" or \"/srv/www:ro\"", value::root)?;
+        Some(root.value)
+    }
+
     fn env(&mut self) -> Vec<(String, String)> {
         let Some(value) = self.get("env") else { return Vec::new() };
         let Some(table) = value.as_table() else {
@@ -467,7 +473,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
             r.findings.push(finding);
         }
     }
-    let uses = needed
+    let uses: Vec<_> = needed
         .into_iter()
         .map(|service| DraftUse { service, optional: false })
         .chain(optional.into_iter().map(|service| DraftUse { service, optional: true }))
@@ -475,6 +481,12 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
     let depends = r.names("depends", "component names", "component");
     let start = r.word("start", &[("boot", Start::Boot), ("manual", Start::Manual)]);
     let args = r.strings("args", "strings", |text| Ok(text.to_owned()));
+    let root = r.root();
+    if root.is_some() && !uses.iter().any(|used| used.service.value == "fs") {
+        let finding = Finding::error(r.place("root"), format!("component `{name}` has a `root` but does not use `fs`"))
+            .help("`root` is the folder that it sees of the files");
+        r.findings.push(finding);
+    }
     let component = Component {
         name: name.to_owned(),
         program: program.map_or_else(|| name.to_owned(), |program| program.value),
@@ -497,6 +509,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         args: args.into_iter().map(|arg| arg.value).collect(),
         env: r.env(),
         grants: r.grants(),
+        root,
     };
     let (program_at, budget_at, start_at) = (r.place("program"), r.place("budget"), r.place("start"));
     Draft { at, component, program_at, budget_at, start_at, provides, uses, depends, ports, irqs, pci, mmio }

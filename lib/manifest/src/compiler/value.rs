@@ -2,7 +2,7 @@
 //!
 //! Each reader returns the value or a [`Wrong`]: the sentence, and words for the caret.
 
-use crate::model::{MAX_NAME, MmioRange, PAGE_SIZE, PciId, PortRange};
+use crate::model::{MAX_NAME, MmioRange, PAGE_SIZE, PciId, PortRange, Root};
 
 /// Why a string is not what it should be.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub(super) fn name(what: &str, text: &str) -> Result<(), Wrong> {
         return wrong(format!("the {what} name `{text}` must begin with a letter and not end with `-`"), "");
     }
     Ok(())
+}
+
+/// Reads a folder such as `/srv/www`, or `/srv/www:ro`.
+pub(super) fn root(text: &str) -> Result<Root, Wrong> {
+    let (path, read_only) = text.strip_suffix(":ro").map_or((text, false), |path| (path, true));
+    if !path.starts_with('/') {
+        return wrong(format!("the folder `{path}` is not an absolute path"), "it begins with `/`");
+    }
+    if path.contains('\0') || path.split('/').any(|part| part == "..") {
+        return wrong(format!("the folder `{path}` is not written plainly"), "without `..`");
+    }
+    Ok(Root { path: path.to_owned(), read_only })
 }
 
 /// Splits `10ms` into its number and its unit.

@@ -4,8 +4,12 @@
 //! that one from before a restart is told apart ([`IoError::ServiceRestarted`]) and never leads to another file. A capability made by
 //! `duplicate` stands for one open file: its badge is that of a client of its own, which has this one file, as handle 0.
 //!
+//! A client's paths begin at the root, or at the folder that the manifest gives it as one ([`Root`]), which it does not see beyond. The paths of
+//! such a capability's holder begin at its open directory, and it changes nothing there.
+//!
 //! What survives a restart of this service: everything that was synced; open files and what lay in `/tmp` do not.
 
+mod root;
 mod stream;
 
 use alloc::{string::String, vec::Vec};
@@ -22,6 +26,8 @@ use crate::{
     memory::LentPages,
     vfs::{Handle, OpenFlags, Status, Vfs},
 };
+
+pub use root::{Root, Roots};
 
 /// Bytes of packed entries in one answer: 112 words, less the cookie's and the length's.
 const ENTRY_BYTES: usize = 110 * 8;
@@ -44,6 +50,7 @@ pub struct FilesServer<R, P> {
     pages: P,
     /// `None` after the shutdown.
     vfs: Option<Vfs>,
+    roots: Roots,
     generation: u64,
     next_object: u64,
     /// Whether something was changed since this was last asked.
@@ -54,9 +61,9 @@ pub struct FilesServer<R, P> {
 
 impl<R: Replier, P: LentPages> FilesServer<R, P> {
     /// Serves `vfs`; `generation` counts the starts of this service, from 1.
-    pub fn new(replier: R, pages: P, vfs: Vfs, generation: u64) -> Self {
+    pub fn new(replier: R, pages: P, vfs: Vfs, roots: Roots, generation: u64) -> Self {
         let generation = (generation & GENERATION_MASK).max(1);
-        Self { replier, pages, vfs: Some(vfs), generation, next_object: 1, changed: false, sync_failed: false }
+        Self { replier, pages, vfs: Some(vfs), roots, generation, next_object: 1, changed: false, sync_failed: false }
     }
 
     fn vfs(&mut self) -> Result<&mut Vfs, IoError> {
@@ -180,14 +187,16 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
     fn open(&mut self, sender: &Sender, path: &str, flags: u64, mode: u32) -> Result<u64, IoError> {
         let client = self.client(sender)?;
         let flags = OpenFlags(u32::try_from(flags).map_err(|_| IoError::InvalidInput)?);
-        let changes = flags.any(OpenFlags::CREATE | OpenFlags::CREATE_NEW | OpenFlags::TRUNCATE);
-        let vfs = if changes { self.change()? } else { self.vfs()? };
+        let made = OpenFlags::CREATE | OpenFlags::CREATE_NEW | OpenFlags::TRUNCATE;
+        let changes = flags.any(made | OpenFlags::WRITE | OpenFlags::APPEND);
+        self.changed |= flags.any(made);
+        let vfs = if changes { self.look_to_change(sender)? } else { self.look(sender)? };
         let handle = vfs.open(client, path, flags, mode & 0o7777)?;
         Ok(self.number(handle))
     }
 
-    fn metadata(&mut self, _: &Sender, path: &str, follow: bool) -> Result<FileInfo, IoError> {
-        Ok(info(self.vfs()?.status(path, follow)?))
+    fn metadata(&mut self, sender: &Sender, path: &str, follow: bool) -> Result<FileInfo, IoError> {
+        Ok(info(self.look(sender)?.status(path, follow)?))
     }
 
     fn handle_metadata(&mut self, sender: &Sender, handle: u64) -> Result<FileInfo, IoError> {
@@ -222,56 +231,56 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         Ok(self.vfs()?.sync()?)
     }
 
-    fn create_directory(&mut self, _: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
-        Ok(self.change()?.make_directory(path, mode & 0o7777)?)
+    fn create_directory(&mut self, sender: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.make_directory(path, mode & 0o7777)?)
     }
 
-    fn remove_directory(&mut self, _: &Sender, path: &str) -> Result<(), IoError> {
-        Ok(self.change()?.remove_directory(path)?)
+    fn remove_directory(&mut self, sender: &Sender, path: &str) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.remove_directory(path)?)
     }
 
-    fn remove_file(&mut self, _: &Sender, path: &str) -> Result<(), IoError> {
-        Ok(self.change()?.unlink(path)?)
+    fn remove_file(&mut self, sender: &Sender, path: &str) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.unlink(path)?)
     }
 
-    fn rename(&mut self, _: &Sender, from: &str, to: &str) -> Result<(), IoError> {
-        Ok(self.change()?.rename(from, to)?)
+    fn rename(&mut self, sender: &Sender, from: &str, to: &str) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.rename(from, to)?)
     }
 
-    fn hard_link(&mut self, _: &Sender, original: &str, link: &str) -> Result<(), IoError> {
-        Ok(self.change()?.link(original, link)?)
+    fn hard_link(&mut self, sender: &Sender, original: &str, link: &str) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.link(original, link)?)
     }
 
-    fn symbolic_link(&mut self, _: &Sender, target: &str, link: &str) -> Result<(), IoError> {
-        Ok(self.change()?.make_symlink(target, link)?)
+    fn symbolic_link(&mut self, sender: &Sender, target: &str, link: &str) -> Result<(), IoError> {
+        Ok(self.change_from(sender)?.make_symlink(target, link)?)
     }
 
-    fn read_link(&mut self, _: &Sender, path: &str) -> Result<String, IoError> {
-        Ok(self.vfs()?.read_symlink(path)?)
+    fn read_link(&mut self, sender: &Sender, path: &str) -> Result<String, IoError> {
+        Ok(self.look(sender)?.read_symlink(path)?)
     }
 
-    fn canonicalize(&mut self, _: &Sender, path: &str) -> Result<String, IoError> {
-        Ok(self.vfs()?.canonicalize(path)?)
+    fn canonicalize(&mut self, sender: &Sender, path: &str) -> Result<String, IoError> {
+        Ok(self.look(sender)?.canonicalize(path)?)
     }
 
-    fn set_mode(&mut self, _: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
+    fn set_mode(&mut self, sender: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
         let change = AttributeChange { permissions: Some(mode & 0o7777), ..AttributeChange::default() };
-        Ok(self.change()?.set_attributes(path, true, change)?)
+        Ok(self.change_from(sender)?.set_attributes(path, true, change)?)
     }
 
     fn set_times(
         &mut self,
-        _: &Sender,
+        sender: &Sender,
         path: &str,
         accessed: Option<i64>,
         modified: Option<i64>,
     ) -> Result<(), IoError> {
         let change = AttributeChange { accessed, modified, ..AttributeChange::default() };
-        Ok(self.change()?.set_attributes(path, true, change)?)
+        Ok(self.change_from(sender)?.set_attributes(path, true, change)?)
     }
 
-    fn file_system(&mut self, _: &Sender, path: &str) -> Result<FileSystemInfo, IoError> {
-        let info = self.vfs()?.space(path)?;
+    fn file_system(&mut self, sender: &Sender, path: &str) -> Result<FileSystemInfo, IoError> {
+        let info = self.look(sender)?.space(path)?;
         Ok(FileSystemInfo {
             block_size: u64::from(info.space.block_size),
             blocks: info.space.blocks,
@@ -283,11 +292,11 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         })
     }
 
-    fn mounts(&mut self, _: &Sender, first: u64) -> Result<Vec<MountInfo>, IoError> {
+    fn mounts(&mut self, sender: &Sender, first: u64) -> Result<Vec<MountInfo>, IoError> {
         let skip = usize::try_from(first).unwrap_or(usize::MAX);
         let mut room = MOUNT_WORDS;
         let mut page = Vec::new();
-        for mount in self.vfs()?.mounts().into_iter().skip(skip) {
+        for mount in self.whole(sender)?.mounts().into_iter().skip(skip) {
             let line = MountInfo {
                 source: short(mount.source),
                 target: short(mount.target),
@@ -305,8 +314,8 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         Ok(page)
     }
 
-    fn mount(&mut self, _: &Sender, source: &str, target: &str, kind: &str, options: &str) -> Result<(), IoError> {
-        let vfs = self.vfs()?;
+    fn mount(&mut self, sender: &Sender, source: &str, target: &str, kind: &str, options: &str) -> Result<(), IoError> {
+        let vfs = self.whole(sender)?;
         match kind {
             "memory" => Ok(vfs.mount_memory(target, options, MEMORY_DEFAULT)?),
             // There is one disk, and it is mounted at the start if it can be.
@@ -316,8 +325,8 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         }
     }
 
-    fn unmount(&mut self, _: &Sender, target: &str) -> Result<(), IoError> {
-        Ok(self.vfs()?.unmount(target)?)
+    fn unmount(&mut self, sender: &Sender, target: &str) -> Result<(), IoError> {
+        Ok(self.whole(sender)?.unmount(target)?)
     }
 
     fn cache(&mut self, _: &Sender) -> Result<CacheInfo, IoError> {

@@ -303,6 +303,12 @@ impl Vfs {
         Ok(self.description(client, handle)?.kind)
     }
 
+    /// Where an open file is, and what.
+    pub(super) fn location_of_open(&mut self, client: u64, handle: Handle) -> Result<(Location, Kind)> {
+        let description = self.description(client, handle)?;
+        Ok((description.location, description.kind))
+    }
+
     /// Attributes of an open file.
     pub fn status_of_open(&mut self, client: u64, handle: Handle) -> Result<Status> {
         let location = self.open_location(client, handle, false)?;

@@ -99,6 +99,8 @@ pub struct SpaceInfo {
 /// The mounted file systems and the clients' open files.
 pub struct Vfs {
     mounts: Vec<Option<Mount>>,
+    /// Where paths begin, if not at the root.
+    base: Option<Location>,
     clock: WallClock,
     descriptions: Vec<Option<Description>>,
     free_descriptions: Vec<u32>,
@@ -122,6 +124,7 @@ impl Vfs {
         };
         Self {
             mounts: alloc::vec![Some(mount)],
+            base: None,
             clock,
             descriptions: Vec::new(),
             free_descriptions: Vec::new(),
@@ -149,6 +152,32 @@ impl Vfs {
     fn root_location(&self) -> Location {
         let node = self.mounts.first().and_then(Option::as_ref).map_or(0, |mount| mount.file_system.root());
         self.enter(Location { mount: 0, node })
+    }
+
+    /// Has the paths that follow begin at the root.
+    pub fn look_from_root(&mut self) {
+        self.base = None;
+    }
+
+    /// Has the paths that follow begin at the directory `path`: that is their `/`, and neither `..` nor a symbolic link leads above it.
+    pub fn look_from(&mut self, path: &str) -> Result<()> {
+        self.look_from_root();
+        let found = self.find(path)?;
+        self.look_from_location(found)
+    }
+
+    /// As [`Vfs::look_from`], from an open directory.
+    pub fn look_from_open(&mut self, client: u64, handle: Handle) -> Result<()> {
+        let found = self.location_of_open(client, handle)?;
+        self.look_from_location(found)
+    }
+
+    fn look_from_location(&mut self, (location, kind): (Location, Kind)) -> Result<()> {
+        if kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        self.base = Some(location);
+        Ok(())
     }
 
     /// What is seen at a directory: the root of what is mounted over it, or itself.

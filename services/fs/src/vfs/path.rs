@@ -1,6 +1,6 @@
 //! Walking a path: component by component, through symbolic links and across mounts.
 //!
-//! A walk starts at the root and keeps the directories it came through, so `..` is the one before, whatever file system that is
+//! A walk starts at the root, or at the client's own, and keeps the directories it came through, so `..` is the one before, whatever file system that is
 //! on, and needs no lookup.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
@@ -61,6 +61,9 @@ impl Vfs {
 
     /// What `path` names, through symbolic links.
     pub(super) fn find(&mut self, path: &str) -> Result<(Location, Kind)> {
+        if self.base.is_some() {
+            return self.resolve(path, true)?.existing();
+        }
         if let Some(known) = self.known.get(path) {
             return Ok(known);
         }
@@ -94,7 +97,7 @@ impl Vfs {
         if path.len() > PATH_MAX {
             return Err(Error::NameTooLong);
         }
-        stack.push(self.root_location());
+        stack.push(self.base.unwrap_or_else(|| self.root_location()));
         let mut rest = Cow::Borrowed(path.as_bytes());
         for _ in 0..=MOST_SYMLINKS {
             match self.walk_to_link(&rest, follow, stack, trail.as_deref_mut())? {
