@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`elf`] | reads and checks executables |
 //! | [`image`] | a program ready to be started often: its read-only pages are shared, the others copied |
+//! | [`kept`] | memory that a component finds again after a restart |
 //! | [`load`] | makes address space, table, thread; maps; starts |
 //! | [`stack`] | stacks that grow |
 //! | [`view`] | the pages that the loader writes |
@@ -19,6 +20,7 @@ extern crate std;
 
 pub mod elf;
 pub mod image;
+pub mod kept;
 pub mod load;
 pub mod stack;
 pub mod system;

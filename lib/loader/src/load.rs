@@ -39,6 +39,8 @@ use crate::window::Window;
 pub enum Source {
     /// A copy of the loader's capability, with these rights.
     Copy(CapSlot, Rights),
+    /// A copy of what lies in a slot of another table of the loader's, with these rights.
+    Held(CapTable, u64, Rights),
     /// A copy with these rights and a badge.
     Mint(CapSlot, Rights, u64),
     /// A new object of the program's own memory.
@@ -542,6 +544,7 @@ impl<'a> Loader<'a> {
     fn grant(&self, source: &Source, table: CapTable, to: u64) -> Result<(), Error> {
         match *source {
             Source::Copy(slot, rights) => CapSlot::OWN_TABLE.copy(slot.0, table, to, rights),
+            Source::Held(held, slot, rights) => held.copy(slot, table, to, rights),
             Source::Mint(slot, rights, badge) => CapSlot::OWN_TABLE.mint(slot.0, table, to, rights, badge),
             Source::New(ty) => self.program.untyped.retype(ty, 0, table, to, 1),
             Source::Memory(untyped) => {

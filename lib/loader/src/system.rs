@@ -1,7 +1,9 @@
 //! Which slots of the supervisor's table hold what. Init fills them; the table outlives every supervisor, so that a new
 //! one finds the components of its predecessor running.
 
-use motte::kernel::{CapSlot, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped};
+use motte::kernel::{
+    CapSlot, CapTable, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped,
+};
 
 use crate::load::Places;
 
@@ -46,12 +48,14 @@ pub const COMPONENTS: u64 = 256;
 pub const COMPONENT_SLOTS: u64 = 8;
 /// The most components.
 pub const MAX_COMPONENTS: u64 = 64;
+/// Kept memory, two slots for each component: the Untyped that pays for it, and the table with its frames.
+pub const KEPT: u64 = 768;
 /// Frames of the trace rings, cores one after the other.
-pub const TRACE: u64 = 768;
+pub const TRACE: u64 = 896;
 /// The most of them.
 pub const MAX_TRACE: u64 = 256;
 /// Frames of the boot image, mapped at [`BOOT_IMAGE_ADDRESS`] in the supervisor.
-pub const BOOT_IMAGE: u64 = 1024;
+pub const BOOT_IMAGE: u64 = 1152;
 
 /// Where the boot image is mapped in the supervisor.
 pub const BOOT_IMAGE_ADDRESS: u64 = 0x40_0000_0000;
@@ -90,6 +94,16 @@ pub const fn heartbeat(component: usize) -> Notification {
     Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 1 + Places::COUNT)
 }
 
+/// The Untyped of a component's kept memory.
+pub const fn kept_untyped(component: usize) -> Untyped {
+    Untyped::at(KEPT + component as u64 * 2)
+}
+
+/// The table with the frames of a component's kept memory, once they were made.
+pub const fn kept_table(component: usize) -> CapTable {
+    CapTable::at(KEPT + component as u64 * 2 + 1)
+}
+
 /// The endpoint of a service, by its number in the manifest.
 pub const fn service(number: usize) -> Endpoint {
     Endpoint::at(SERVICES + number as u64)
@@ -101,4 +115,5 @@ pub const fn boot_image(page: u64) -> CapSlot {
 }
 
 const _: () = assert!(Places::COUNT + 2 <= COMPONENT_SLOTS);
-const _: () = assert!(COMPONENTS + MAX_COMPONENTS * COMPONENT_SLOTS <= TRACE);
+const _: () = assert!(COMPONENTS + MAX_COMPONENTS * COMPONENT_SLOTS <= KEPT);
+const _: () = assert!(KEPT + MAX_COMPONENTS * 2 <= TRACE && TRACE + MAX_TRACE <= BOOT_IMAGE);

@@ -14,13 +14,13 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE};
+use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE, is_keepable};
 
 /// The first bytes of every compiled manifest.
 pub const MAGIC: [u8; 8] = *b"MOTTEMAN";
 
 /// The version of the binary form.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The length of the header in bytes.
 pub const HEADER: usize = 20;
@@ -131,6 +131,9 @@ impl Manifest {
             if component.memory == 0 || component.memory % PAGE_SIZE != 0 || component.stack % PAGE_SIZE != 0 {
                 return Err("a memory quota or stack is not whole pages");
             }
+            if !is_keepable(component.keep) {
+                return Err("kept memory has a size that cannot be had");
+            }
             if !component.slots.is_power_of_two() {
                 return Err("the size of a capability table is not a power of two");
             }
@@ -174,6 +177,7 @@ pub(crate) mod samples {
             budget_ns: 10_000_000,
             period_ns: 10_000_000,
             memory: 65536,
+            keep: 0,
             stack: 16384,
             slots: 64,
             provides: Vec::new(),
@@ -249,7 +253,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: (u32, usize, u32) = (2, 218, 2_620_812_796);
+    const GOLDEN: (u32, usize, u32) = (3, 220, 1_789_362_376);
 
     #[test]
     fn the_checksum_is_the_common_one() {

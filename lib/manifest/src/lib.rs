@@ -39,5 +39,6 @@ pub use compiler::{Compiled, Compiler, Diagnostics, compile};
 pub use encoding::DecodeError;
 pub use model::{
     Component, Grant, Grants, Kind, Manifest, MmioRange, PciId, PortRange, Restart, RestartPolicy, Start, Use,
+    is_keepable,
 };
 pub use query::{Access, Service};

@@ -50,6 +50,8 @@ pub struct Component {
     pub period_ns: u64,
     /// Memory quota in bytes: the size of the component's Untyped. Whole pages.
     pub memory: u64,
+    /// Memory in bytes, besides the quota, that outlives the component's restarts; 0: none. See [`is_keepable`].
+    pub keep: u64,
     /// Size of the first thread's stack in bytes. Whole pages, part of `memory`.
     pub stack: u64,
     /// Slots in the capability table. A power of two.
@@ -80,6 +82,18 @@ pub struct Component {
     pub grants: Grants,
     /// What it sees of the files, if not all.
     pub root: Option<Root>,
+}
+
+/// The most memory that is kept in pages of 4 KiB.
+pub const MOST_SMALL_KEEP: u64 = 512 << 10;
+
+/// The size of the frames that kept memory beyond that consists of.
+pub const LARGE_KEEP: u64 = 2 << 20;
+
+/// Whether so many bytes can be kept for a component: whole pages up to [`MOST_SMALL_KEEP`], or a multiple of [`LARGE_KEEP`].
+#[must_use]
+pub const fn is_keepable(bytes: u64) -> bool {
+    if bytes <= MOST_SMALL_KEEP { bytes.is_multiple_of(PAGE_SIZE) } else { bytes.is_multiple_of(LARGE_KEEP) }
 }
 
 impl Component {

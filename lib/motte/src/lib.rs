@@ -5,6 +5,7 @@
 //! | [`kernel`] | the system calls, typed |
 //! | [`entry!`], [`start`] | where a program begins, and what it begins with |
 //! | [`memory`], [`slots`], [`heap`] | its memory, its capability table, its heap |
+//! | [`kept`] | memory that outlives a restart |
 //! | [`thread`], [`sync`], [`time`] | threads, locks, time |
 //! | [`service`] | calling services by name |
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
@@ -30,6 +31,7 @@ pub mod fs;
 pub mod heap;
 pub mod heartbeat;
 pub mod io;
+pub mod kept;
 pub mod kernel;
 pub mod last_words;
 pub mod layout;

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use motte_interfaces::strings::{Pieces, Strings, put_number, put_string};
 
 /// Recognises start information.
-pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI2");
+pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI3");
 
 /// The numbers at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +36,11 @@ pub struct Header {
     pub priority: u64,
     /// When it was started, in nanoseconds of the monotonic clock.
     pub started_ns: u64,
+    /// The generation that last had the kept memory; 0 if that is fresh, or if there is none.
+    pub kept_from: u64,
 }
 
-const HEADER_WORDS: usize = 12;
+const HEADER_WORDS: usize = 13;
 
 impl Header {
     const fn to_words(self, length: u64) -> [u64; HEADER_WORDS] {
@@ -55,6 +57,7 @@ impl Header {
             self.stack,
             self.priority,
             self.started_ns,
+            self.kept_from,
         ]
     }
 
@@ -70,6 +73,7 @@ impl Header {
             stack: w[9],
             priority: w[10],
             started_ns: w[11],
+            kept_from: w[12],
         }
     }
 }
@@ -205,6 +209,7 @@ mod tests {
         stack: 1 << 16,
         priority: 9,
         started_ns: 12345,
+        kept_from: 1,
     };
 
     fn sample() -> Vec<u8> {

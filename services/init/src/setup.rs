@@ -10,7 +10,7 @@ use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
 use motte::kernel::{CapSlot, CapTable, Endpoint, IoPortControl, SchedControl, Untyped};
 use motte::{memory, slots, start};
 use motte_init::{Range, place};
-use motte_loader::{Image, system};
+use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
 
 /// Bytes that init keeps for itself: its heap, endpoints, and what else it makes.
@@ -149,9 +149,15 @@ fn share_memory(
     ranges: &mut [Range],
     table: CapTable,
 ) -> Result<Untyped, String> {
-    let quotas: Vec<u64> = manifest.components.iter().map(|component| component.memory).collect();
+    let count = manifest.components.len();
+    let keeping = manifest.components.iter().enumerate().filter(|(_, component)| component.keep > 0);
+    let keeping: Vec<(usize, u64)> = keeping.map(|(index, component)| (index, kept::bytes(component.keep))).collect();
+    let quotas: Vec<u64> = (manifest.components.iter().map(|component| component.memory))
+        .chain(keeping.iter().map(|(_, bytes)| *bytes))
+        .collect();
     let places = place(&quotas, ranges).map_err(|error| {
-        let name = manifest.components.get(error.index).map_or("?", |component| component.name.as_str());
+        let index = if error.index < count { error.index } else { keeping[error.index - count].0 };
+        let name = manifest.components.get(index).map_or("?", |component| component.name.as_str());
         format!("{name}: {error}")
     })?;
     let own = slots::allocate().map_err(failed("a slot"))?;
@@ -161,6 +167,11 @@ fn share_memory(
         Untyped::at(places[index])
             .retype(ObjectType::Untyped, component.memory, to_table, to_slot.0, 1)
             .map_err(|error| format!("the memory of {}: {error}", component.name))?;
+    }
+    for (&(index, bytes), &place) in keeping.iter().zip(&places[count..]) {
+        Untyped::at(place)
+            .retype(ObjectType::Untyped, bytes, table, system::kept_untyped(index).0.0, 1)
+            .map_err(|error| format!("the kept memory of {}: {error}", manifest.components[index].name))?;
     }
     let worthwhile = ranges.iter().filter(|range| range.free >= 64 * 1024);
     for (index, range) in worthwhile.take(system::MAX_SPARE_MEMORY as usize).enumerate() {

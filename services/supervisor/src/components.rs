@@ -17,7 +17,7 @@ use motte::last_words::DebugConsole;
 use motte::memory::Mapping;
 use motte::server::{Replies, Server, Tasks};
 use motte::time::{Duration, Instant, monotonic_ns};
-use motte_loader::{Image, system};
+use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
 use motte_supervisor::policy::{Decision, End, History};
 use motte_supervisor::record::Record;
@@ -49,6 +49,8 @@ pub fn say(text: &str) {
 pub struct Component {
     pub kept: Kept,
     pub history: History,
+    /// Failures one after the other that came soon after the start.
+    pub early_failures: u32,
     /// Its program, read once.
     pub image: Option<Image>,
 }
@@ -98,7 +100,7 @@ impl Supervisor {
         let components = (0..manifest.components.len())
             .map(|index| {
                 let kept = if is_successor { read_kept(&memory, index) } else { Kept::default() };
-                Component { kept, history: History::default(), image: None }
+                Component { kept, history: History::default(), early_failures: 0, image: None }
             })
             .collect();
         memory.write_u64(8, next_record);
@@ -286,6 +288,9 @@ impl State {
         let _ = places.thread.suspend();
         if let Err(error) = system::untyped(index).0.revoke() {
             say(&format!("memory of component {index} could not be taken back: {error}"));
+        }
+        if let Some(component) = self.manifest.components.get(index).filter(|component| component.keep > 0) {
+            kept::withdraw(index, component.keep);
         }
         if self.provides(index, "process") {
             for spare in 0..system::MAX_SPARE_MEMORY {

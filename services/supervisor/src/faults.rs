@@ -1,5 +1,6 @@
 //! From a fault message to a fault record, and to what follows.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
@@ -9,7 +10,7 @@ use motte::interfaces::ReplyToken;
 use motte::kernel::Thread;
 use motte::last_words::{Kind, LastWords};
 use motte::time::monotonic_ns;
-use motte_loader::{Window, system};
+use motte_loader::{Window, kept, system};
 use motte_supervisor::policy::End;
 use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
 use motte_supervisor::state::Status;
@@ -48,6 +49,7 @@ impl Supervisor {
                 state.write_record(index, cause);
             }
             state.take_down(index);
+            state.doubt_kept_memory(index, cause);
             if let Some(token) = token {
                 state.replies.abandon(token);
             }
@@ -56,7 +58,29 @@ impl Supervisor {
     }
 }
 
+/// A component that fails so soon after its start, twice in a row, may do so because of what lies in its kept memory.
+const EARLY_NS: u64 = 250_000_000;
+const EARLY_FAILURES: u32 = 2;
+
 impl State {
+    /// Gives up the kept memory of a component that failed soon after each of its last starts: it may have failed because of what lies there.
+    fn doubt_kept_memory(&mut self, index: usize, cause: &Cause) {
+        let ran_ns = monotonic_ns().saturating_sub(self.components[index].kept.started_ns);
+        // What ended by a command did not fail by itself.
+        let failed = !matches!(cause, Cause::Exit(0) | Cause::Killed) && ran_ns < EARLY_NS;
+        let component = &mut self.components[index];
+        component.early_failures = if failed { component.early_failures + 1 } else { 0 };
+        let described = &self.manifest.components[index];
+        if component.early_failures >= EARLY_FAILURES && described.keep > 0 {
+            component.early_failures = 0;
+            kept::clear(index);
+            say(&format!(
+                "{} failed soon after each of its last {EARLY_FAILURES} starts; its kept memory is cleared",
+                described.name
+            ));
+        }
+    }
+
     /// Writes the fault record, and puts it into the log.
     fn write_record(&mut self, index: usize, cause: &Cause) {
         let number = self.new_record_number();

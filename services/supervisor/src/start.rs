@@ -5,6 +5,7 @@
 //! | `registry` | the registry, with the component's badge |
 //! | `endpoint:SERVICE` | the endpoint of a service that it provides, to receive on |
 //! | `heartbeat:DEADLINE` | the notification to signal within so many nanoseconds |
+//! | `kept:N` | frames of its kept memory |
 //! | `irq:LINE` | an interrupt line |
 //! | `port:0xFIRST` | a range of I/O ports |
 //! | `mmio:0xADDRESS` | a page of device memory |
@@ -28,7 +29,7 @@ use motte::interfaces::strings::StringList;
 use motte::kernel::{CapSlot, CapTable, Untyped};
 use motte::start_info::Header;
 use motte::time::monotonic_ns;
-use motte_loader::{Grant, Program, Source, load, system};
+use motte_loader::{Grant, Program, Source, kept, load, system};
 use motte_manifest::{Component, Grant as Authority};
 use motte_supervisor::state::{Kept, Status};
 
@@ -50,6 +51,12 @@ impl State {
         }
         let Some(image) = &self.components[index].image else { return Err("there is no program".into()) };
         let generation = self.components[index].kept.generation + 1;
+        let mut kept_from = 0;
+        if component.keep > 0 {
+            let made = kept::make(index, component.keep);
+            let kept = made.map_err(|error| format!("its kept memory cannot be had: {error}"))?;
+            kept_from = if kept { generation - 1 } else { 0 };
+        }
         let (arguments, mut environment) = self.arguments(component);
         if component.provides.iter().any(|service| service == "registry") {
             environment.extend(self.registry_environment());
@@ -74,6 +81,7 @@ impl State {
                 slots: component.slots.into(),
                 stack: component.stack,
                 priority: component.priority.into(),
+                kept_from,
                 ..Header::default()
             },
             name: &component.name,
@@ -171,6 +179,9 @@ impl State {
         if component.restart.heartbeat_ns > 0 {
             let pulse = Source::Mint(system::heartbeat(index).0, Rights::WRITE, 1);
             add(format!("heartbeat:{}", component.restart.heartbeat_ns), pulse);
+        }
+        if component.keep > 0 {
+            kept::grants(index, component.keep).into_iter().for_each(|grant| add(grant.name.into(), grant.source));
         }
         let provides_registry = self.provides(index, "registry");
         for service in self.manifest.services() {

@@ -368,7 +368,7 @@ fn exclusive<T>(
 }
 
 fn check_memory(findings: &mut Findings, system: &System, system_at: At) {
-    let sum: u64 = system.drafts.iter().map(|draft| draft.component.memory).sum();
+    let sum: u64 = system.drafts.iter().map(|draft| draft.component.memory + draft.component.keep).sum();
     let (limit, at) = system.memory.as_ref().map_or((DEFAULT_MEMORY, system_at), |memory| (memory.value, memory.at));
     if sum <= limit {
         return;

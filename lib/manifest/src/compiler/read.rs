@@ -6,16 +6,18 @@ use super::source::{At, Finding, Findings, Spanned, nearest};
 use super::value::{self, Wrong};
 use crate::model::{
     Component, Grant, Grants, Kind, MmioRange, PAGE_SIZE, PciId, PortRange, Restart, RestartPolicy, Root, Start,
+    is_keepable,
 };
 
 /// Every key of a component.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 28] = [
     "program",
     "kind",
     "priority",
     "budget",
     "period",
     "memory",
+    "keep",
     "stack",
     "slots",
     "provides",
@@ -306,6 +308,23 @@ impl<'a> Reader<'a> {
         (quota, stack.value)
     }
 
+    /// Memory that outlives restarts: small pages up to half a MiB, or whole frames of 2 MiB.
+    fn keep(&mut self) -> u64 {
+        let Some(keep) = self.parsed("keep", "a size such as \"64KiB\"", value::size) else { return 0 };
+        if self.name == "supervisor" {
+            self.findings.push(
+                Finding::error(keep.at, "the supervisor can have no kept memory")
+                    .help("init keeps for it what its successor needs"),
+            );
+        } else if !is_keepable(keep.value) {
+            self.findings.push(
+                Finding::error(keep.at, format!("`keep` of component `{}` cannot be had in this size", self.name))
+                    .label("up to 512KiB, or a multiple of 2MiB"),
+            );
+        }
+        if is_keepable(keep.value) { keep.value } else { 0 }
+    }
+
     fn slots(&mut self) -> u32 {
         const USUAL: u32 = 256;
         let slots = self.integer("slots", 64, 65536).map_or(USUAL, |slots| slots as u32);
@@ -436,6 +455,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         r.missing("priority", "100");
     }
     let (memory, stack) = r.memory_and_stack();
+    let keep = r.keep();
     let slots = r.slots();
     let (budget_ns, period_ns) = r.budget_and_period();
     let ports = r.strings("ports", "ranges such as \"0x3f8-0x3ff\"", value::ports);
@@ -495,6 +515,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         budget_ns,
         period_ns,
         memory,
+        keep,
         stack,
         slots,
         provides: provides.iter().map(|service| service.value.clone()).collect(),

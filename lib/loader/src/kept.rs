@@ -1,0 +1,92 @@
+//! Kept memory: frames that a component finds again, with what lay in them, after it was restarted.
+//!
+//! They are paid from an Untyped of their own, which a component's end does not touch, and lie in a table which that Untyped pays for too. The
+//! component gets copies of the capabilities. [`withdraw`] takes those back, and all copies that were made of them.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use motte::kernel::CapSlot;
+use motte_abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
+
+use crate::{Grant, Source, system};
+
+const LARGE: u64 = LARGE_PAGE_SIZE as u64;
+/// The most objects that one call makes.
+const MAX_RETYPE: u64 = 256;
+
+/// Frames that `keep` bytes consist of: how many, and the bytes of each.
+const fn frames(keep: u64) -> (u64, u64) {
+    let size = if keep.is_multiple_of(LARGE) { LARGE } else { PAGE_SIZE as u64 };
+    (keep / size, size)
+}
+
+/// Slots of the table that holds the frames. The first stays empty.
+fn table_slots(keep: u64) -> u64 {
+    (frames(keep).0 + 1).next_power_of_two().max(16)
+}
+
+/// Bytes of untyped memory that `keep` bytes of kept memory take: the table as well, and what is lost where a large frame must be aligned.
+#[must_use]
+pub fn bytes(keep: u64) -> u64 {
+    let table = ObjectType::CapTable.bytes(table_slots(keep)).unwrap_or(0).next_multiple_of(PAGE_SIZE as u64);
+    match frames(keep) {
+        (_, LARGE) => keep + LARGE,
+        _ => keep + table,
+    }
+}
+
+/// Makes the frames of a component, zeroed, if they are not there. Returns whether they were.
+pub fn make(component: usize, keep: u64) -> Result<bool, Error> {
+    let (untyped, table) = (system::kept_untyped(component), system::kept_table(component));
+    if CapSlot::OWN_TABLE.identify(table.0.0).is_ok_and(|(ty, ..)| ty == ObjectType::CapTable) {
+        return Ok(true);
+    }
+    let (count, size) = frames(keep);
+    untyped.retype(ObjectType::CapTable, table_slots(keep), CapSlot::OWN_TABLE, table.0.0, 1)?;
+    let mut done = 0;
+    while done < count {
+        let some = (count - done).min(MAX_RETYPE);
+        if let Err(error) = untyped.retype(ObjectType::Frame, size, table, 1 + done, some) {
+            clear(component);
+            return Err(error);
+        }
+        done += some;
+    }
+    Ok(false)
+}
+
+/// The grants by which a component gets its frames: `kept:0`, `kept:1` and so on.
+#[must_use]
+pub fn grants(component: usize, keep: u64) -> Vec<Grant> {
+    let table = system::kept_table(component);
+    let held = |frame| Source::Held(table, 1 + frame, Rights::READ | Rights::WRITE | Rights::MANAGE);
+    (0..frames(keep).0).map(|frame| Grant::new(format!("kept:{frame}"), held(frame))).collect()
+}
+
+/// Takes back every copy of the frames that a component had or gave away; what lies in them stays.
+pub fn withdraw(component: usize, keep: u64) {
+    let table = system::kept_table(component);
+    for frame in 0..frames(keep).0 {
+        // A frame that was never made has no copies.
+        let _ = table.revoke(1 + frame);
+    }
+}
+
+/// Gives the frames up, with what lies in them: the next [`make`] makes new ones.
+pub fn clear(component: usize) {
+    let _ = system::kept_untyped(component).0.revoke();
+    let _ = system::kept_table(component).0.delete();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_memory_pays_for_its_table_and_for_alignment() {
+        assert_eq!(bytes(4096), 4096 + 4096);
+        assert_eq!(bytes(512 << 10), (512 << 10) + 256 * 64);
+        assert_eq!(bytes(8 << 20), 10 << 20);
+    }
+}
