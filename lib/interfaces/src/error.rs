@@ -79,6 +79,22 @@ io_errors! {
     ServiceRestarted, "the service was restarted before it answered";
     /// Anything else.
     Other, "failed";
+    /// Nobody listens there.
+    ConnectionRefused, "connection refused";
+    /// The other side, or the network stack's end, broke the connection off.
+    ConnectionReset, "connection reset";
+    /// This side broke the connection off.
+    ConnectionAborted, "connection aborted";
+    /// There is no connection.
+    NotConnected, "not connected";
+    /// Another socket has the address.
+    AddressInUse, "address in use";
+    /// This machine does not have the address.
+    AddressNotAvailable, "address not available";
+    /// No way leads there.
+    NetworkUnreachable, "network unreachable";
+    /// The other machine does not answer.
+    HostUnreachable, "host unreachable";
 }
 
 impl From<CallError> for IoError {

@@ -51,6 +51,7 @@ pub mod console;
 pub mod error;
 pub mod fs;
 pub mod log;
+pub mod net;
 pub mod netdev;
 pub mod pci;
 pub mod pipe;

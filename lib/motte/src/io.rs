@@ -43,6 +43,13 @@ pub enum ErrorKind {
     ResourceBusy,
     FilesystemLoop,
     ExecutableFormat,
+    ConnectionRefused,
+    ConnectionAborted,
+    NotConnected,
+    AddrInUse,
+    AddrNotAvailable,
+    NetworkUnreachable,
+    HostUnreachable,
     Other,
 }
 
@@ -76,6 +83,13 @@ impl ErrorKind {
             Self::ResourceBusy => "it is in use",
             Self::FilesystemLoop => "too many levels of symbolic links",
             Self::ExecutableFormat => "not an executable program",
+            Self::ConnectionRefused => "connection refused",
+            Self::ConnectionAborted => "connection aborted",
+            Self::NotConnected => "not connected",
+            Self::AddrInUse => "address in use",
+            Self::AddrNotAvailable => "address not available",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
             Self::Other => "failed",
         }
     }
@@ -154,6 +168,14 @@ impl From<IoError> for Error {
             IoError::Busy => K::ResourceBusy,
             IoError::NotExecutable => K::ExecutableFormat,
             IoError::ServiceRestarted => K::ConnectionReset,
+            IoError::ConnectionReset => return Self::new(K::ConnectionReset, error),
+            IoError::ConnectionRefused => K::ConnectionRefused,
+            IoError::ConnectionAborted => K::ConnectionAborted,
+            IoError::NotConnected => K::NotConnected,
+            IoError::AddressInUse => K::AddrInUse,
+            IoError::AddressNotAvailable => K::AddrNotAvailable,
+            IoError::NetworkUnreachable => K::NetworkUnreachable,
+            IoError::HostUnreachable => K::HostUnreachable,
             IoError::BadHandle | IoError::Device | IoError::NoSuchProcess | IoError::ServiceGone | IoError::Other => {
                 return Self::new(K::Other, error);
             }

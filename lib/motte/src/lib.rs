@@ -9,8 +9,10 @@
 //! | [`thread`], [`sync`], [`time`] | threads, locks, time |
 //! | [`service`] | calling services by name |
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
+//! | [`executor`] | tasks in a program that is no service |
 //! | [`heartbeat`] | showing the supervisor that a server does not hang |
 //! | [`io`], [`fs`], [`process`], [`terminal`] | streams, files, programs, the terminal, in the shape of `std` |
+//! | [`net`], [`aio`] | sockets, in the shape of `std`; reading and writing in tasks |
 //! | [`system`] | components, faults, log, trace, memory: the system itself |
 //! | [`boot_files`] | the boot image, for whom the manifest grants it |
 //! | [`env`] | arguments and environment |
@@ -23,10 +25,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod aio;
 mod arch;
 pub mod boot_files;
 mod entry;
 pub mod env;
+pub mod executor;
 pub mod fs;
 pub mod heap;
 pub mod heartbeat;
@@ -37,6 +41,7 @@ pub mod last_words;
 pub mod layout;
 mod logger;
 pub mod memory;
+pub mod net;
 pub mod pages;
 pub mod process;
 pub mod server;

@@ -140,6 +140,16 @@ fn release(mapping: Mapping) {
     frames.into_iter().for_each(|frame| slots::delete(frame.0));
 }
 
+impl motte_ring::Buffer for Mapping {
+    fn read(&self, at: usize, into: &mut [u8]) {
+        Mapping::read(self, at, into);
+    }
+
+    fn write(&self, at: usize, from: &[u8]) {
+        Mapping::write(self, at, from);
+    }
+}
+
 /// Shared memory as words for a `motte-ring`: reached through atomics only, so that a peer that writes meanwhile is
 /// no undefined behaviour.
 #[derive(Debug)]

@@ -228,6 +228,19 @@ impl Tasks {
         }
     }
 
+    /// Waits for a signal, where no server waits for requests.
+    pub(crate) fn wait(&self) {
+        let notification = self.inner.borrow().notification;
+        if let Ok(bits) = notification.wait() {
+            self.notified(bits);
+        }
+    }
+
+    /// Whether the running thread is the one whose tasks these are.
+    pub(crate) fn are_mine(&self) -> bool {
+        thread::current().0 == self.ready.home
+    }
+
     /// Notes which bits came; returns those that no event has claimed a task for.
     pub(crate) fn notified(&self, bits: u64) -> u64 {
         let mut inner = self.inner.borrow_mut();

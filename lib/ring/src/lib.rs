@@ -20,6 +20,8 @@
 //! would wake. So the consumer first announces its sleep (word 16), then looks once more; the producer first publishes, then looks for the announcement; and a
 //! sequentially consistent fence stands between the two steps on both sides. At least one of them then sees the other (store buffering;
 //! H.-J. Boehm and S. Adve, "Foundations of the C++ Concurrency Memory Model", 2008). `tests/loom.rs` tries every interleaving.
+//!
+//! [`ByteProducer`] and [`ByteConsumer`] are the same for a stream of bytes, with memory and counters wherever the two sides want them.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -36,9 +38,13 @@ pub use core::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::fence;
 
+mod bytes;
+
 use core::fmt;
 use core::ops::Deref;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+pub use bytes::{Buffer, ByteConsumer, ByteProducer};
 
 const TAIL: usize = 0;
 const HEAD: usize = 8;

@@ -72,3 +72,64 @@ fn memory_without_room_for_one_entry_is_refused() {
     let memory: Vec<_> = (0..39).map(|_| AtomicU64::new(0)).collect();
     assert_eq!(Producer::<&[AtomicU64], 8>::new(&memory).map(|_| ()), Err(RingError::TooSmall));
 }
+
+/// Memory for bytes, and the two counters.
+struct Bytes(std::cell::RefCell<Vec<u8>>);
+
+impl motte_ring::Buffer for Bytes {
+    fn read(&self, at: usize, into: &mut [u8]) {
+        into.copy_from_slice(&self.0.borrow()[at..at + into.len()]);
+    }
+    fn write(&self, at: usize, from: &[u8]) {
+        self.0.borrow_mut()[at..at + from.len()].copy_from_slice(from);
+    }
+}
+
+proptest! {
+    #[test]
+    fn bytes_come_out_as_they_went_in(
+        capacity in 1usize..40,
+        steps in proptest::collection::vec((any::<bool>(), 0usize..50), 1..200),
+    ) {
+        let memory = Bytes(vec![0xee; capacity + 8].into());
+        let (tail, head) = (AtomicU64::new(0), AtomicU64::new(0));
+        let mut producer = motte_ring::ByteProducer::new(5, capacity);
+        let mut consumer = motte_ring::ByteConsumer::new(5, capacity);
+        let (mut next, mut expected) = (0u8, std::collections::VecDeque::new());
+        for (put, count) in steps {
+            if put {
+                let bytes: Vec<u8> = (0..count).map(|_| { next = next.wrapping_add(1); next }).collect();
+                let room = producer.room(&head).unwrap();
+                prop_assert_eq!(room, capacity - expected.len());
+                let done = producer.put(&memory, &bytes);
+                prop_assert_eq!(done, count.min(room));
+                expected.extend(&bytes[..done]);
+                producer.publish(&tail);
+            } else {
+                let mut bytes = vec![0; count];
+                prop_assert_eq!(consumer.available(&tail).unwrap(), expected.len());
+                let done = consumer.take(&memory, &mut bytes);
+                prop_assert_eq!(done, count.min(expected.len()));
+                prop_assert!(bytes[..done].iter().eq(expected.drain(..done).collect::<Vec<_>>().iter()));
+                consumer.publish(&head);
+            }
+        }
+        let bytes = memory.0.borrow();
+        prop_assert!(bytes[..5].iter().chain(&bytes[5 + capacity..]).all(|&byte| byte == 0xee));
+    }
+
+    #[test]
+    fn a_counter_that_lies_is_found_out(capacity in 1usize..40, put in 0usize..40, lie: u64) {
+        let memory = Bytes(vec![0; capacity].into());
+        let put = put.min(capacity);
+        let (tail, head) = (AtomicU64::new(0), AtomicU64::new(0));
+        let mut producer = motte_ring::ByteProducer::new(0, capacity);
+        producer.put(&memory, &vec![1; put]);
+        producer.publish(&tail);
+        head.store(lie, std::sync::atomic::Ordering::Relaxed);
+        prop_assert_eq!(producer.room(&head).is_ok(), lie <= put as u64);
+        let mut consumer = motte_ring::ByteConsumer::new(0, capacity);
+        tail.store(lie, std::sync::atomic::Ordering::Relaxed);
+        prop_assert_eq!(consumer.available(&tail).is_ok(), lie <= capacity as u64);
+    }
+}
