@@ -22,12 +22,10 @@ mod bar;
 mod claims;
 mod config;
 mod function;
-mod lifecycle;
 mod server;
 
 pub use bar::{Window, measure, place};
 pub use claims::{Claim, Claims};
 pub use config::{Config, selector};
 pub use function::{Capability, Function, scan};
-pub use lifecycle::{CLIENT_GONE, Lifecycle, dispatch_lifecycle};
 pub use server::{InterruptMessage, PciServer, Platform};

@@ -14,15 +14,14 @@ use alloc::vec::Vec;
 use motte::abi::boot_info::slot;
 use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
 use motte::interfaces::error::IoError;
+use motte::interfaces::lifecycle::{CLIENT_GONE, dispatch_lifecycle};
 use motte::interfaces::pci::dispatch_pci;
 use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::kernel::{CacheMode, CapSlot, Frame, IoPort, Irq, IrqControl, Untyped};
 use motte::memory::Mapping;
 use motte::server::{Handler, Server};
 use motte::slots;
-use motte_pci::{
-    CLIENT_GONE, Claims, Config, InterruptMessage, PciServer, Platform, Window, dispatch_lifecycle, selector,
-};
+use motte_pci::{Claims, Config, InterruptMessage, PciServer, Platform, Window, selector};
 
 motte::entry!(main);
 

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use motte_interfaces::error::IoError;
+use motte_interfaces::lifecycle::Lifecycle;
 use motte_interfaces::pci::{Pci, PciBar, PciDevice, PciEntry};
 use motte_interfaces::{Cap, Sender, badge};
 
@@ -11,7 +12,6 @@ use crate::bar::{self, Window};
 use crate::claims::Claims;
 use crate::config::{self, COMMAND, COMMAND_BUS_MASTER, COMMAND_MEMORY, COMMAND_NO_LINE, Config};
 use crate::function::{self, CAP_MSI, CAP_MSIX, CAP_VENDOR, Function};
-use crate::lifecycle::Lifecycle;
 
 /// What a device writes, and where, to raise an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use motte_interfaces::error::IoError;
+use motte_interfaces::lifecycle::Lifecycle;
 use motte_interfaces::pci::Pci;
 use motte_interfaces::{Cap, Sender, badge};
-use motte_pci::{Claims, Config, InterruptMessage, Lifecycle, PciServer, Platform, scan, selector};
+use motte_pci::{Claims, Config, InterruptMessage, PciServer, Platform, scan, selector};
 use proptest::prelude::*;
 
 /// A function: its registers, and the masks of its address registers' writable bits.

@@ -6,29 +6,22 @@ extern crate alloc;
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
-use core::time::Duration;
 
-use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
-use motte::interfaces::block::dispatch_block;
+use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, Rights};
+use motte::interfaces::block::{DiskInfo, dispatch_block};
 use motte::interfaces::error::IoError;
-use motte::interfaces::pci::{PciClient, PciDevice};
+use motte::interfaces::lifecycle::{CLIENT_GONE, dispatch_lifecycle};
+use motte::interfaces::pci::PciDevice;
 use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Responder, Sender, Writer};
-use motte::kernel::{CacheMode, CapSlot, Frame, Irq, Notification};
-use motte::memory::Mapping;
+use motte::kernel::{CapSlot, Frame, Notification};
 use motte::pages::SharedWords;
 use motte::server::{Event, Handler, Replies, Server};
-use motte::service::{Connection, connect};
 use motte::slots;
-use motte_virtio_blk::{BlockServer, CLIENT_GONE, Disk, Machine, PAGES, Place, Registers, dispatch_lifecycle, find};
-
-use crate::mmio::Mapped;
-
-mod mmio;
+use motte_virtio::Mapped;
+use motte_virtio::pci::{self, Interrupt, Pci};
+use motte_virtio_blk::{BlockServer, CONFIGURATION_BYTES, Disk, Machine, PAGES};
 
 motte::entry!(main);
-
-type Pci = PciClient<Connection>;
 
 /// The kernel, as the driver needs it.
 struct Kernel {
@@ -76,18 +69,12 @@ impl Machine for Kernel {
     }
 
     fn pause(&self) {
-        motte::thread::sleep(Duration::from_millis(1));
+        pci::pause();
     }
 
     fn report(&self, text: &str) {
         motte::log::error!("{text}");
     }
-}
-
-/// The interrupt, and the event that it raises.
-struct Interrupt {
-    irq: Irq,
-    event: Event,
 }
 
 struct Service {
@@ -113,10 +100,7 @@ impl Handler for Service {
     }
 
     fn notified(&mut self, bits: u64) {
-        let raised = self.interrupt.as_ref().filter(|interrupt| bits & interrupt.event.bit() != 0);
-        if let Some(interrupt) = raised {
-            // First, so that what the device does from now on is not missed.
-            let _ = interrupt.irq.acknowledge();
+        if self.interrupt.as_ref().is_some_and(|interrupt| interrupt.take(bits)) {
             self.server.interrupt();
         } else if bits & self.doorbell.bit() != 0 {
             self.server.work();
@@ -124,95 +108,27 @@ impl Handler for Service {
     }
 }
 
-/// Maps the pages of one of the device's structures.
-fn map(pci: &Pci, device: &PciDevice, place: Place) -> Result<Mapped, String> {
-    let page = PAGE_SIZE as u64;
-    let end = place.offset + place.length;
-    let mut frames = Vec::new();
-    for number in place.offset / page..end.div_ceil(page) {
-        let frame = pci.bar_page(device.address, place.bar, number);
-        let frame = frame.map_err(|error| format!("its registers cannot be had: {error}"))?;
-        frames.push(Frame::at(frame.0));
-    }
-    let mapping = Mapping::of(frames, Rights::READ | Rights::WRITE, CacheMode::Uncached);
-    let mapping = mapping.map_err(|error| format!("its registers cannot be mapped: {error}"))?;
-    Ok(Mapped::new(mapping, (place.offset % page) as usize))
-}
-
 /// Takes a device over from whatever state it is in, and starts it.
 fn start(pci: &Pci, device: &PciDevice, event: Event) -> Result<(Disk<Mapped>, Interrupt), String> {
-    let address = device.address;
-    let found = find(|offset, width| pci.config_read(address, offset, width));
-    let mut structures = found.map_err(|error| format!("{error}"))?;
-    // Only the first queue's register is used.
-    structures.notify.length = structures.notify.length.min(PAGE_SIZE as u64);
-    let registers = Registers {
-        common: map(pci, device, structures.common)?,
-        notify: map(pci, device, structures.notify)?,
-        notify_length: structures.notify.length,
-        notify_multiplier: structures.notify_multiplier,
-        device: map(pci, device, structures.device)?,
-    };
-    let no_memory = |error: Error| format!("there is no memory for its queue: {error}");
-    let memory = Mapping::new(PAGES).map_err(no_memory)?;
-    let mut physical = [0; PAGES];
-    for (address, frame) in physical.iter_mut().zip(memory.frames()) {
-        *address = frame.info().map_err(no_memory)?.0;
-    }
-    let mut disk = Disk::new(registers, Mapped::new(memory, 0), physical);
-    let pause = || motte::thread::sleep(Duration::from_millis(1));
+    let (memory, physical) = pci::memory::<PAGES>()?;
+    let mut disk = Disk::new(pci::registers(pci, device, CONFIGURATION_BYTES)?, memory, physical);
     // Before anything else: a former driver's device may still be writing.
-    disk.reset(pause).map_err(|error| format!("{error}"))?;
-    let irq = pci.interrupt(address, 0).map_err(|error| format!("it has no interrupt: {error}"))?;
-    let irq = Irq::at(irq.0);
-    irq.bind(event.notification().0).map_err(|error| format!("its interrupt cannot be bound: {error}"))?;
-    pci.enable(address).map_err(|error| format!("it cannot be enabled: {error}"))?;
-    disk.start(pause).map_err(|error| format!("{error}"))?;
-    Ok((disk, Interrupt { irq, event }))
+    disk.reset(pci::pause).map_err(|error| format!("{error}"))?;
+    let interrupt = Interrupt::bind(pci, device, 0, event)?;
+    pci.enable(device.address).map_err(|error| format!("it cannot be enabled: {error}"))?;
+    disk.start(pci::pause).map_err(|error| format!("{error}"))?;
+    Ok((disk, interrupt))
 }
 
-/// The first disk that works.
-fn first_disk(server: &Server) -> Result<Option<(Disk<Mapped>, Interrupt)>, Error> {
-    let pci: Pci = match connect("pci") {
-        Ok(connection) => PciClient::new(connection),
-        Err(error) => {
-            motte::log::error!("there is no disk: the PCI bus cannot be reached: {error}");
-            return Ok(None);
-        }
-    };
-    let mut disk = None;
-    for index in 0.. {
-        let device = match pci.device(index) {
-            Ok(device) => device,
-            Err(IoError::NotFound) => break,
-            Err(error) => {
-                motte::log::error!("the PCI bus cannot be searched: {error}");
-                break;
-            }
-        };
-        let (bus, slot, function) = (device.address >> 8, device.address >> 3 & 31, device.address & 7);
-        if disk.is_some() {
-            motte::log::warn!("the disk at {bus:02x}:{slot:02x}.{function} is not used: one disk is served");
-            continue;
-        }
-        match start(&pci, &device, server.tasks().event()?) {
-            Ok((started, interrupt)) => {
-                let info = started.info();
-                motte::log::info!(
-                    "disk at {bus:02x}:{slot:02x}.{function}: {} MiB{}{}, {} requests in flight",
-                    info.sectors / 2048,
-                    if info.read_only { ", read-only" } else { "" },
-                    if info.write_cache { ", with a write cache" } else { "" },
-                    info.queue_depth
-                );
-                disk = Some((started, interrupt));
-            }
-            Err(error) => {
-                motte::log::error!("the disk at {bus:02x}:{slot:02x}.{function} cannot be used: {error}")
-            }
-        }
-    }
-    Ok(disk)
+/// What the log says of a disk.
+fn describe(info: DiskInfo) -> String {
+    format!(
+        "{} MiB{}{}, {} requests in flight",
+        info.sectors / 2048,
+        if info.read_only { ", read-only" } else { "" },
+        if info.write_cache { ", with a write cache" } else { "" },
+        info.queue_depth
+    )
 }
 
 fn main() -> Result<(), Error> {
@@ -221,9 +137,13 @@ fn main() -> Result<(), Error> {
     let to_client = slots::allocate()?;
     doorbell.notification().0.copy(to_client, Rights::WRITE)?;
     let kernel = Kernel { doorbell: Cap(to_client.0), again: doorbell.notification(), replies: server.replies() };
-    let (disk, interrupt) = first_disk(&server)?.unzip();
-    if disk.is_none() {
-        motte::log::info!("there is no disk to serve");
-    }
+    let tasks = server.tasks();
+    let (disk, interrupt) = pci::first("disk", |pci, device| {
+        let event = tasks.event().map_err(|error| format!("there is no event for its interrupt: {error}"))?;
+        let (disk, interrupt) = start(pci, device, event)?;
+        let what = describe(disk.info());
+        Ok(((disk, interrupt), what))
+    })
+    .unzip();
     Err(server.run(&mut Service { server: BlockServer::new(kernel, disk), interrupt, doorbell }))
 }

@@ -19,13 +19,13 @@ use core::ops::Deref;
 
 use motte_interfaces::block::{Block, BlockOperation, DiskInfo};
 use motte_interfaces::error::IoError;
+use motte_interfaces::lifecycle::Lifecycle;
 use motte_interfaces::{Cap, Responder, Sender, badge};
 use motte_ring::{AtomicU64, Consumer, Producer, RingError};
+use motte_virtio::{Broken, Memory, Part};
 
 use crate::disk::Disk;
-use crate::lifecycle::Lifecycle;
-use crate::memory::Memory;
-use crate::queue::{Broken, Data, SLOTS};
+use crate::queue::SLOTS;
 
 /// What the driver needs of the machine.
 pub trait Machine {
@@ -106,7 +106,7 @@ struct InFlight {
 
 /// A request that makes sense.
 enum Request {
-    Transfer { kind: u32, sector: u64, data: Data },
+    Transfer { kind: u32, sector: u64, data: Part },
     Flush,
 }
 
@@ -359,7 +359,7 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
         }
         let frame = *self.client.as_ref()?.frames.get(&(offset / FRAME))?;
         let address = self.machine.frame_address(frame)? + within;
-        let data = Data { address, length: length as u32, device_writes: kind == KIND_READ };
+        let data = Part { address, length: length as u32, device_writes: kind == KIND_READ };
         Some(Request::Transfer { kind, sector, data })
     }
 

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 
 use motte_interfaces::block::Block;
 use motte_interfaces::error::IoError;
+use motte_interfaces::lifecycle::{CLIENT_GONE, Lifecycle};
 use motte_interfaces::stream::StreamClient;
 use motte_interfaces::{CallError, Cap, Method, Reader, ReplyToken, Responder, Sender, Transport, Writer, badge};
 use motte_ring::{Consumer, Producer};
-use motte_virtio_blk::{BlockServer, CLIENT_GONE, Lifecycle};
+use motte_virtio_blk::BlockServer;
 use proptest::prelude::*;
 use support::{Device, EVENT_IDX, FLUSH, FRAME, Mock, Page, READ_ONLY, View, disk};
 

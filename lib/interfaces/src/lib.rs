@@ -50,6 +50,7 @@ pub mod clock;
 pub mod console;
 pub mod error;
 pub mod fs;
+pub mod lifecycle;
 pub mod log;
 pub mod net;
 pub mod netdev;

@@ -33,7 +33,7 @@ fn frames_pass_in_both_directions() {
     for round in 0..1000u32 {
         let frame = round.to_le_bytes().repeat(20);
         assert!(send(&card, &mut port, &frame));
-        assert_eq!(card.sent(), [frame.clone()]);
+        assert_eq!(card.sent(), std::slice::from_ref(&frame));
         assert!(card.deliver(&frame));
         assert_eq!(receive(&card, &mut port), Some(frame));
         assert_eq!(port.receive(), None);
@@ -160,7 +160,8 @@ fn a_driver_that_lies_is_asked_for_new_rings() {
     let buffer = Layout::STANDARD.buffer as u64;
     let first_transmit = Layout::STANDARD.receive as u64 * buffer;
     let received = |offset, length| Received { offset, length, checksum_good: false }.words();
-    let lies: [(&str, fn(&FakeCard, [u64; 2]), [u64; 2]); 6] = [
+    type Lie = fn(&FakeCard, [u64; 2]);
+    let lies: [(&str, Lie, [u64; 2]); 6] = [
         ("a transmit buffer", FakeCard::lie_received, received(first_transmit, 60)),
         ("within a buffer", FakeCard::lie_received, received(1, 60)),
         ("longer than the buffer", FakeCard::lie_received, received(0, buffer as u32 + 1)),

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicU64;
 
 use motte_interfaces::error::IoError;
 use motte_interfaces::{Cap, Responder};
-use motte_virtio_blk::{Disk, Machine, Memory, PAGES, Registers};
+use motte_virtio::{Memory, Registers};
+use motte_virtio_blk::{Disk, Machine, PAGES};
 
 /// Where the queue's pages lie, in no order.
 pub const PHYSICAL: [u64; PAGES] = [0x30_0000, 0x10_0000, 0x20_0000];
@@ -219,6 +220,7 @@ impl Device {
     fn read(&self, offset: usize) -> u32 {
         match offset {
             0x04 => (self.features >> (self.selects[0] * 32)) as u32,
+            0x10 => self.config_vector.into(),
             0x14 => self.status.into(),
             0x15 => 7,
             0x18 => self.queue_size.into(),

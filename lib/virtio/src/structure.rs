@@ -22,7 +22,7 @@ pub struct Structures {
     pub notify: Place,
     /// Bytes from one queue's notification register to the next one's.
     pub notify_multiplier: u64,
-    /// What is particular to block devices.
+    /// What is particular to this kind of device.
     pub device: Place,
 }
 
@@ -60,11 +60,11 @@ const DEVICE: u64 = 4;
 
 /// Bytes of the common configuration, up to the device part of the first queue.
 const COMMON_BYTES: u64 = 56;
-/// Bytes of the block configuration, up to the block size.
-const DEVICE_BYTES: u64 = 24;
-
-/// Finds the structures; `read` reads 1, 2 or 4 bytes of configuration space.
-pub fn find<E>(mut read: impl FnMut(u64, u64) -> Result<u64, E>) -> Result<Structures, StructureError<E>> {
+/// Finds the structures; `read` reads 1, 2 or 4 bytes of configuration space, and `device_bytes` of the device's own configuration are used.
+pub fn find<E>(
+    device_bytes: u64,
+    mut read: impl FnMut(u64, u64) -> Result<u64, E>,
+) -> Result<Structures, StructureError<E>> {
     let mut read = |offset, width| read(offset, width).map_err(StructureError::Unreadable);
     let (mut common, mut notify, mut device) = (None, None, None);
     let mut at = match read(STATUS, 2)? & STATUS_CAPABILITIES {
@@ -92,7 +92,7 @@ pub fn find<E>(mut read: impl FnMut(u64, u64) -> Result<u64, E>) -> Result<Struc
     }
     let common = common.ok_or(StructureError::Missing("common configuration structure"))?;
     let (notify, notify_multiplier) = notify.ok_or(StructureError::Missing("notification structure"))?;
-    let device = device.ok_or(StructureError::Missing("block configuration structure"))?;
+    let device = device.ok_or(StructureError::Missing("device configuration structure"))?;
     let good = |place: Place, bytes| place.bar < 6 && place.length >= bytes && place.offset.is_multiple_of(4);
     if !good(common, COMMON_BYTES) {
         return Err(StructureError::Malformed("common configuration structure"));
@@ -100,8 +100,8 @@ pub fn find<E>(mut read: impl FnMut(u64, u64) -> Result<u64, E>) -> Result<Struc
     if !good(notify, 2) || !notify_multiplier.is_multiple_of(2) {
         return Err(StructureError::Malformed("notification structure"));
     }
-    if !good(device, DEVICE_BYTES) {
-        return Err(StructureError::Malformed("block configuration structure"));
+    if !good(device, device_bytes) {
+        return Err(StructureError::Malformed("device configuration structure"));
     }
     Ok(Structures { common, notify, notify_multiplier, device })
 }

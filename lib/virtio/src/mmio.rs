@@ -1,7 +1,8 @@
-//! Registers and DMA memory, as this program has them mapped. The one module of the driver with `unsafe`.
+//! Registers and DMA memory, as this program has them mapped. The one module of the crate with `unsafe`.
 
 use motte::memory::Mapping;
-use motte_virtio_blk::Memory;
+
+use crate::memory::Memory;
 
 /// Mapped memory from some byte on, for as long as this lives.
 #[derive(Debug)]
