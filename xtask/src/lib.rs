@@ -7,7 +7,7 @@
 //! | [`compile`] | builds kernel, programs and boot image |
 //! | [`elf`], [`boot_image`], [`manifest`] | what goes into the boot image |
 //! | [`disk`] | makes, fills, locks and checks disk images |
-//! | [`machine`] | one QEMU process and how it ended |
+//! | [`machine`], [`network`] | one QEMU process and how it ended; its network card |
 //! | [`session`] | a machine driven from a program as a person would at its console |
 //! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
 //! | [`run`] and the rest | the commands |
@@ -19,6 +19,7 @@ pub mod disk;
 pub mod elf;
 pub mod machine;
 pub mod manifest;
+pub mod network;
 pub mod new_service;
 pub mod powercut;
 pub mod prepare;

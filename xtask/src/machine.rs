@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::compile::System;
 use crate::disk::LockedDisk;
+use crate::network::Network;
 use crate::prepare::Tool;
 use crate::process::{Guarded, RunDirectory};
 use crate::workspace;
@@ -23,26 +24,6 @@ const EXIT_SHUTDOWN: i32 = 0x10;
 const EXIT_PANIC: i32 = 0x01;
 /// How the line in the kernel log begins that holds the status of the last command.
 const STATUS_LINE: &str = "motte: exit status ";
-
-/// A port of the host that leads to one of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// Port of the host, on 127.0.0.1.
-    pub host: u16,
-    /// Port of the machine.
-    pub guest: u16,
-}
-
-impl std::str::FromStr for Forward {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not HOSTPORT:GUESTPORT; write it like 8080:80");
-        let (host, guest) = text.split_once(':').ok_or_else(wrong)?;
-        let port = |text: &str| text.parse::<u16>().ok().filter(|&port| port != 0).ok_or_else(wrong);
-        Ok(Self { host: port(host)?, guest: port(guest)? })
-    }
-}
 
 /// Who talks to the machine's consoles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +41,8 @@ pub struct Hardware {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Ports led into the machine. Any makes a network card.
-    pub forwards: Vec<Forward>,
+    /// Its network card.
+    pub network: Network,
     /// Time counts instructions: runs are repeatable.
     pub counts_instructions: bool,
     /// QEMU's accelerator.
@@ -83,7 +64,7 @@ impl Default for Hardware {
         Self {
             memory: 512,
             processors: 1,
-            forwards: Vec::new(),
+            network: Network::None,
             counts_instructions: false,
             accelerator: "tcg".to_owned(),
             processor: "max".to_owned(),
@@ -272,12 +253,8 @@ fn arguments(hardware: &Hardware, software: Software, directory: &Path, disk: Op
         );
         add(&["-drive", &options, "-device", "virtio-blk-pci,drive=d0,disable-legacy=on,romfile="]);
     }
-    if !hardware.forwards.is_empty() {
-        let mut network = String::from("user,id=n0,restrict=on");
-        for forward in &hardware.forwards {
-            network += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
-        }
-        add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]);
+    for argument in hardware.network.arguments() {
+        add(&[&argument]);
     }
     if let Some(plugin) = &hardware.plugin {
         add(&["-plugin", plugin]);
@@ -364,14 +341,6 @@ mod tests {
         assert_eq!(ended(0, ""), Ending::Quit);
         assert_eq!(ended(1, "").exit_code(), 102);
         assert_eq!(ending(ExitStatus::from_raw(9), "", "").exit_code(), 102);
-    }
-
-    #[test]
-    fn a_forward_is_two_ports() {
-        assert_eq!("8080:80".parse(), Ok(Forward { host: 8080, guest: 80 }));
-        for wrong in ["8080", "8080:", ":80", "0:80", "8080:80:1", "70000:80"] {
-            assert!(wrong.parse::<Forward>().is_err(), "{wrong}");
-        }
     }
 
     #[test]

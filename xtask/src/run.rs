@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::compile::{self, Profile, System};
 use crate::disk::{self, Access, LockedDisk};
-use crate::machine::{Console, Ending, Forward, Hardware, Machine};
+use crate::machine::{Console, Ending, Hardware, Machine};
+use crate::network::{self, Choice, Forward, HTTP, WebPort};
 use crate::prepare::{self, Tool};
 use crate::process::TerminalGuard;
 use crate::{manifest, workspace};
@@ -39,7 +40,11 @@ pub struct Options {
     /// Memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     pub mem: u32,
-    /// Lead a port of 127.0.0.1 to one of the machine; may be given more than once
+    /// What the network card is plugged into: QEMU's own network, a tap device of the host, or nothing (no card)
+    #[arg(long, value_name = "user|tap=IFNAME|none", default_value = "user")]
+    pub net: Choice,
+    /// Lead a port of 127.0.0.1 to one of the machine; may be given more than once. Without one to port 80, port 8080 leads there, or the
+    /// next that is free
     #[arg(long, value_name = "HOSTPORT:GUESTPORT")]
     pub forward: Vec<Forward>,
     /// Build as published (the default)
@@ -73,20 +78,24 @@ impl Options {
         compile::system(self.profile(), &manifest)
     }
 
-    /// The machine's parts.
-    #[must_use]
-    pub fn hardware(&self) -> Hardware {
-        Hardware {
+    /// The machine's parts, and the port of this machine that leads to its web server.
+    pub fn hardware(&self) -> Result<(Hardware, Option<WebPort>)> {
+        if !self.forward.is_empty() && self.net != Choice::User {
+            bail!("--forward leads through QEMU's own network: it goes with --net user only");
+        }
+        let (network, web) = network::choose(&self.net, &self.forward)?;
+        let hardware = Hardware {
             memory: self.mem,
             processors: self.smp,
-            forwards: self.forward.clone(),
+            network,
             counts_instructions: self.icount,
             accelerator: self.accel.clone(),
             forgets_writes: self.snapshot,
             read_only: self.read_only,
             debugger: None,
             ..Hardware::default()
-        }
+        };
+        Ok((hardware, web))
     }
 
     /// The machine's disk, locked.
@@ -106,20 +115,36 @@ impl Options {
 pub fn interactive(options: &Options, kernel_log: bool) -> Result<u8> {
     let system = options.build()?;
     let disk = options.open_disk(&system)?;
+    let (hardware, web) = options.hardware()?;
+    if options.net == Choice::User && !options.forward.iter().any(|forward| forward.guest == HTTP) {
+        tell_web_port(web.as_ref());
+    }
     let ending = {
         let _terminal = TerminalGuard::remember();
-        let mut machine = Machine::start(&system, &options.hardware(), disk, Console::Terminal, None)?;
+        let mut machine = Machine::start(&system, &hardware, disk, Console::Terminal, None)?;
         machine.wait()?
     };
     report(&ending, kernel_log);
     Ok(ending.exit_code())
 }
 
+/// Says where the web server is found, if not where everybody expects it.
+fn tell_web_port(web: Option<&WebPort>) {
+    match web {
+        Some(web) if web.is_usual() => {}
+        Some(web) => eprintln!("motte: port 8080 is taken; the machine's port 80 is at http://127.0.0.1:{}/", web.port),
+        None => eprintln!(
+            "motte: no port was found that could lead to the machine's port 80; --forward HOSTPORT:80 names one"
+        ),
+    }
+}
+
 /// Boots, runs `commands`, shuts down. Standard output gets what they print there and nothing else.
 pub fn commands(options: &Options, commands: &str, timeout: Option<u64>, kernel_log: bool) -> Result<u8> {
     let system = options.build()?;
     let disk = options.open_disk(&system)?;
-    let mut machine = Machine::start(&system, &options.hardware(), disk, Console::Sockets, Some(commands))?;
+    let (hardware, _web) = options.hardware()?;
+    let mut machine = Machine::start(&system, &hardware, disk, Console::Sockets, Some(commands))?;
     let output = machine.com1.take().map(|stream| pass_on(stream, std::io::stdout()));
     let errors = machine.com2.take().map(|stream| pass_on(stream, std::io::stderr()));
     let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -155,7 +180,8 @@ pub fn commands(options: &Options, commands: &str, timeout: Option<u64>, kernel_
 pub fn debug(options: &Options, port: u16) -> Result<u8> {
     let system = options.build()?;
     let disk = options.open_disk(&system)?;
-    let hardware = Hardware { debugger: Some(port), ..options.hardware() };
+    let (hardware, _web) = options.hardware()?;
+    let hardware = Hardware { debugger: Some(port), ..hardware };
     eprintln!("motte: the machine waits; in another terminal, type:");
     eprintln!("  gdb {} -ex 'target remote 127.0.0.1:{port}'", system.kernel.display());
     eprintln!("  then for a program's functions too: add-symbol-file {}/NAME", system.programs().display());

@@ -20,4 +20,4 @@ mod server;
 
 pub use disk::{CONFIGURATION_BYTES, Disk};
 pub use queue::{Completion, PAGES, Requests, SLOTS};
-pub use server::{BlockServer, Machine};
+pub use server::BlockServer;

@@ -15,43 +15,16 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use core::ops::Deref;
 
 use motte_interfaces::block::{Block, BlockOperation, DiskInfo};
 use motte_interfaces::error::IoError;
 use motte_interfaces::lifecycle::Lifecycle;
 use motte_interfaces::{Cap, Responder, Sender, badge};
-use motte_ring::{AtomicU64, Consumer, Producer, RingError};
-use motte_virtio::{Broken, Memory, Part};
+use motte_ring::{Consumer, Producer, RingError};
+use motte_virtio::{Broken, Machine, Memory, Part};
 
 use crate::disk::Disk;
 use crate::queue::SLOTS;
-
-/// What the driver needs of the machine.
-pub trait Machine {
-    /// A page that the client lends, as words.
-    type Words: Deref<Target = [AtomicU64]>;
-    /// Maps a page.
-    fn map(&mut self, page: Cap) -> Result<Self::Words, IoError>;
-    /// Physical address of a 2 MiB frame; `None` if it is none, or gone.
-    fn frame_address(&self, frame: Cap) -> Option<u64>;
-    /// Whether a capability still names something.
-    fn is_alive(&self, cap: Cap) -> bool;
-    /// Gives a capability up.
-    fn release(&mut self, cap: Cap);
-    /// Signals the client.
-    fn wake(&self, notification: Cap);
-    /// Answers a client that waits.
-    fn answer(&mut self, waiting: Responder<(), IoError>, result: Result<(), IoError>);
-    /// The notification with which the client signals this driver.
-    fn doorbell(&self) -> Cap;
-    /// Has [`BlockServer::work`] be called again soon, after others had their turn.
-    fn again(&self);
-    /// Lets a little time pass.
-    fn pause(&self);
-    /// Has a person read a sentence.
-    fn report(&self, text: &str);
-}
 
 /// Bytes of a frame of the client's memory, and of a request at most.
 const FRAME: u64 = 2 << 20;

@@ -12,6 +12,7 @@ use core::future::Future;
 
 use motte_abi::Error;
 
+use crate::heartbeat;
 use crate::tasks::Tasks;
 
 /// The tasks of the thread that made it.
@@ -23,7 +24,9 @@ pub struct Executor {
 impl Executor {
     /// An executor without tasks. One a thread, and none in a thread that has a [`crate::server::Server`], which is one itself.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { tasks: Tasks::new()? })
+        let tasks = Tasks::new()?;
+        heartbeat::begin(&tasks);
+        Ok(Self { tasks })
     }
 
     /// Its tasks, for starting more, for events and for time.

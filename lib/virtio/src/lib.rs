@@ -7,6 +7,8 @@
 //! | `queue` | the virtqueue: what is in flight, and what came back |
 //! | `memory` | how registers and queues are reached |
 //! | `pci` | a device of this machine (feature `program`) |
+//! | `machine` | what a driver needs of the machine whose client lends it rings and memory |
+//! | `kernel` | the machine that there is (feature `program`) |
 //!
 //! Nothing here waits, but for a reset. What the device wrote is checked before it is used.
 #![no_std]
@@ -14,6 +16,9 @@
 extern crate alloc;
 
 mod device;
+#[cfg(feature = "program")]
+mod kernel;
+mod machine;
 mod memory;
 #[cfg(feature = "program")]
 mod mmio;
@@ -23,6 +28,9 @@ mod queue;
 mod structure;
 
 pub use device::{Device, Doorbell, EVENT_INDEX, Registers, StartError};
+#[cfg(feature = "program")]
+pub use kernel::Kernel;
+pub use machine::Machine;
 pub use memory::Memory;
 #[cfg(feature = "program")]
 pub use mmio::Mapped;

@@ -10,7 +10,7 @@ use motte::interfaces::error::IoError;
 use motte::interfaces::pci::{PciClient, PciDevice};
 use motte::kernel::{CacheMode, Frame, Irq};
 use motte::memory::Mapping;
-use motte::server::Event;
+use motte::server::{Event, Tasks};
 use motte::service::{Connection, connect};
 
 use crate::device::Registers;
@@ -28,8 +28,9 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Binds entry `entry` of the device's MSI-X table to an event.
-    pub fn bind(pci: &Pci, device: &PciDevice, entry: u16, event: Event) -> Result<Self, String> {
+    /// Binds entry `entry` of the device's MSI-X table to an event of the server's.
+    pub fn bind(pci: &Pci, device: &PciDevice, entry: u16, tasks: &Tasks) -> Result<Self, String> {
+        let event = tasks.event().map_err(|error| format!("there is no event for its interrupt: {error}"))?;
         let irq =
             pci.interrupt(device.address, entry.into()).map_err(|error| format!("it has no interrupt: {error}"))?;
         let irq = Irq::at(irq.0);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use motte_interfaces::error::IoError;
-use motte_interfaces::{Cap, Responder};
-use motte_virtio::{Memory, Registers};
-use motte_virtio_blk::{Disk, Machine, PAGES};
+use motte_interfaces::{Cap, Responder, Wire};
+use motte_virtio::{Machine, Memory, Registers};
+use motte_virtio_blk::{Disk, PAGES};
 
 /// Where the queue's pages lie, in no order.
 pub const PHYSICAL: [u64; PAGES] = [0x30_0000, 0x10_0000, 0x20_0000];
@@ -389,8 +389,8 @@ impl Machine for Mock {
         assert_eq!(notification, Cap(3));
         self.0.woken.set(self.0.woken.get() + 1);
     }
-    fn answer(&mut self, waiting: Responder<(), IoError>, result: Result<(), IoError>) {
-        self.0.answered.borrow_mut().push((waiting.token().0, result));
+    fn answer<T: Wire>(&mut self, waiting: Responder<T, IoError>, result: Result<T, IoError>) {
+        self.0.answered.borrow_mut().push((waiting.token().0, result.map(drop)));
     }
     fn doorbell(&self) -> Cap {
         Cap(99)
