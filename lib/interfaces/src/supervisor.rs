@@ -52,7 +52,7 @@ impl core::error::Error for SupervisorError {}
 pub struct ComponentInfo {
     /// Its name.
     pub name: String,
-    /// `running`, `stopped`, `restarting`, `quarantined`, `ended`.
+    /// `running`, `stopping`, `stopped`, `restarting`, `quarantined`, `ended`.
     pub state: String,
     /// How often it was started.
     pub generation: u64,
@@ -66,6 +66,18 @@ pub struct ComponentInfo {
     pub memory_quota: u64,
     /// Processor time of its first thread, in nanoseconds.
     pub cpu_ns: u64,
+    /// Slots of its capability table.
+    pub slots: u64,
+    /// How many of them are in use; 0 where only the component itself knows.
+    pub slots_used: u64,
+    /// Time until it is started again, in nanoseconds.
+    pub restart_in_ns: u64,
+    /// Number of the fault record of its last end; 0: it did not fail.
+    pub fault: u64,
+    /// Why it ended last, in one line.
+    pub reason: String,
+    /// What the manifest says about restarts, in one line.
+    pub policy: String,
     /// The services it provides.
     pub provides: Vec<String>,
     /// The services it may use.
@@ -87,6 +99,23 @@ pub struct FaultSummary {
     pub cause: String,
     /// Bytes of the whole record's text ([`Supervisor::fault_text`]).
     pub text_bytes: u64,
+}
+
+/// A component's state has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct StateChange {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub time_ns: u64,
+    /// The component's name.
+    pub component: String,
+    /// Its state now, as in [`ComponentInfo::state`].
+    pub state: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Why it ended last, in one line; empty if it did not fail.
+    pub reason: String,
 }
 
 /// Memory of the machine, in bytes.
@@ -126,7 +155,7 @@ pub trait Supervisor {
     fn component(&self, index: u64) -> Result<ComponentInfo, SupervisorError>;
     /// Starts a component that does not run; one in quarantine too.
     fn start(&self, name: &str) -> Result<(), SupervisorError>;
-    /// Stops a component; it is not restarted.
+    /// Stops a component; it is not restarted. One with a `stop-timeout` ends when it has saved what it must, others at once.
     fn stop(&self, name: &str) -> Result<(), SupervisorError>;
     /// Stops a component and starts it anew.
     fn restart(&self, name: &str) -> Result<(), SupervisorError>;
@@ -164,4 +193,11 @@ pub trait Supervisor {
     #[deferred]
     #[idempotent]
     fn next_fault(&self, from: u64) -> Result<FaultSummary, SupervisorError>;
+    /// The first change of a component's state whose number is at least `from`; the last 64 are kept. `NotFound` after the last.
+    #[idempotent]
+    fn change(&self, from: u64) -> Result<StateChange, SupervisorError>;
+    /// [`change`](Self::change), which waits until there is such a change, as [`next_fault`](Self::next_fault) does.
+    #[deferred]
+    #[idempotent]
+    fn next_change(&self, from: u64) -> Result<StateChange, SupervisorError>;
 }

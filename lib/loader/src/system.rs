@@ -42,20 +42,20 @@ pub const MAX_DEVICE_MEMORY: u64 = 24;
 pub const SERVICES: u64 = 128;
 /// The most services.
 pub const MAX_SERVICES: u64 = 128;
-/// What belongs to each component, [`COMPONENT_SLOTS`] slots each: its Untyped, [`Places`], its heartbeat.
+/// What belongs to each component, [`COMPONENT_SLOTS`] slots each: its Untyped, [`Places`], its pulse, its control.
 pub const COMPONENTS: u64 = 256;
 /// Slots for each component.
-pub const COMPONENT_SLOTS: u64 = 8;
+pub const COMPONENT_SLOTS: u64 = 16;
 /// The most components.
 pub const MAX_COMPONENTS: u64 = 64;
 /// Kept memory, two slots for each component: the Untyped that pays for it, and the table with its frames.
-pub const KEPT: u64 = 768;
+pub const KEPT: u64 = 1280;
 /// Frames of the trace rings, cores one after the other.
-pub const TRACE: u64 = 896;
+pub const TRACE: u64 = 1408;
 /// The most of them.
 pub const MAX_TRACE: u64 = 256;
 /// Frames of the boot image, mapped at [`BOOT_IMAGE_ADDRESS`] in the supervisor.
-pub const BOOT_IMAGE: u64 = 1152;
+pub const BOOT_IMAGE: u64 = 1664;
 
 /// Where the boot image is mapped in the supervisor.
 pub const BOOT_IMAGE_ADDRESS: u64 = 0x40_0000_0000;
@@ -89,9 +89,14 @@ pub const fn places(component: usize) -> Places {
     Places::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 1)
 }
 
-/// What a component that is to beat signals.
-pub const fn heartbeat(component: usize) -> Notification {
+/// What a component signals to show that it does not hang.
+pub const fn pulse(component: usize) -> Notification {
     Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 1 + Places::COUNT)
+}
+
+/// What a component is signalled by when something is wanted of it.
+pub const fn control(component: usize) -> Notification {
+    Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 2 + Places::COUNT)
 }
 
 /// The Untyped of a component's kept memory.
@@ -114,6 +119,6 @@ pub const fn boot_image(page: u64) -> CapSlot {
     CapSlot(BOOT_IMAGE + page)
 }
 
-const _: () = assert!(Places::COUNT + 2 <= COMPONENT_SLOTS);
+const _: () = assert!(Places::COUNT + 3 <= COMPONENT_SLOTS);
 const _: () = assert!(COMPONENTS + MAX_COMPONENTS * COMPONENT_SLOTS <= KEPT);
 const _: () = assert!(KEPT + MAX_COMPONENTS * 2 <= TRACE && TRACE + MAX_TRACE <= BOOT_IMAGE);

@@ -20,7 +20,7 @@ use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE, is_keepable};
 pub const MAGIC: [u8; 8] = *b"MOTTEMAN";
 
 /// The version of the binary form.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The length of the header in bytes.
 pub const HEADER: usize = 20;
@@ -114,6 +114,9 @@ impl Manifest {
             if component.depends.iter().any(|&on| usize::from(on) >= count) {
                 return Err("a component depends on one that does not exist");
             }
+            if component.restart_with.iter().any(|&with| usize::from(with) >= count || usize::from(with) == index) {
+                return Err("a component is restarted with itself or one that does not exist");
+            }
             for used in &component.uses {
                 let fits = match used.provider {
                     Some(provider) => {
@@ -193,8 +196,11 @@ pub(crate) mod samples {
                 max_restarts: 5,
                 window_ns: 10_000_000_000,
                 heartbeat_ns: 0,
+                escalate: Escalate::Ignore,
+                stop_timeout_ns: 0,
             },
             depends: Vec::new(),
+            restart_with: Vec::new(),
             start: Start::Boot,
             args: Vec::new(),
             env: Vec::new(),
@@ -226,13 +232,15 @@ mod tests {
         let mut shell = component("shell");
         shell.uses = vec![uses("console", 0), Use { service: "net".into(), provider: None, optional: true }];
         shell.depends = vec![0];
+        shell.restart_with = vec![0];
+        shell.restart.escalate = Escalate::Reboot;
         shell.args = vec!["-l".into()];
         shell.env = vec![("PATH".into(), "/bin".into())];
         shell.grants.insert(Grant::SystemInfo);
         shell.restart.policy = RestartPolicy::Always;
         shell.start = Start::Manual;
         shell.root = Some(Root { path: "/root".into(), read_only: false });
-        Manifest { name: "sample".into(), memory: 32 << 20, components: vec![console, shell] }
+        Manifest { name: "sample".into(), memory: 32 << 20, heartbeats: true, components: vec![console, shell] }
     }
 
     #[test]
@@ -253,7 +261,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: (u32, usize, u32) = (3, 220, 1_789_362_376);
+    const GOLDEN: (u32, usize, u32) = (4, 228, 4_223_516_559);
 
     #[test]
     fn the_checksum_is_the_common_one() {

@@ -38,7 +38,7 @@ pub mod query;
 pub use compiler::{Compiled, Compiler, Diagnostics, compile};
 pub use encoding::DecodeError;
 pub use model::{
-    Component, Grant, Grants, Kind, Manifest, MmioRange, PciId, PortRange, Restart, RestartPolicy, Start, Use,
-    is_keepable,
+    Component, Escalate, Grant, Grants, Kind, Manifest, MmioRange, PciId, PortRange, Restart, RestartPolicy, Start,
+    Use, is_keepable,
 };
 pub use query::{Access, Service};

@@ -2,7 +2,7 @@
 //!
 //! Invariants, which the compiler establishes and [`Manifest::decode`](crate::Manifest::decode) checks
 //! again: component names are unique; at most [`MAX_COMPONENTS`] components; every index in
-//! [`Use::provider`] and [`Component::depends`] names a component; each service has one provider.
+//! [`Use::provider`], [`Component::depends`] and [`Component::restart_with`] names a component; each service has one provider.
 //! Sizes are in bytes, times in nanoseconds.
 
 use alloc::string::String;
@@ -29,6 +29,8 @@ pub struct Manifest {
     pub name: String,
     /// The memory of the smallest machine the system is meant for, in bytes.
     pub memory: u64,
+    /// Whether the supervisor looks for components that hang.
+    pub heartbeats: bool,
     /// The components; the index of each is its identity.
     pub components: Vec<Component>,
 }
@@ -72,6 +74,8 @@ pub struct Component {
     pub restart: Restart,
     /// Indices of the components that must be running before it starts.
     pub depends: Vec<u16>,
+    /// Indices of the components with which it is started anew.
+    pub restart_with: Vec<u16>,
     /// When it starts.
     pub start: Start,
     /// Command-line arguments after the program's name.
@@ -211,6 +215,33 @@ pub struct Restart {
     pub window_ns: u64,
     /// The longest time between two signs of life, in nanoseconds; 0 if none are expected.
     pub heartbeat_ns: u64,
+    /// What the quarantine means for the rest of the system.
+    pub escalate: Escalate,
+    /// The time that it has to save what it must when it is stopped, in nanoseconds; 0: it is not asked.
+    pub stop_timeout_ns: u64,
+}
+
+/// What happens when a component fails too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Escalate {
+    /// It stays down, and the rest goes on.
+    Ignore,
+    /// It is started once more, with everything that needs it; then it stays down.
+    RestartDependents,
+    /// The machine is started anew.
+    Reboot,
+}
+
+impl Escalate {
+    /// The word for it in a manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Escalate::Ignore => "ignore",
+            Escalate::RestartDependents => "restart-dependents",
+            Escalate::Reboot => "reboot",
+        }
+    }
 }
 
 /// After which ends a component is started again.

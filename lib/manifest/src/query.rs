@@ -91,6 +91,37 @@ impl Manifest {
         order
     }
 
+    /// Indices of the components that are started anew with the one of that index, and with those in turn; it is not among them.
+    #[must_use]
+    pub fn restarted_with(&self, index: usize) -> Vec<usize> {
+        self.reached_from(index, |component, on| component.restart_with.iter().any(|&with| usize::from(with) == on))
+    }
+
+    /// Indices of the components that need the one of that index, or others that need it: they `depends` on it, cannot do without a service
+    /// of it, or are restarted with it.
+    #[must_use]
+    pub fn dependents(&self, index: usize) -> Vec<usize> {
+        self.reached_from(index, |component, on| {
+            component.restart_with.iter().chain(&component.depends).any(|&with| usize::from(with) == on)
+                || component.uses.iter().any(|used| !used.optional && used.provider.map(usize::from) == Some(on))
+        })
+    }
+
+    /// What is reached from a component by `leads`, which says of a component whether it hangs on another; in the manifest's order.
+    fn reached_from(&self, index: usize, leads: impl Fn(&Component, usize) -> bool) -> Vec<usize> {
+        let mut reached = vec![false; self.components.len()];
+        let mut open = vec![index];
+        while let Some(on) = open.pop() {
+            for (other, component) in self.components.iter().enumerate() {
+                if other != index && !reached[other] && leads(component, on) {
+                    reached[other] = true;
+                    open.push(other);
+                }
+            }
+        }
+        (0..reached.len()).filter(|&other| reached[other]).collect()
+    }
+
     /// The first component not yet `done` whose predecessors all are.
     fn next_to_start(&self, done: &[bool], pass_over_uses: bool) -> Option<usize> {
         let starts = |index: usize| self.components.get(index).is_some_and(|c| c.start == Start::Boot);
@@ -109,6 +140,7 @@ impl Manifest {
 mod tests {
     use super::*;
     use crate::encoding::samples::{component, uses};
+    use crate::model::Use;
     use alloc::string::String;
 
     fn names(manifest: &Manifest, order: &[usize]) -> Vec<String> {
@@ -116,7 +148,7 @@ mod tests {
     }
 
     fn system(components: Vec<Component>) -> Manifest {
-        Manifest { name: "test".into(), memory: 32 << 20, components }
+        Manifest { name: "test".into(), memory: 32 << 20, heartbeats: true, components }
     }
 
     #[test]
@@ -155,6 +187,25 @@ mod tests {
         manual.start = Start::Manual;
         let manifest = system(vec![manual, component("boot")]);
         assert_eq!(manifest.boot_order(), [1]);
+    }
+
+    #[test]
+    fn who_hangs_on_a_component_is_found_through_others_and_in_circles() {
+        let mut disk = component("disk");
+        disk.provides = vec!["block".into()];
+        let mut fs = component("fs");
+        fs.provides = vec!["fs".into()];
+        fs.uses = vec![Use { optional: true, ..uses("block", 0) }];
+        fs.restart_with = vec![0, 3];
+        let mut shell = component("shell");
+        shell.uses = vec![uses("fs", 1)];
+        let mut cache = component("cache");
+        cache.restart_with = vec![1];
+        let manifest = system(vec![disk, fs, shell, cache]);
+        assert_eq!(manifest.restarted_with(0), [1, 3]);
+        assert_eq!(manifest.restarted_with(1), [3]);
+        assert_eq!(manifest.dependents(0), [1, 2, 3]);
+        assert_eq!(manifest.dependents(2), [0_usize; 0]);
     }
 
     #[test]

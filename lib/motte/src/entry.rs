@@ -59,6 +59,7 @@ impl<T: Termination, E: core::fmt::Display> Termination for Result<T, E> {
             Ok(value) => value.report(),
             Err(error) => {
                 log::error!("{error}");
+                last_words::leave(last_words::Kind::Exit, 1, format_args!("{error}"));
                 1
             }
         }
@@ -151,6 +152,11 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
             101,
             format_args!("memory quota of {quota} KiB used up ({} KiB of it heap): {info}", usage.heap / 1024),
         );
+    }
+    if slots::is_full() {
+        let (all, _) = slots::usage();
+        let words = format_args!("capability table of {all} slots full: {info}");
+        last_words::leave(last_words::Kind::Panic, 101, words);
     }
     last_words::leave(last_words::Kind::Panic, 101, format_args!("{info}"));
     crate::arch::trap()

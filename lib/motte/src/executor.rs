@@ -12,7 +12,6 @@ use core::future::Future;
 
 use motte_abi::Error;
 
-use crate::heartbeat;
 use crate::tasks::Tasks;
 
 /// The tasks of the thread that made it.
@@ -24,9 +23,7 @@ pub struct Executor {
 impl Executor {
     /// An executor without tasks. One a thread, and none in a thread that has a [`crate::server::Server`], which is one itself.
     pub fn new() -> Result<Self, Error> {
-        let tasks = Tasks::new()?;
-        heartbeat::begin(&tasks);
-        Ok(Self { tasks })
+        Ok(Self { tasks: Tasks::new()? })
     }
 
     /// Its tasks, for starting more, for events and for time.

@@ -9,8 +9,8 @@
 //! | [`thread`], [`sync`], [`time`] | threads, locks, time |
 //! | [`service`] | calling services by name |
 //! | [`server`] | being a service: requests, deferred answers, events, tasks |
+//! | [`control`] | what the supervisor wants of a component that runs |
 //! | [`executor`] | tasks in a program that is no service |
-//! | [`heartbeat`] | showing the supervisor that a server does not hang |
 //! | [`io`], [`fs`], [`process`], [`terminal`] | streams, files, programs, the terminal, in the shape of `std` |
 //! | [`net`], [`aio`] | sockets, in the shape of `std`; reading and writing in tasks |
 //! | [`system`] | components, faults, log, trace, memory: the system itself |
@@ -28,12 +28,12 @@ extern crate std;
 pub mod aio;
 mod arch;
 pub mod boot_files;
+pub mod control;
 mod entry;
 pub mod env;
 pub mod executor;
 pub mod fs;
 pub mod heap;
-pub mod heartbeat;
 pub mod io;
 pub mod kept;
 pub mod kernel;

@@ -21,7 +21,7 @@ use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, Reader, Replier, ReplyTok
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
 use crate::thread::BufferGuard;
-use crate::{heartbeat, memory, slots};
+use crate::{control, entry, memory, slots};
 
 pub use crate::tasks::{Event, Tasks};
 
@@ -41,6 +41,10 @@ pub trait Handler {
     fn notified(&mut self, bits: u64) {
         let _ = bits;
     }
+
+    /// Saves what must not be lost: the supervisor wants the component to end, and it does when this returns. Asked of components with a
+    /// `stop-timeout` in the manifest; who takes longer than that is ended.
+    fn stop(&mut self) {}
 }
 
 /// Callers who wait for an answer. Clones name the same callers.
@@ -210,7 +214,6 @@ impl Server {
     /// A server that receives on `endpoint`.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let tasks = Tasks::new()?;
-        heartbeat::begin(&tasks);
         Ok(Self {
             endpoint,
             replies: Replies::new(),
@@ -260,10 +263,7 @@ impl Server {
                 Err(error) => return error,
             };
             if message.info.is_notification() {
-                let rest = self.tasks.notified(message.words[0]);
-                if rest != 0 {
-                    handler.notified(rest);
-                }
+                self.notified(handler, message.words[0]);
                 continue;
             }
             match self.handle(handler, &message, reply) {
@@ -276,6 +276,18 @@ impl Server {
                     };
                 }
             }
+        }
+    }
+
+    /// Takes note of signals: the supervisor's, events, and what is left for the handler.
+    fn notified<H: Handler + ?Sized>(&mut self, handler: &mut H, bits: u64) {
+        let rest = self.tasks.notified(bits);
+        if rest != 0 {
+            handler.notified(rest);
+        }
+        if bits & control::STOP != 0 {
+            handler.stop();
+            entry::exit(0);
         }
     }
 

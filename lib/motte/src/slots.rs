@@ -3,7 +3,7 @@
 //! Invariant: a slot whose bit is set is in use, or beyond the table. Whoever frees a slot has emptied it first.
 
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use motte_abi::Error;
 
@@ -160,6 +160,9 @@ impl<const WORDS: usize> Default for SlotMap<WORDS> {
 
 static SLOTS: SlotMap<{ MAX_SLOTS / 64 }> = SlotMap::new();
 
+/// Whether the last slot that was asked for could not be had.
+static FULL: AtomicBool = AtomicBool::new(false);
+
 /// Once, at the beginning of the program.
 pub(crate) fn initialize(first_free: u64, slots: u64) {
     SLOTS.initialize(first_free as usize, slots as usize);
@@ -167,12 +170,24 @@ pub(crate) fn initialize(first_free: u64, slots: u64) {
 
 /// Takes a free slot. `LimitReached` if the table is full.
 pub fn allocate() -> Result<CapSlot, Error> {
-    SLOTS.allocate().map(|slot| CapSlot(slot as u64)).ok_or(Error::LimitReached)
+    taken(SLOTS.allocate())
 }
 
 /// Takes `count` free slots in a row.
 pub fn allocate_range(count: usize) -> Result<CapSlot, Error> {
-    SLOTS.allocate_range(count).map(|slot| CapSlot(slot as u64)).ok_or(Error::LimitReached)
+    taken(SLOTS.allocate_range(count))
+}
+
+/// A slot that was taken, or that there is none.
+fn taken(slot: Option<usize>) -> Result<CapSlot, Error> {
+    FULL.store(slot.is_none(), Ordering::Relaxed);
+    slot.map(|slot| CapSlot(slot as u64)).ok_or(Error::LimitReached)
+}
+
+/// Whether the last slot that was asked for could not be had.
+#[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "a panic in the system asks"))]
+pub(crate) fn is_full() -> bool {
+    FULL.load(Ordering::Relaxed)
 }
 
 /// Gives back a slot that is empty.

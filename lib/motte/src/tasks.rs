@@ -19,14 +19,14 @@ use motte_abi::{Error, ObjectType, Rights};
 use crate::kernel::{CapSlot, Notification};
 use crate::sync::SpinLock;
 use crate::time::Instant;
-use crate::{memory, slots, thread};
+use crate::{control, memory, slots, thread};
 
 /// Bit of the bound notification: the timer.
 const TIMER_BIT: u32 = 63;
 /// Bit of the bound notification: another thread woke a task.
 const WAKE_BIT: u32 = 62;
-/// Bits for events.
-const EVENT_BITS: u32 = 62;
+/// Bits for events: the others are the timer's, the waking threads' and the supervisor's.
+const EVENT_BITS: u32 = 60;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -101,9 +101,12 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Makes a notification and binds it to the running thread.
+    /// Binds a notification to the running thread: the one that the supervisor signals, or a new one.
     pub(crate) fn new() -> Result<Self, Error> {
-        let notification = Notification(memory::make(ObjectType::Notification, 0)?);
+        let notification = match control::take() {
+            Some(control) => control,
+            None => Notification(memory::make(ObjectType::Notification, 0)?),
+        };
         thread::bind_to_current(notification)?;
         let wake = slots::allocate()?;
         notification.0.mint(wake, Rights::WRITE, 1 << WAKE_BIT)?;
@@ -134,7 +137,7 @@ impl Tasks {
         self.ready.push(task);
     }
 
-    /// A new event: a bit of the bound notification. `LimitReached` when all 62 are in use.
+    /// A new event: a bit of the bound notification. `LimitReached` when all 60 are in use.
     pub fn event(&self) -> Result<Event, Error> {
         let mut inner = self.inner.borrow_mut();
         let bit = inner.events.iter().position(|event| !event.claimed).ok_or(Error::LimitReached)?;
@@ -233,6 +236,9 @@ impl Tasks {
         let notification = self.inner.borrow().notification;
         if let Ok(bits) = notification.wait() {
             self.notified(bits);
+            if bits & control::STOP != 0 {
+                crate::exit(0);
+            }
         }
     }
 
@@ -241,15 +247,18 @@ impl Tasks {
         thread::current().0 == self.ready.home
     }
 
-    /// Notes which bits came; returns those that no event has claimed a task for.
+    /// Notes which bits came, and answers the supervisor; returns those that no event has claimed a task for.
     pub(crate) fn notified(&self, bits: u64) -> u64 {
+        if bits & control::PING != 0 {
+            control::beat();
+        }
         let mut inner = self.inner.borrow_mut();
         if bits & 1 << TIMER_BIT != 0 {
             // It has fired; the next run arms it anew.
             inner.armed = 0;
             self.ready.work.store(true, Ordering::Release);
         }
-        let events = bits & !(1 << TIMER_BIT | 1 << WAKE_BIT);
+        let events = bits & ((1 << EVENT_BITS) - 1);
         let (mut left, mut rest) = (events, events);
         while left != 0 {
             let bit = left.trailing_zeros();

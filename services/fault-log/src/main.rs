@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use motte::fs::{self, File};
 use motte::io::{self, ErrorKind, Write};
-use motte::{system, thread};
+use motte::{control, system, thread};
 use motte_fault_log::{Journal, Store};
 
 motte::entry!(main);
@@ -69,6 +69,7 @@ fn main() {
             Ok(record) => {
                 keep(&mut journal, record.number, &record.text);
                 next = record.number + 1;
+                control::beat();
             }
             // The supervisor is being restarted.
             Err(_) => thread::sleep(PAUSE),

@@ -98,6 +98,12 @@ impl Handler for Service {
         }
         outcome
     }
+
+    fn stop(&mut self) {
+        if let Err(error) = self.server.borrow_mut().write_everything_back() {
+            log::error!("files could not be written to the disk before the end: {error}");
+        }
+    }
 }
 
 /// The wall clock; it counts from 1970 when no clock service tells the time.

@@ -76,8 +76,10 @@ impl Service {
         };
         let name = self.server.name(id).unwrap_or_default().to_string();
         let program = self.server.program(id).unwrap_or_default().to_string();
+        let (started, now) = (self.server.started(id)?, monotonic_ns());
         let machine = self.server.machine();
-        let (stack, ran_ns) = (machine.stack(), machine.usage(id).1);
+        let stack = machine.stack();
+        let (memory, cpu_ns) = machine.usage(id);
         let places = *machine.places(id)?;
         let trace = stack_trace(&places, stack, &self.window, fault);
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
@@ -86,10 +88,12 @@ impl Service {
         let last_message = places.thread.last_message().ok().and_then(|(badge, info)| describe_message(badge, info));
         let findings = |number| Findings {
             number,
-            time_ns: monotonic_ns(),
+            time_ns: now,
             component: &name,
             generation: u64::from(id),
-            ran_ns,
+            ran_ns: now.saturating_sub(started.started_ns),
+            cpu_ns,
+            memory: (memory, started.memory_limit),
             cause: &cause,
             registers,
             backtrace: &trace,

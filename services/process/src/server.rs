@@ -135,6 +135,11 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         self.running.get(&id).map(|running| running.program.as_str())
     }
 
+    /// What a running program started as.
+    pub fn started(&self, id: u32) -> Option<Started> {
+        self.running.get(&id).map(|running| running.started)
+    }
+
     /// A program has ended: everything is taken back from it, and those who wait are told.
     pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
         let Some(running) = self.running.remove(&id) else { return };

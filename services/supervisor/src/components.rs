@@ -12,33 +12,31 @@ use alloc::rc::Rc;
 
 use motte::abi::Rights;
 use motte::interfaces::badge;
+use motte::interfaces::supervisor::{FaultSummary, StateChange};
 use motte::kernel::CacheMode;
 use motte::last_words::DebugConsole;
 use motte::memory::Mapping;
 use motte::server::{Replies, Server, Tasks};
-use motte::time::{Duration, Instant, monotonic_ns};
+use motte::time::monotonic_ns;
 use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
-use motte_supervisor::policy::{Decision, End, History};
+use motte_supervisor::policy::History;
 use motte_supervisor::record::Record;
 use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, Kept, MAGIC, Status};
 
 use crate::boot_files::BootFiles;
-use crate::power::Finish;
-use crate::requests::FaultWaiter;
+use crate::ending::Company;
+use crate::waiters::Waiters;
 use crate::worker::Worker;
 
 /// The component that talks to a person, or runs the commands that the system was booted for.
 pub const SHELL: &str = "shell";
 
-/// Exit status of the machine when those commands could not be run to their end.
-const COMMANDS_FAILED: u8 = 125;
-
 /// Fault records that are kept.
 const MAX_RECORDS: usize = 64;
 
-/// How long a restart waits for services to be told of the death; their registry is no more patient.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Changes of state that are kept.
+const MAX_CHANGES: usize = 64;
 
 /// Writes a line to the kernel's log.
 pub fn say(text: &str) {
@@ -53,6 +51,8 @@ pub struct Component {
     pub early_failures: u32,
     /// Its program, read once.
     pub image: Option<Image>,
+    /// Who is started anew with it, once it has stopped.
+    pub company: Company,
 }
 
 /// Everything of the supervisor's main thread.
@@ -64,7 +64,10 @@ pub struct State {
     pub next_record: u64,
     /// The record whose text its reporter has not ended yet.
     pub unfinished_record: Option<u64>,
-    pub fault_waiters: Vec<FaultWaiter>,
+    pub fault_waiters: Waiters<FaultSummary>,
+    pub changes: VecDeque<StateChange>,
+    pub next_change: u64,
+    pub change_waiters: Waiters<StateChange>,
     /// What the successor will find.
     memory: Mapping,
     pub replies: Replies,
@@ -96,14 +99,15 @@ impl Supervisor {
         let memory = Mapping::of(system::STATE.to_vec(), Rights::READ | Rights::WRITE, CacheMode::Normal)
             .map_err(|error| format!("the state cannot be mapped: {error}"))?;
         let is_successor = memory.read_u64(0) == MAGIC;
-        let next_record = if is_successor { memory.read_u64(8) } else { 1 };
+        let [next_record, next_change] = [8, 16].map(|at| if is_successor { memory.read_u64(at) } else { 1 });
         let components = (0..manifest.components.len())
             .map(|index| {
                 let kept = if is_successor { read_kept(&memory, index) } else { Kept::default() };
-                Component { kept, history: History::default(), early_failures: 0, image: None }
+                Component { kept, history: History::default(), early_failures: 0, image: None, company: Company::Alone }
             })
             .collect();
         memory.write_u64(8, next_record);
+        memory.write_u64(16, next_change);
         memory.write_u64(0, MAGIC);
         let worker = Worker::start(&manifest, server.tasks())?;
         let state = State {
@@ -113,7 +117,10 @@ impl Supervisor {
             records: VecDeque::new(),
             next_record,
             unfinished_record: None,
-            fault_waiters: Vec::new(),
+            fault_waiters: Waiters::default(),
+            changes: VecDeque::new(),
+            next_change,
+            change_waiters: Waiters::default(),
             memory,
             replies: server.replies(),
             tasks: server.tasks(),
@@ -124,99 +131,59 @@ impl Supervisor {
     }
 
     /// Starts what is to start: everything that starts with the system, or, after a predecessor, what it was about to start.
-    pub fn begin(&mut self) {
-        let mut state = self.0.borrow_mut();
-        let own = state.own_index();
-        let is_successor = state.components.iter().any(|component| component.kept.generation > 0);
-        if let Some(own) = own {
-            let generation = motte::start::header().generation;
-            let kept = Kept {
-                status: Status::Running,
-                generation,
-                restarts: generation.saturating_sub(1),
-                started_ns: monotonic_ns(),
-            };
-            state.keep(own, kept);
-        }
-        if is_successor {
-            say("a new supervisor takes over the running components");
-            for index in 0..state.components.len() {
-                // One that was being started is in a state that nobody knows.
-                if Some(index) != own && state.components[index].kept.status == Status::Restarting {
-                    state.take_down(index);
-                    state.start_or_say(index);
-                }
+    pub fn begin(&self) {
+        let (own, order, is_successor) = {
+            let mut state = self.0.borrow_mut();
+            let is_successor = state.components.iter().any(|component| component.kept.generation > 0);
+            let own = state.own_index();
+            if let Some(own) = own {
+                let generation = motte::start::header().generation;
+                let kept = Kept {
+                    status: Status::Running,
+                    generation,
+                    restarts: generation.saturating_sub(1),
+                    started_ns: monotonic_ns(),
+                    ..Kept::default()
+                };
+                state.keep(own, kept);
             }
+            (own, state.manifest.boot_order(), is_successor)
+        };
+        if is_successor {
+            self.take_over(own);
             return;
         }
-        for index in state.manifest.boot_order() {
-            if Some(index) != own {
-                state.start_or_say(index);
+        for index in order.into_iter().filter(|index| Some(*index) != own) {
+            self.start_or_say(index);
+        }
+    }
+
+    /// Goes on with what a predecessor was doing.
+    fn take_over(&self, own: Option<usize>) {
+        say("a new supervisor takes over the running components");
+        let count = self.0.borrow().components.len();
+        for index in (0..count).filter(|index| Some(*index) != own) {
+            let kept = self.0.borrow().components[index].kept;
+            match kept.status {
+                Status::Running => self.watch(index),
+                // One that was being started is in a state that nobody knows.
+                Status::Restarting => {
+                    self.0.borrow_mut().take_down(index);
+                    self.restart_at(index, kept.restart_at_ns, Company::Alone);
+                }
+                Status::Stopping => self.stopped(index),
+                Status::Stopped | Status::Quarantined | Status::Ended => {}
             }
         }
     }
 
-    /// Has a component that ended started again at a time, once services were told of its end.
-    pub fn restart_at(&self, index: usize, deadline: u64) {
-        let (tasks, told) = {
-            let state = self.0.borrow();
-            (state.tasks.clone(), state.worker.report(badge_of(&state.manifest, index)))
-        };
-        let supervisor = self.clone();
-        let generation = self.0.borrow().components[index].kept.generation;
-        tasks.clone().spawn(async move {
-            tasks.timeout(PATIENCE, told).await;
-            tasks.sleep_until(Instant::from_ns(deadline)).await;
-            let mut state = supervisor.0.borrow_mut();
-            let kept = state.components[index].kept;
-            // Somebody may have started or stopped it by command meanwhile.
-            if kept.status == Status::Restarting && kept.generation == generation && !state.ending {
-                state.start_or_say(index);
-            }
-        });
-    }
-
-    /// What follows the end of a component whose memory was taken back already.
-    pub fn ended(&self, index: usize, end: End) {
-        // The commands that the system was booted for are not run twice.
-        let ran_commands = {
-            let state = self.0.borrow();
-            state.manifest.components[index].name == SHELL && state.files.command().is_some() && !state.ending
-        };
-        if ran_commands {
-            say("the shell ended before its commands did");
-            self.finish(Finish::PowerOff(COMMANDS_FAILED));
+    /// Starts a component and watches it; says why, if that fails.
+    pub fn start_or_say(&self, index: usize) -> bool {
+        let started = self.0.borrow_mut().start_or_say(index);
+        if started {
+            self.watch(index);
         }
-        let decision = {
-            let mut state = self.0.borrow_mut();
-            let restart = state.manifest.components[index].restart;
-            let ending = state.ending;
-            let component = &mut state.components[index];
-            match component.history.decide(&restart, end, monotonic_ns()) {
-                _ if ending => Decision::Leave,
-                decision => decision,
-            }
-        };
-        let mut state = self.0.borrow_mut();
-        let name = state.manifest.components[index].name.clone();
-        match decision {
-            Decision::RestartAt(deadline) => {
-                state.set_status(index, Status::Restarting);
-                drop(state);
-                self.restart_at(index, deadline);
-            }
-            Decision::Leave => {
-                state.set_status(index, Status::Ended);
-                state.close_services(index);
-                state.worker.forget(badge_of(&state.manifest, index));
-            }
-            Decision::Quarantine => {
-                say(&format!("{name} failed too often and is not started again (`services start {name}` does)"));
-                state.set_status(index, Status::Quarantined);
-                state.close_services(index);
-                state.worker.forget(badge_of(&state.manifest, index));
-            }
-        }
+        started
     }
 }
 
@@ -226,19 +193,35 @@ impl State {
         self.manifest.component("supervisor").map(|(index, _)| index)
     }
 
-    /// Notes how a component fares, for a successor too.
+    /// Notes how a component fares, for a successor and for those who watch.
     pub fn keep(&mut self, index: usize, kept: Kept) {
-        self.components[index].kept = kept;
+        let former = core::mem::replace(&mut self.components[index].kept, kept);
         let base = (HEADER_WORDS + index * COMPONENT_WORDS) * 8;
         for (word, value) in kept.to_words().into_iter().enumerate() {
             self.memory.write_u64(base + word * 8, value);
         }
+        if (former.status, former.generation) != (kept.status, kept.generation) {
+            self.note_change(index);
+        }
     }
 
-    /// Notes a component's status.
-    pub fn set_status(&mut self, index: usize, status: Status) {
-        let kept = Kept { status, ..self.components[index].kept };
-        self.keep(index, kept);
+    /// Notes that a component's state has changed, and tells those who wait for that.
+    fn note_change(&mut self, index: usize) {
+        let change = StateChange {
+            number: self.next_change,
+            time_ns: monotonic_ns(),
+            component: self.manifest.components[index].name.clone(),
+            state: self.components[index].kept.status.text().into(),
+            generation: self.components[index].kept.generation,
+            reason: self.reason(index),
+        };
+        self.next_change += 1;
+        self.memory.write_u64(16, self.next_change);
+        if self.changes.len() == MAX_CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+        self.answer_change_waiters();
     }
 
     /// Takes the number of a new record.
@@ -259,27 +242,21 @@ impl State {
     }
 
     /// Starts a component; says why, if that fails.
-    pub fn start_or_say(&mut self, index: usize) -> bool {
+    fn start_or_say(&mut self, index: usize) -> bool {
         let name = self.manifest.components[index].name.clone();
         let was_restarting = self.components[index].kept.status == Status::Restarting;
-        match self.start(index) {
-            Ok(()) => {
-                if was_restarting {
-                    let kept =
-                        Kept { restarts: self.components[index].kept.restarts + 1, ..self.components[index].kept };
-                    self.keep(index, kept);
-                    say(&format!("{name} was restarted (generation {})", kept.generation));
-                }
-                true
-            }
-            Err(error) => {
-                say(&format!("{name} could not be started: {error}"));
-                self.take_down(index);
-                self.set_status(index, Status::Quarantined);
-                self.close_services(index);
-                false
-            }
+        if let Err(error) = self.start(index) {
+            say(&format!("{name} could not be started: {error}"));
+            self.take_down(index);
+            self.leave(index, Status::Quarantined);
+            return false;
         }
+        if was_restarting {
+            let kept = Kept { restarts: self.components[index].kept.restarts + 1, ..self.components[index].kept };
+            self.keep(index, kept);
+            say(&format!("{name} was restarted (generation {})", kept.generation));
+        }
+        true
     }
 
     /// Stops a component's threads and takes back all its memory and rights.
@@ -305,7 +282,8 @@ impl State {
             places.context.0,
             places.message_buffer.0,
             places.holding.0,
-            system::heartbeat(index).0,
+            system::pulse(index).0,
+            system::control(index).0,
         ] {
             let _ = slot.delete();
         }

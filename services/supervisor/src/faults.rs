@@ -13,7 +13,7 @@ use motte::time::monotonic_ns;
 use motte_loader::{Window, kept, system};
 use motte_supervisor::policy::End;
 use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
-use motte_supervisor::state::Status;
+use motte_supervisor::state::{Kept, Status};
 
 use crate::components::{State, Supervisor, say};
 
@@ -22,13 +22,14 @@ impl Supervisor {
     pub fn faulted(&self, index: usize, kind: FaultKind, fault: FaultMessage, token: ReplyToken) {
         let cause = {
             let state = self.0.borrow();
-            if state.components.get(index).is_none_or(|c| c.kept.status != Status::Running) {
+            let status = state.components.get(index).map(|component| component.kept.status);
+            if !status.is_some_and(Status::is_alive) {
                 // A thread of a component that is being taken down.
                 state.replies.answer_raw(token, MessageInfo::new(RESUME_STOPPED, 0, 0), [0; 6]);
                 return;
             }
             match last_words_of(index) {
-                Some(LastWords { kind: Kind::Exit, status, .. }) => Cause::Exit(status),
+                Some(LastWords { kind: Kind::Exit, status, text }) => Cause::Exit(status, text),
                 Some(LastWords { kind: Kind::Panic, text, .. }) => Cause::Panic(text, fault),
                 None => Cause::Fault(kind, fault),
             }
@@ -39,13 +40,13 @@ impl Supervisor {
     /// Ends a component that runs: record, teardown, and what its policy says.
     pub fn end(&self, index: usize, cause: &Cause, token: Option<ReplyToken>) {
         let end = match cause {
-            Cause::Exit(status) => End::Exit(*status),
+            Cause::Exit(status, _) => End::Exit(*status),
             _ => End::Failure,
         };
         {
             let mut state = self.0.borrow_mut();
             let _ = system::places(index).thread.suspend();
-            if *cause != Cause::Exit(0) {
+            if !matches!(cause, Cause::Exit(0, _)) {
                 state.write_record(index, cause);
             }
             state.take_down(index);
@@ -54,7 +55,12 @@ impl Supervisor {
                 state.replies.abandon(token);
             }
         }
-        self.ended(index, end);
+        if self.0.borrow().components[index].kept.status == Status::Stopping {
+            // It was to end, and whoever wanted that said what follows.
+            self.stopped(index);
+        } else {
+            self.ended(index, end);
+        }
     }
 }
 
@@ -67,7 +73,7 @@ impl State {
     fn doubt_kept_memory(&mut self, index: usize, cause: &Cause) {
         let ran_ns = monotonic_ns().saturating_sub(self.components[index].kept.started_ns);
         // What ended by a command did not fail by itself.
-        let failed = !matches!(cause, Cause::Exit(0) | Cause::Killed) && ran_ns < EARLY_NS;
+        let failed = !matches!(cause, Cause::Exit(0, _) | Cause::Killed) && ran_ns < EARLY_NS;
         let component = &mut self.components[index];
         component.early_failures = if failed { component.early_failures + 1 } else { 0 };
         let described = &self.manifest.components[index];
@@ -92,7 +98,7 @@ impl State {
             (None, Some(registers)) => (registers.rip, registers.rbp, registers.rsp),
             (None, None) => (0, 0, 0),
         };
-        let trace = if matches!(cause, Cause::Exit(_)) {
+        let trace = if matches!(cause, Cause::Exit(..)) {
             vec![]
         } else {
             stack_trace(index, component.stack, instruction, frame, top)
@@ -106,6 +112,8 @@ impl State {
             component: &component.name,
             generation: kept.generation,
             ran_ns: now.saturating_sub(kept.started_ns),
+            cpu_ns: system::places(index).context.info().map_or(0, |(used, ..)| used),
+            memory: (self.memory_used(index), component.memory),
             cause,
             registers: registers.filter(same),
             backtrace: &trace,
@@ -116,7 +124,9 @@ impl State {
         for line in record.text.lines() {
             say(line);
         }
+        let kept = Kept { fault: record.number, ..kept };
         self.keep_record(record);
+        self.keep(index, kept);
     }
 }
 

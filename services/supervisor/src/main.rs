@@ -9,11 +9,13 @@ extern crate alloc;
 
 mod boot_files;
 mod components;
+mod ending;
 mod faults;
 mod heartbeats;
 mod power;
 mod requests;
 mod start;
+mod waiters;
 mod worker;
 
 use alloc::string::{String, ToString};
@@ -29,6 +31,5 @@ fn main() -> Result<(), String> {
     let mut server = Server::new(system::ENDPOINT).map_err(|error| error.to_string())?;
     let mut supervisor = components::Supervisor::new(&server)?;
     supervisor.begin();
-    supervisor.watch();
     Err(server.run(&mut supervisor).to_string())
 }

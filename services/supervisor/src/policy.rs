@@ -1,8 +1,9 @@
-//! When a component that ended is started again: its restart policy, a wait that doubles, quarantine.
+//! When a component that ended is started again: its restart policy, a wait that doubles, quarantine and what that means for others. And
+//! when one that runs is taken for one that hangs.
 
 use alloc::collections::VecDeque;
 
-use motte_manifest::{Restart, RestartPolicy};
+use motte_manifest::{Escalate, Restart, RestartPolicy};
 
 /// How a component ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +21,16 @@ pub enum Decision {
     RestartAt(u64),
     /// It is not started again: its policy says so.
     Leave,
-    /// It failed too often.
+    /// It failed too often, and stays down.
     Quarantine,
+    /// It failed too often, and is started once more at this time, with everything that needs it.
+    RestartDependentsAt(u64),
+    /// It failed too often, and the machine is to start anew.
+    Reboot,
 }
+
+/// A machine that has been up for less than this is not rebooted: a component that fails at every start must not have it reboot for ever.
+pub const LEAST_UPTIME_NS: u64 = 60_000_000_000;
 
 /// What is remembered of a component's restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +39,8 @@ pub struct History {
     restarts: VecDeque<u64>,
     /// The wait before the next restart; 0 before the first.
     backoff_ns: u64,
+    /// When it was last restarted with everything that needs it.
+    escalated: Option<u64>,
 }
 
 impl History {
@@ -51,7 +61,7 @@ impl History {
             self.backoff_ns = 0;
         }
         if self.restarts.len() >= restart.max_restarts as usize {
-            return Decision::Quarantine;
+            return self.escalate(restart, now);
         }
         self.backoff_ns = match self.backoff_ns {
             0 => restart.backoff_ns,
@@ -61,10 +71,45 @@ impl History {
         Decision::RestartAt(now.saturating_add(self.backoff_ns))
     }
 
+    /// What follows when it failed too often.
+    fn escalate(&mut self, restart: &Restart, now: u64) -> Decision {
+        let tried = self.escalated.is_some_and(|at| at.saturating_add(restart.window_ns.saturating_mul(2)) >= now);
+        match restart.escalate {
+            Escalate::RestartDependents if !tried => {
+                *self = Self { escalated: Some(now), ..Self::default() };
+                Decision::RestartDependentsAt(now.saturating_add(restart.backoff_max_ns))
+            }
+            Escalate::Reboot if now >= LEAST_UPTIME_NS => Decision::Reboot,
+            _ => Decision::Quarantine,
+        }
+    }
+
     /// Forgets everything: somebody started the component by hand.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// What a look at a component finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It waits for requests, or showed that it is alive since the last look.
+    Alive,
+    /// It waits for an answer of another component: if one hangs, it is the other.
+    WaitsForAnother,
+    /// It computes, or waits for something else.
+    Busy,
+}
+
+/// What is to be done after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Leave,
+    /// It is to be asked for a sign of life.
+    Ask,
+    /// It hangs.
+    Hangs,
 }
 
 /// A component's heartbeat, as one looks at it several times within its deadline.
@@ -73,20 +118,27 @@ impl History {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     generation: u64,
-    /// Looks without a beat, one after the other.
-    silent: u32,
+    /// Looks at which it was busy since it was last seen alive.
+    busy: u32,
 }
 
 impl Pulse {
-    /// Whether the component must be taken for dead after this look, at which there was a beat since the last one or not. A beat is due at
-    /// each of `beats` looks within the deadline; it is lost when it is later than the whole deadline.
-    pub fn is_lost(&mut self, generation: u64, beat: bool, beats: u32) -> bool {
-        if beat || generation != self.generation {
-            *self = Self { generation, silent: 0 };
-            return false;
+    /// What to do after a look. A component that is busy is asked once; it hangs if it is still busy after `most` looks more, without a sign
+    /// of life at any.
+    pub fn after(&mut self, generation: u64, look: Look, most: u32) -> Verdict {
+        if generation != self.generation {
+            *self = Self { generation, busy: 0 };
         }
-        self.silent += 1;
-        self.silent > beats
+        match look {
+            Look::Alive => self.busy = 0,
+            Look::WaitsForAnother => {}
+            Look::Busy => self.busy += 1,
+        }
+        match (look, self.busy) {
+            (Look::Busy, 1) => Verdict::Ask,
+            (Look::Busy, busy) if busy > most => Verdict::Hangs,
+            _ => Verdict::Leave,
+        }
     }
 }
 
@@ -101,6 +153,8 @@ mod tests {
         max_restarts: 4,
         window_ns: 1000,
         heartbeat_ns: 0,
+        escalate: Escalate::Ignore,
+        stop_timeout_ns: 0,
     };
 
     #[test]
@@ -110,6 +164,22 @@ mod tests {
             assert_eq!(history.decide(&RESTART, End::Failure, 100), Decision::RestartAt(100 + wait));
         }
         assert_eq!(history.decide(&RESTART, End::Failure, 100), Decision::Quarantine);
+    }
+
+    #[test]
+    fn what_a_component_that_fails_too_often_means_is_said_by_its_manifest() {
+        let once = Restart { max_restarts: 1, escalate: Escalate::RestartDependents, ..RESTART };
+        let mut history = History::default();
+        let mut decide = |now| history.decide(&once, End::Failure, now);
+        assert_eq!(decide(100), Decision::RestartAt(110));
+        assert_eq!(decide(200), Decision::RestartDependentsAt(235));
+        assert_eq!(decide(300), Decision::RestartAt(310));
+        assert_eq!(decide(400), Decision::Quarantine, "once is enough");
+
+        let reboot = Restart { max_restarts: 0, escalate: Escalate::Reboot, ..RESTART };
+        let decide = |now| History::default().decide(&reboot, End::Failure, now);
+        assert_eq!(decide(LEAST_UPTIME_NS - 1), Decision::Quarantine, "it fails at every boot");
+        assert_eq!(decide(LEAST_UPTIME_NS), Decision::Reboot);
     }
 
     #[test]
@@ -132,21 +202,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pulse_is_lost_when_it_is_late_by_more_than_the_deadline() {
+    fn a_component_that_stays_busy_without_a_sign_of_life_hangs() {
         let mut pulse = Pulse::default();
-        let mut looks = |generation, beat| pulse.is_lost(generation, beat, 4);
-        assert!(!looks(1, true));
-        assert!((0..4).all(|_| !looks(1, false)));
-        assert!(!looks(1, true), "a beat within the deadline begins anew");
-        assert!((0..4).all(|_| !looks(1, false)));
-        assert!(looks(1, false));
+        let mut looks = |generation, look| pulse.after(generation, look, 4);
+        assert_eq!(looks(1, Look::Busy), Verdict::Ask);
+        assert!((0..3).all(|_| looks(1, Look::Busy) == Verdict::Leave));
+        assert_eq!(looks(1, Look::Alive), Verdict::Leave);
+        assert_eq!(looks(1, Look::Busy), Verdict::Ask, "a sign of life begins anew");
+        assert!((0..3).all(|_| looks(1, Look::Busy) == Verdict::Leave));
+        assert_eq!(looks(1, Look::Busy), Verdict::Hangs);
+        assert_eq!(looks(2, Look::Busy), Verdict::Ask, "so does another generation");
     }
 
     #[test]
-    fn a_component_that_was_started_anew_has_the_whole_deadline() {
+    fn who_waits_for_another_does_not_hang_but_is_not_seen_alive_either() {
         let mut pulse = Pulse::default();
-        assert!((0..5).all(|_| !pulse.is_lost(1, false, 4)));
-        assert!((0..5).all(|_| !pulse.is_lost(2, false, 4)));
-        assert!(pulse.is_lost(2, false, 4));
+        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Ask);
+        assert!((0..100).all(|_| pulse.after(1, Look::WaitsForAnother, 2) == Verdict::Leave));
+        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Leave);
+        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Hangs);
     }
 }

@@ -19,8 +19,8 @@ pub enum Cause {
     Fault(FaultKind, FaultMessage),
     /// It panicked, with this text.
     Panic(String, FaultMessage),
-    /// It ended by itself with a status.
-    Exit(i32),
+    /// It ended by itself with a status, and this to say.
+    Exit(i32, String),
     /// Somebody asked the supervisor to end it.
     Killed,
     /// It did not beat for so many nanoseconds.
@@ -45,7 +45,10 @@ impl Cause {
             }
             Self::Fault(kind, fault) => format!("{kind} at {:#x}", fault.instruction),
             Self::Panic(text, _) => text.lines().next().unwrap_or("panic").into(),
-            Self::Exit(status) => format!("exit with status {status}"),
+            Self::Exit(status, text) if text.is_empty() => format!("exit with status {status}"),
+            Self::Exit(status, text) => {
+                format!("exit with status {status}: {}", text.lines().next().unwrap_or_default())
+            }
             Self::Killed => "killed by command".into(),
             Self::Silent(ns) => format!("no heartbeat for {} ms", ns.div_ceil(1_000_000)),
         }
@@ -55,7 +58,7 @@ impl Cause {
     pub fn place(&self) -> Option<&FaultMessage> {
         match self {
             Self::Fault(_, fault) | Self::Panic(_, fault) => Some(fault),
-            Self::Exit(_) | Self::Killed | Self::Silent(_) => None,
+            Self::Exit(..) | Self::Killed | Self::Silent(_) => None,
         }
     }
 }
@@ -90,6 +93,10 @@ pub struct Findings<'a> {
     pub generation: u64,
     /// How long it ran, in nanoseconds.
     pub ran_ns: u64,
+    /// Processor time of its first thread, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Bytes of memory in use, and its quota.
+    pub memory: (u64, u64),
     /// Why it ended.
     pub cause: &'a Cause,
     /// The first thread's registers.
@@ -124,6 +131,13 @@ impl Findings<'_> {
         let _ = writeln!(text, "fault {}: {} (generation {})", self.number, self.component, self.generation);
         let _ = writeln!(text, "  cause: {cause}");
         let _ = writeln!(text, "  time: {at}.{at_ms:03} s after start; it had run for {ran}.{ran_ms:03} s");
+        let ((cpu, cpu_ms), (used, quota)) = (seconds(self.cpu_ns), self.memory);
+        let _ = writeln!(
+            text,
+            "  used: {cpu}.{cpu_ms:03} s of processor time; {} KiB of its memory quota of {} KiB",
+            used.div_ceil(1024),
+            quota / 1024
+        );
         if let Cause::Panic(panic, _) = self.cause {
             for line in panic.lines() {
                 let _ = writeln!(text, "  | {line}");
@@ -217,6 +231,8 @@ mod tests {
             component: "demo",
             generation: 2,
             ran_ns: 20_000_000,
+            cpu_ns: 3_000_000,
+            memory: (40960, 262_144),
             cause: &cause,
             registers: Some(Registers { rip: 0x401000, ..Registers::default() }),
             backtrace: &[0x401000, 0x402005],
@@ -225,6 +241,7 @@ mod tests {
         }
         .record();
         assert_eq!(record.cause, "page fault: write of unmapped address 0x10 at 0x401000");
+        assert!(record.text.contains("used: 0.003 s of processor time; 40 KiB of its memory quota of 256 KiB\n"));
         assert!(record.text.contains("#0 0x401000 crash+0x0"), "{}", record.text);
         assert!(record.text.contains("#1 0x402005 main+0x4"), "{}", record.text);
         assert!(record.text.ends_with("  last message: call to thread 7\n"), "{}", record.text);

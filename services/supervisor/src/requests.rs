@@ -1,5 +1,6 @@
 //! The interface `supervisor`.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -7,8 +8,8 @@ use motte::abi::fault::{FaultKind, FaultMessage};
 use motte::abi::trace::{TRACE_EVENTS, TraceEvent as RawEvent};
 use motte::abi::{PAGE_SIZE, Rights};
 use motte::interfaces::supervisor::{
-    ComponentInfo, FaultSummary, MemoryInfo, Supervisor as Interface, SupervisorError, TEXT_PIECE, TraceEvent,
-    dispatch_supervisor,
+    ComponentInfo, FaultSummary, MemoryInfo, StateChange, Supervisor as Interface, SupervisorError, TEXT_PIECE,
+    TraceEvent, dispatch_supervisor,
 };
 use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
 use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
@@ -17,18 +18,20 @@ use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::system;
+use motte_manifest::{Escalate, Restart, RestartPolicy};
 use motte_supervisor::record::{Cause, Record};
 use motte_supervisor::state::Status;
 
 use crate::boot_files::numbers;
-use crate::components::{State, Supervisor, badge_of};
+use crate::components::{State, Supervisor};
+use crate::ending::Company;
 use crate::power::Finish;
 
 /// Events of the trace in one answer.
 const EVENTS: usize = 20;
 
-/// Clients that wait for a fault record, at the most; the one that has waited longest makes room.
-const MAX_WAITERS: usize = 16;
+/// Characters of the reason for a component's end, where that is only one of many things said.
+const MOST_REASON: usize = 160;
 
 /// Bytes of a record's text that somebody else reports, at the most.
 const LONGEST_TEXT: usize = 16384;
@@ -77,41 +80,33 @@ impl Interface for Supervisor {
 
     fn start(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
         let index = self.find(name)?;
-        if self.status(index) == Status::Running {
+        if self.status(index).is_alive() {
             return Err(SupervisorError::Running);
         }
-        let mut state = self.0.borrow_mut();
-        state.components[index].history.clear();
-        if state.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
+        self.0.borrow_mut().components[index].history.clear();
+        if self.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
     }
 
     fn stop(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
         let index = self.find(name)?;
-        let mut state = self.0.borrow_mut();
-        match state.components[index].kept.status {
-            Status::Running => {
-                state.take_down(index);
-                state.worker.forget(badge_of(&state.manifest, index));
-            }
-            Status::Restarting => {}
+        match self.status(index) {
+            Status::Running => Supervisor::stop(self, index, None),
+            Status::Restarting => self.0.borrow_mut().leave(index, Status::Stopped),
+            // It is not started again after it.
+            Status::Stopping => self.0.borrow_mut().components[index].kept.restart_at_ns = 0,
             _ => return Err(SupervisorError::NotRunning),
         }
-        state.set_status(index, Status::Stopped);
-        state.close_services(index);
         Ok(())
     }
 
     fn restart(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
         let index = self.find(name)?;
-        {
-            let mut state = self.0.borrow_mut();
-            if state.components[index].kept.status == Status::Running {
-                state.take_down(index);
-            }
-            state.components[index].history.clear();
-            state.set_status(index, Status::Restarting);
+        self.0.borrow_mut().components[index].history.clear();
+        match self.status(index) {
+            Status::Running => Supervisor::stop(self, index, Some(Company::RestartWith)),
+            Status::Stopping => self.0.borrow_mut().components[index].kept.restart_at_ns = 1,
+            _ => self.restart_at(index, monotonic_ns(), Company::RestartWith),
         }
-        self.restart_at(index, monotonic_ns());
         Ok(())
     }
 
@@ -204,15 +199,20 @@ impl Interface for Supervisor {
     }
 
     fn next_fault(&mut self, sender: &Sender, from: u64, responder: Responder<FaultSummary, SupervisorError>) {
-        let mut state = self.0.borrow_mut();
-        let former = state.fault_waiters.iter().position(|waiter| waiter.client == sender.badge);
-        let surplus = (state.fault_waiters.len() >= MAX_WAITERS).then_some(0);
-        if let Some(index) = former.or(surplus) {
-            let waiter = state.fault_waiters.remove(index);
-            waiter.responder.answer(&mut state.replies, Err(SupervisorError::NotFound));
-        }
-        state.fault_waiters.push(FaultWaiter { client: sender.badge, from, responder });
+        let state = &mut **self.0.borrow_mut();
+        state.fault_waiters.add(&mut state.replies, sender.badge, from, responder);
         state.answer_fault_waiters();
+    }
+
+    fn change(&mut self, _: &Sender, from: u64) -> Result<StateChange, SupervisorError> {
+        let state = self.0.borrow();
+        state.changes.iter().find(|change| change.number >= from).cloned().ok_or(SupervisorError::NotFound)
+    }
+
+    fn next_change(&mut self, sender: &Sender, from: u64, responder: Responder<StateChange, SupervisorError>) {
+        let state = &mut **self.0.borrow_mut();
+        state.change_waiters.add(&mut state.replies, sender.badge, from, responder);
+        state.answer_change_waiters();
     }
 
     fn trace_messages(&mut self, _: &Sender, all: bool) -> Result<(), SupervisorError> {
@@ -220,21 +220,18 @@ impl Interface for Supervisor {
     }
 }
 
-/// A client that waits for a fault record.
-pub struct FaultWaiter {
-    client: u64,
-    from: u64,
-    responder: Responder<FaultSummary, SupervisorError>,
+/// The beginning of a text.
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 fn summary(record: &Record) -> FaultSummary {
-    let cut = record.cause.char_indices().nth(200).map_or(record.cause.len(), |(at, _)| at);
     FaultSummary {
         number: record.number,
         time_ns: record.time_ns,
         component: record.component.clone(),
         generation: record.generation,
-        cause: record.cause[..cut].to_string(),
+        cause: cut(&record.cause, 200),
         text_bytes: record.text.len() as u64,
     }
 }
@@ -242,21 +239,35 @@ fn summary(record: &Record) -> FaultSummary {
 impl State {
     /// Answers those who wait for a record that is there and complete.
     pub fn answer_fault_waiters(&mut self) {
-        for waiter in core::mem::take(&mut self.fault_waiters) {
-            // Nobody adds to a record once there is a newer one.
-            let is_complete =
-                |r: &&Record| Some(r.number) != self.unfinished_record || r.number + 1 != self.next_record;
-            match self.records.iter().find(|record| record.number >= waiter.from).filter(is_complete) {
-                Some(record) => waiter.responder.answer(&mut self.replies, Ok(summary(record))),
-                None => self.fault_waiters.push(waiter),
-            }
+        let (records, unfinished, next) = (&self.records, self.unfinished_record, self.next_record);
+        // Nobody adds to a record once there is a newer one.
+        let is_complete = |r: &&Record| Some(r.number) != unfinished || r.number + 1 != next;
+        let find = |from| records.iter().find(|record| record.number >= from).filter(is_complete).map(summary);
+        self.fault_waiters.answer(&mut self.replies, find);
+    }
+
+    /// Answers those who wait for a change that there is.
+    pub fn answer_change_waiters(&mut self) {
+        let changes = &self.changes;
+        let find = |from| changes.iter().find(|change| change.number >= from).cloned();
+        self.change_waiters.answer(&mut self.replies, find);
+    }
+
+    /// Why a component ended last, in one line; empty if it did not fail yet.
+    pub fn reason(&self, index: usize) -> String {
+        let fault = self.components[index].kept.fault;
+        match self.records.iter().find(|record| record.number == fault) {
+            _ if fault == 0 => String::new(),
+            Some(record) => cut(&record.cause, MOST_REASON),
+            // It is on the disk, but no longer here.
+            None => format!("see fault {fault}"),
         }
     }
 
     fn info(&self, index: usize) -> Option<ComponentInfo> {
         let (component, known) = (self.manifest.components.get(index)?, self.components.get(index)?);
         let kept = known.kept;
-        let runs = kept.status == Status::Running;
+        let runs = kept.status.is_alive();
         let own = self.own_index() == Some(index);
         let context = if own { motte::kernel::own::SCHED_CONTEXT } else { system::places(index).context };
         Some(ComponentInfo {
@@ -267,6 +278,15 @@ impl State {
             uptime_ns: if runs { monotonic_ns().saturating_sub(kept.started_ns) } else { 0 },
             memory: self.memory_used(index),
             memory_quota: component.memory,
+            slots: component.slots.into(),
+            slots_used: if own { slots::usage().1 as u64 } else { 0 },
+            restart_in_ns: match kept.status {
+                Status::Restarting => kept.restart_at_ns.saturating_sub(monotonic_ns()),
+                _ => 0,
+            },
+            fault: kept.fault,
+            reason: self.reason(index),
+            policy: policy(&component.restart),
             cpu_ns: if runs { context.info().map_or(0, |(used, ..)| used) } else { 0 },
             provides: component.provides.clone(),
             uses: component.uses.iter().map(|used| used.service.clone()).collect(),
@@ -274,17 +294,32 @@ impl State {
     }
 
     /// Bytes of a component's quota that became objects.
-    fn memory_used(&self, index: usize) -> u64 {
+    pub fn memory_used(&self, index: usize) -> u64 {
         let Some(component) = self.manifest.components.get(index) else { return 0 };
         if self.own_index() == Some(index) {
             let usage = motte::memory::usage();
             return component.memory.saturating_sub(usage.budget) + usage.used;
         }
-        if self.components[index].kept.status != Status::Running {
+        if !self.components[index].kept.status.is_alive() {
             return 0;
         }
         component.memory.saturating_sub(budget_left(index))
     }
+}
+
+/// What the manifest says about restarts, in one line.
+fn policy(restart: &Restart) -> String {
+    let ms = |ns: u64| ns.div_ceil(1_000_000);
+    if restart.policy == RestartPolicy::Never {
+        return restart.policy.name().into();
+    }
+    let waits = format!("after {} ms to {} ms", ms(restart.backoff_ns), ms(restart.backoff_max_ns));
+    let limit = format!("{} times in {} ms", restart.max_restarts, ms(restart.window_ns));
+    let then = match restart.escalate {
+        Escalate::Ignore => String::new(),
+        other => format!(", then {}", other.name()),
+    };
+    format!("{} {waits}, {limit}{then}", restart.policy.name())
 }
 
 /// Bytes that a running component has not used of its budget.

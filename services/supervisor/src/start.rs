@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `registry` | the registry, with the component's badge |
 //! | `endpoint:SERVICE` | the endpoint of a service that it provides, to receive on |
-//! | `heartbeat:DEADLINE` | the notification to signal within so many nanoseconds |
+//! | `control`, `pulse` | the notifications on which something is wanted of it, and on which it shows that it is alive |
 //! | `kept:N` | frames of its kept memory |
 //! | `irq:LINE` | an interrupt line |
 //! | `port:0xFIRST` | a range of I/O ports |
@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use motte::abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL};
 use motte::abi::{ObjectType, PAGE_SIZE, Rights};
 use motte::interfaces::strings::StringList;
-use motte::kernel::{CapSlot, CapTable, Untyped};
+use motte::kernel::{CapSlot, CapTable, Notification, Untyped};
 use motte::start_info::Header;
 use motte::time::monotonic_ns;
 use motte_loader::{Grant, Program, Source, kept, load, system};
@@ -95,16 +95,22 @@ impl State {
             fault_endpoint: (system::ENDPOINT, system::FAULT_BADGE | index as u64),
             clock: system::CLOCK,
         };
-        if component.restart.heartbeat_ns > 0 {
-            let pulse = system::heartbeat(index).0;
-            // Of its own memory: it is there for a new supervisor, and goes with the component.
-            let made = program.untyped.retype(ObjectType::Notification, 0, CapSlot::OWN_TABLE, pulse.0, 1);
-            made.map_err(|error| format!("it cannot be given a heartbeat: {error}"))?;
+        if is_controlled(component) {
+            // Of its own memory: they are there for a new supervisor, and go with the component.
+            for Notification(slot) in [system::pulse(index), system::control(index)] {
+                let made = program.untyped.retype(ObjectType::Notification, 0, CapSlot::OWN_TABLE, slot.0, 1);
+                made.map_err(|error| format!("it cannot be given a notification: {error}"))?;
+            }
         }
         self.open_services(index);
         load(&program).map_err(|error| error.to_string())?;
-        let kept =
-            Kept { status: Status::Running, generation, started_ns: monotonic_ns(), ..self.components[index].kept };
+        let kept = Kept {
+            status: Status::Running,
+            generation,
+            started_ns: monotonic_ns(),
+            restart_at_ns: 0,
+            ..self.components[index].kept
+        };
         self.keep(index, kept);
         Ok(())
     }
@@ -176,9 +182,9 @@ impl State {
             let endpoint = system::service(registry.number).0;
             add("registry".into(), Source::Mint(endpoint, send, badge_of(&self.manifest, index)));
         }
-        if component.restart.heartbeat_ns > 0 {
-            let pulse = Source::Mint(system::heartbeat(index).0, Rights::WRITE, 1);
-            add(format!("heartbeat:{}", component.restart.heartbeat_ns), pulse);
+        if is_controlled(component) {
+            add("pulse".into(), Source::Mint(system::pulse(index).0, Rights::WRITE, 1));
+            add("control".into(), Source::Copy(system::control(index).0, Rights::ALL));
         }
         if component.keep > 0 {
             kept::grants(index, component.keep).into_iter().for_each(|grant| add(grant.name.into(), grant.source));
@@ -266,6 +272,11 @@ impl State {
             Authority::Supervise | Authority::SystemInfo | Authority::ClockSet => {}
         }
     }
+}
+
+/// Whether the supervisor may want something of a component: a sign of life, or that it ends in good order.
+fn is_controlled(component: &Component) -> bool {
+    component.restart.heartbeat_ns > 0 || component.restart.stop_timeout_ns > 0
 }
 
 /// The ranges of device memory.

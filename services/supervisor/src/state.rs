@@ -1,6 +1,7 @@
 //! What a supervisor leaves for its successor: for every component whether it runs, and how often it was started.
 //!
-//! Layout: a magic word, the number of the next fault record, 62 words of zero; then eight words for each component.
+//! Layout: a magic word, the numbers of the next fault record and of the next change of state, 61 words of zero; then eight words for each
+//! component.
 
 /// Recognises the state of a supervisor.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"motteSV1");
@@ -25,6 +26,8 @@ pub enum Status {
     Quarantined = 3,
     /// It ended, and its policy is to leave it so.
     Ended = 4,
+    /// It was told to end, and saves what it must.
+    Stopping = 5,
 }
 
 impl Status {
@@ -35,6 +38,7 @@ impl Status {
             2 => Self::Restarting,
             3 => Self::Quarantined,
             4 => Self::Ended,
+            5 => Self::Stopping,
             _ => Self::Stopped,
         }
     }
@@ -47,7 +51,13 @@ impl Status {
             Self::Restarting => "restarting",
             Self::Quarantined => "quarantined",
             Self::Ended => "ended",
+            Self::Stopping => "stopping",
         }
+    }
+
+    /// Whether there is a process: it has memory and threads.
+    pub const fn is_alive(self) -> bool {
+        matches!(self, Self::Running | Self::Stopping)
     }
 }
 
@@ -62,17 +72,28 @@ pub struct Kept {
     pub restarts: u64,
     /// When it was last started, in nanoseconds of the monotonic clock.
     pub started_ns: u64,
+    /// When it is to be started again, or if it is stopping, that it is to be (not 0); 0: not.
+    pub restart_at_ns: u64,
+    /// Number of the fault record of its last end; 0: it had none.
+    pub fault: u64,
 }
 
 impl Kept {
     /// As words.
     pub const fn to_words(self) -> [u64; COMPONENT_WORDS] {
-        [self.status as u64, self.generation, self.restarts, self.started_ns, 0, 0, 0, 0]
+        [self.status as u64, self.generation, self.restarts, self.started_ns, self.restart_at_ns, self.fault, 0, 0]
     }
 
     /// From words.
     pub const fn from_words(words: [u64; COMPONENT_WORDS]) -> Self {
-        Self { status: Status::from_raw(words[0]), generation: words[1], restarts: words[2], started_ns: words[3] }
+        Self {
+            status: Status::from_raw(words[0]),
+            generation: words[1],
+            restarts: words[2],
+            started_ns: words[3],
+            restart_at_ns: words[4],
+            fault: words[5],
+        }
     }
 }
 
@@ -82,7 +103,14 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_found_again() {
-        let kept = Kept { status: Status::Quarantined, generation: 7, restarts: 5, started_ns: 9 };
+        let kept = Kept {
+            status: Status::Quarantined,
+            generation: 7,
+            restarts: 5,
+            started_ns: 9,
+            restart_at_ns: 11,
+            fault: 3,
+        };
         assert_eq!(Kept::from_words(kept.to_words()), kept);
         assert_eq!(Kept::from_words([99; COMPONENT_WORDS]).status, Status::Stopped);
     }

@@ -34,7 +34,10 @@
 //! thread   sleep(Duration)
 //! terminal size() -> Option<(u16, u16)> (columns, rows)
 //! system   components() -> io::Result<Vec<ComponentInfo { name, state: String, generation, restarts: u32,
-//!            uptime_ns, memory, memory_quota, cpu_ns: u64, provides, uses: Vec<String> }>>
+//!            uptime_ns, memory, memory_quota, cpu_ns, slots, slots_used, restart_in_ns, fault: u64,
+//!            reason, policy: String, provides, uses: Vec<String> }>>
+//!          changes(from: u64) -> io::Result<Vec<StateChange { number, time_ns: u64, component, state: String,
+//!            generation: u32, reason: String }>>, next_change(from: u64) -> io::Result<StateChange>, which waits
 //!          start(&str) stop(&str) restart(&str) kill(&str) -> io::Result<()>
 //!          fault_records() -> io::Result<Vec<FaultRecord { number, time_ns: u64, component: String,
 //!            generation: u32, cause: String, text: String }>>   (text: the whole record, as it is printed)

@@ -1,5 +1,6 @@
 //! services, start, stop, restart.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::Tool;
@@ -15,10 +16,14 @@ pub const SERVICES: Tool = Tool {
     name: "services",
     about: "list the components, and start or stop them",
     help: "Usage: services [-l] [NAME]...
-       services start|stop|restart|kill NAME...
-Lists the components of the system: state, restarts, time since the last start, memory, and what they provide.
-  -l  everything that is known of each
-Example: services restart virtio-blk",
+       services show|start|stop|restart|kill NAME...
+       services -w [-n N] [NAME]...
+Lists the components of the system: state, restarts, time since the last start, memory and quota, processor
+time and its share of the time since the last start, and what they provide.
+  -l  everything that is known of each, as 'show' does for some
+  -w  go on with every change of a component's state: time, component, state, generation, and why it ended
+  -n N  end after N changes
+Example: services show virtio-blk; services restart virtio-blk; services -w -n 2",
     run: services,
 };
 
@@ -77,12 +82,16 @@ fn act(context: &mut Context, verb: &str, names: &[String]) -> Outcome {
 }
 
 fn services(context: &mut Context, args: &[String]) -> Outcome {
-    let parsed = args::parse(context, args, &[Opt::Flag('l', "long")])?;
+    let known = [Opt::Flag('l', "long"), Opt::Flag('w', "watch"), Opt::Value('n', "changes")];
+    let parsed = args::parse(context, args, &known)?;
+    if parsed.has('w') {
+        return watch(context, &parsed);
+    }
     let mut operands = parsed.operands.as_slice();
     if let Some((first, names)) = operands.split_first() {
         match first.as_str() {
             verb @ ("start" | "stop" | "restart" | "kill") => return act(context, verb, names),
-            "list" | "status" => operands = names,
+            "list" | "status" | "show" => operands = names,
             _ => {}
         }
     }
@@ -105,7 +114,7 @@ fn services(context: &mut Context, args: &[String]) -> Outcome {
         }
         return Ok(context.status);
     }
-    let head = ["NAME", "STATE", "RESTARTS", "UP", "MEM", "QUOTA", "CPU", "PROVIDES"].map(String::from);
+    let head = ["NAME", "STATE", "RESTARTS", "UP", "MEM", "QUOTA", "CPU", "SHARE", "PROVIDES"].map(String::from);
     let mut table = vec![head.to_vec()];
     for component in &components {
         table.push(vec![
@@ -116,22 +125,68 @@ fn services(context: &mut Context, args: &[String]) -> Outcome {
             human(component.memory),
             human(component.memory_quota),
             cpu_time(component.cpu_ns),
+            share(component),
             component.provides.join(","),
         ]);
     }
-    print_table(context, &table, &[true, true, false, false, false, false, false, true]);
+    print_table(context, &table, &[true, true, false, false, false, false, false, false, true]);
     Ok(context.status)
+}
+
+/// Its part of the processor's time since its last start.
+fn share(component: &ComponentInfo) -> String {
+    let permille = u128::from(component.cpu_ns) * 1000 / u128::from(component.uptime_ns.max(1));
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
+/// Prints every change of a state from now on.
+fn watch(context: &mut Context, parsed: &args::Parsed) -> Outcome {
+    let failed = |error: io::Error| Failure::new(1, format_args!("cannot watch the components: {}", describe(&error)));
+    let mut left = match parsed.value('n').map(|text| (text, text.parse::<u64>())) {
+        None => u64::MAX,
+        Some((_, Ok(count))) => count,
+        Some((text, Err(_))) => return Err(args::misuse(context, format_args!("'{text}' is no number"))),
+    };
+    let known = system::changes(0).map_err(failed)?;
+    let mut next = known.last().map_or(1, |change| change.number + 1);
+    while left > 0 && !context.out.is_broken() {
+        let change = system::next_change(next).map_err(failed)?;
+        next = change.number + 1;
+        if !parsed.operands.is_empty() && !parsed.operands.contains(&change.component) {
+            continue;
+        }
+        left -= 1;
+        let (seconds, millis) = (change.time_ns / 1_000_000_000, change.time_ns / 1_000_000 % 1000);
+        put!(context, "[{seconds:5}.{millis:03}] {} {} (generation {})", change.component, change.state, change.generation);
+        match change.reason.as_str() {
+            reason if !reason.is_empty() && change.state != "running" => put!(context, ": {reason}\n"),
+            _ => put!(context, "\n"),
+        }
+        context.out.flush();
+    }
+    Ok(0)
 }
 
 fn describe_component(context: &mut Context, component: &ComponentInfo) {
     let list = |names: &[String]| if names.is_empty() { "nothing".to_string() } else { names.join(", ") };
     put!(context, "{}\n", component.name);
     put!(context, "  state       {}\n", component.state);
+    if component.restart_in_ns > 0 {
+        put!(context, "  starts in   {} ms\n", component.restart_in_ns.div_ceil(1_000_000));
+    }
+    if component.fault > 0 {
+        put!(context, "  last fault  {}: {}\n", component.fault, component.reason);
+    }
     put!(context, "  generation  {}\n", component.generation);
     put!(context, "  restarts    {}\n", component.restarts);
+    put!(context, "  policy      {}\n", component.policy);
     put!(context, "  up          {}\n", clock(component.uptime_ns));
     put!(context, "  memory      {} of {}\n", human(component.memory), human(component.memory_quota));
-    put!(context, "  processor   {}\n", cpu_time(component.cpu_ns));
+    match component.slots_used {
+        0 => put!(context, "  slots       {}\n", component.slots),
+        used => put!(context, "  slots       {used} of {}\n", component.slots),
+    }
+    put!(context, "  processor   {}, {} of the time\n", cpu_time(component.cpu_ns), share(component));
     put!(context, "  provides    {}\n", list(&component.provides));
     put!(context, "  uses        {}\n", list(&component.uses));
 }

@@ -59,9 +59,9 @@ fn services_are_listed_and_steered() {
     prints(
         "services",
         "services",
-        "NAME        STATE    RESTARTS    UP   MEM  QUOTA     CPU  PROVIDES\n\
-         fs          running         0  0:01:05  1.0M   8.0M  0:00.25  files\n\
-         virtio-blk  running         2  0:01:05  1.0M   8.0M  0:00.25  block\n"
+        "NAME        STATE    RESTARTS    UP   MEM  QUOTA     CPU  SHARE  PROVIDES\n\
+         fs          running         0  0:01:05  1.0M   8.0M  0:00.25   0.3%  files\n\
+         virtio-blk  running         2  0:01:05  1.0M   8.0M  0:00.25   0.3%  block\n"
             .replace("    UP   MEM", "       UP   MEM")
             .replace("QUOTA     CPU", "QUOTA      CPU")
             .as_str(),
@@ -75,6 +75,15 @@ fn services_are_listed_and_steered() {
     );
     let (out, _, _) = ours("services", "services virtio-blk");
     assert!(out.contains("  restarts    2\n") && out.contains("  uses        pci\n"), "{out}");
+    assert!(out.contains("  last fault  2: page fault reading 0x10\n"), "{out}");
+    assert_eq!(ours("services", "services show virtio-blk").0, out);
+    prints(
+        "services",
+        "services -w -n 2 virtio-blk",
+        "[    4.000] virtio-blk restarting (generation 2): page fault reading 0x10\n\
+         [    5.000] virtio-blk running (generation 2)\n",
+    );
+    fails("services", "services -w -n x", "services: 'x' is no number; try 'services --help'\n", 1);
 }
 
 #[test]

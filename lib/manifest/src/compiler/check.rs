@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::Draft;
 use super::source::{At, Finding, Findings, Spanned};
 use super::{DEFAULT_MEMORY, System};
-use crate::model::{MAX_COMPONENTS, Manifest, Start, Use};
+use crate::model::{Escalate, MAX_COMPONENTS, Manifest, RestartPolicy, Start, Use};
 
 /// Components without which no system comes up; each provides the service of its own name, and nobody
 /// else may.
@@ -36,23 +36,26 @@ pub(super) fn resolve(
     }
     let uses = resolve_uses(findings, drafts, &providers, complete);
     let depends = resolve_depends(findings, drafts, &providers, complete);
+    let restart_with = resolve_restart_with(findings, drafts, &providers, complete);
     check_cycles(findings, drafts, &uses, &depends);
     check_devices(findings, drafts);
     check_memory(findings, &system, system_at);
     check_time(findings, drafts);
+    check_restarts(findings, drafts);
 
     let components = std::mem::take(&mut system.drafts)
         .into_iter()
-        .zip(uses.into_iter().zip(depends))
-        .map(|(draft, (uses, depends))| {
+        .zip(uses.into_iter().zip(depends.into_iter().zip(restart_with)))
+        .map(|(draft, (uses, (depends, restart_with)))| {
             let mut component = draft.component;
             component.uses = uses;
             component.depends = depends.into_iter().map(|on| on.value as u16).collect();
+            component.restart_with = restart_with;
             component
         })
         .collect();
     let memory = system.memory.map_or(DEFAULT_MEMORY, |memory| memory.value);
-    Some(Manifest { name: system.name?, memory, components })
+    Some(Manifest { name: system.name?, memory, heartbeats: system.heartbeats.unwrap_or(true), components })
 }
 
 fn check_programs(findings: &mut Findings, drafts: &[Draft], programs: &BTreeSet<String>) {
@@ -196,17 +199,8 @@ fn resolve_depends(
         for on in &draft.depends {
             let Some(found) = drafts.iter().position(|other| other.component.name == on.value) else {
                 if complete {
-                    let finding = Finding::error(
-                        on.at,
-                        format!("component `{name}` depends on `{}`, which does not exist", on.value),
-                    );
-                    findings.push(match providers.get(&on.value) {
-                        Some(&(provider, _)) => finding.help(format!(
-                            "`{}` is a service; the component that provides it is `{}`",
-                            on.value, drafts[provider].component.name
-                        )),
-                        None => finding.did_you_mean(&on.value, drafts.iter().map(|d| d.component.name.as_str())),
-                    });
+                    let message = format!("component `{name}` depends on `{}`, which does not exist", on.value);
+                    findings.push(no_such_component(drafts, providers, on, message));
                 }
                 continue;
             };
@@ -231,6 +225,78 @@ fn resolve_depends(
         all.push(resolved);
     }
     all
+}
+
+/// A component is named that does not exist: a service, or something misspelt.
+fn no_such_component(
+    drafts: &[Draft],
+    providers: &BTreeMap<String, (usize, At)>,
+    named: &Spanned<String>,
+    message: String,
+) -> Finding {
+    let finding = Finding::error(named.at, message);
+    match providers.get(&named.value) {
+        Some(&(provider, _)) => finding.help(format!(
+            "`{}` is a service; the component that provides it is `{}`",
+            named.value, drafts[provider].component.name
+        )),
+        None => finding.did_you_mean(&named.value, drafts.iter().map(|d| d.component.name.as_str())),
+    }
+}
+
+fn resolve_restart_with(
+    findings: &mut Findings,
+    drafts: &[Draft],
+    providers: &BTreeMap<String, (usize, At)>,
+    complete: bool,
+) -> Vec<Vec<u16>> {
+    let mut all = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.iter().enumerate() {
+        let name = &draft.component.name;
+        let mut resolved = Vec::with_capacity(draft.restart_with.len());
+        if let (true, Some(first)) = (name == "supervisor", draft.restart_with.first()) {
+            findings.push(
+                Finding::error(first.at, "the supervisor cannot be restarted with other components")
+                    .help("it restarts them, and goes on"),
+            );
+        }
+        for with in &draft.restart_with {
+            match drafts.iter().position(|other| other.component.name == with.value) {
+                Some(found) if found == index => {
+                    findings.push(Finding::error(with.at, format!("component `{name}` is restarted with itself")));
+                }
+                Some(_) if with.value == "supervisor" => findings.push(
+                    Finding::error(with.at, format!("component `{name}` cannot be restarted with the supervisor"))
+                        .help("a new supervisor finds the components running and leaves them so"),
+                ),
+                Some(found) => resolved.push(found as u16),
+                None if complete => {
+                    let message =
+                        format!("component `{name}` is restarted with `{}`, which does not exist", with.value);
+                    findings.push(no_such_component(drafts, providers, with, message));
+                }
+                None => {}
+            }
+        }
+        all.push(resolved);
+    }
+    all
+}
+
+/// A component that is never restarted does not fail too often.
+fn check_restarts(findings: &mut Findings, drafts: &[Draft]) {
+    for draft in drafts {
+        let restart = &draft.component.restart;
+        if restart.policy == RestartPolicy::Never && restart.escalate != Escalate::Ignore {
+            let message =
+                format!("component `{}` is never restarted, so it cannot fail too often", draft.component.name);
+            findings.push(
+                Finding::warning(draft.escalate_at, message)
+                    .label("this has no effect")
+                    .help("a component with `restart = \"on-failure\"` is quarantined after `max-restarts`"),
+            );
+        }
+    }
 }
 
 /// Nothing can start in a circle of `depends`, nor in one that is closed by `uses`. A circle of `uses`

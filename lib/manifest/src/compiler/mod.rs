@@ -195,6 +195,12 @@ impl<'a> Compiler<'a> {
                     Some(Err(wrong)) => findings.push(Finding::error(at, wrong.message).label(wrong.label)),
                     None => findings.push(wrong_type("a size such as \"32MiB\"")),
                 },
+                "heartbeats" => match value.as_bool() {
+                    Some(value) => {
+                        system.heartbeats.get_or_insert(value);
+                    }
+                    None => findings.push(wrong_type("true or false")),
+                },
                 "include" => match value.as_array() {
                     Some(paths) => {
                         for path in paths {
@@ -212,8 +218,8 @@ impl<'a> Compiler<'a> {
                 },
                 name => findings.push(
                     Finding::error(At::new(file, key.span), format!("the system has an unknown key `{name}`"))
-                        .did_you_mean(name, ["name", "memory", "include"])
-                        .help("the keys of `[system]` are name, memory, include"),
+                        .did_you_mean(name, ["name", "memory", "heartbeats", "include"])
+                        .help("the keys of `[system]` are name, memory, heartbeats, include"),
                 ),
             }
         }
@@ -254,6 +260,7 @@ struct System {
     at: Option<At>,
     name: Option<String>,
     memory: Option<Spanned<u64>>,
+    heartbeats: Option<bool>,
     drafts: Vec<Draft>,
     /// Whether every file could be read and parsed: only then can something be missing.
     understood: bool,
@@ -261,7 +268,7 @@ struct System {
 
 impl Default for System {
     fn default() -> Self {
-        System { at: None, name: None, memory: None, drafts: Vec::new(), understood: true }
+        System { at: None, name: None, memory: None, heartbeats: None, drafts: Vec::new(), understood: true }
     }
 }
 

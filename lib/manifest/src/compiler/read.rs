@@ -5,12 +5,12 @@ use toml_span::value::{Table, Value};
 use super::source::{At, Finding, Findings, Spanned, nearest};
 use super::value::{self, Wrong};
 use crate::model::{
-    Component, Grant, Grants, Kind, MmioRange, PAGE_SIZE, PciId, PortRange, Restart, RestartPolicy, Root, Start,
-    is_keepable,
+    Component, Escalate, Grant, Grants, Kind, MmioRange, PAGE_SIZE, PciId, PortRange, Restart, RestartPolicy, Root,
+    Start, is_keepable,
 };
 
 /// Every key of a component.
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 31] = [
     "program",
     "kind",
     "priority",
@@ -33,6 +33,9 @@ const KEYS: [&str; 28] = [
     "max-restarts",
     "window",
     "heartbeat",
+    "escalate",
+    "stop-timeout",
+    "restart-with",
     "depends",
     "start",
     "args",
@@ -63,6 +66,9 @@ pub(super) struct Draft {
     pub provides: Vec<Spanned<String>>,
     pub uses: Vec<DraftUse>,
     pub depends: Vec<Spanned<String>>,
+    pub restart_with: Vec<Spanned<String>>,
+    /// The place of `escalate`, or of the name.
+    pub escalate_at: At,
     pub ports: Vec<Spanned<PortRange>>,
     pub irqs: Vec<Spanned<u8>>,
     pub pci: Vec<Spanned<PciId>>,
@@ -363,6 +369,8 @@ impl<'a> Reader<'a> {
         const DAY: (u64, &str) = (86_400_000_000_000, "86400s");
         let policies = [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
         let policy = self.word("restart", &policies.map(|policy| (policy.name(), policy)));
+        let escalations =
+            [Escalate::Ignore, Escalate::RestartDependents, Escalate::Reboot].map(|word| (word.name(), word));
         let restart = Restart {
             policy: policy.unwrap_or(RestartPolicy::OnFailure),
             backoff_ns: self.duration("backoff", (0, "0"), DAY).unwrap_or(10_000_000),
@@ -370,6 +378,8 @@ impl<'a> Reader<'a> {
             max_restarts: self.integer("max-restarts", 0, 1_000_000).map_or(5, |count| count as u32),
             window_ns: self.duration("window", (1_000_000, "1ms"), DAY).unwrap_or(10_000_000_000),
             heartbeat_ns: self.duration("heartbeat", (0, "0"), DAY).unwrap_or(0),
+            escalate: self.word("escalate", &escalations).unwrap_or(Escalate::Ignore),
+            stop_timeout_ns: self.duration("stop-timeout", (0, "0"), DAY).unwrap_or(0),
         };
         if restart.backoff_ns > restart.backoff_max_ns {
             let key = if self.get("backoff").is_some() { "backoff" } else { "backoff-max" };
@@ -499,6 +509,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         .chain(optional.into_iter().map(|service| DraftUse { service, optional: true }))
         .collect();
     let depends = r.names("depends", "component names", "component");
+    let restart_with = r.names("restart-with", "component names", "component");
     let start = r.word("start", &[("boot", Start::Boot), ("manual", Start::Manual)]);
     let args = r.strings("args", "strings", |text| Ok(text.to_owned()));
     let root = r.root();
@@ -526,12 +537,29 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         mmio: mmio.iter().map(|range| range.value).collect(),
         restart: r.restart(),
         depends: Vec::new(),
+        restart_with: Vec::new(),
         start: start.unwrap_or(Start::Boot),
         args: args.into_iter().map(|arg| arg.value).collect(),
         env: r.env(),
         grants: r.grants(),
         root,
     };
-    let (program_at, budget_at, start_at) = (r.place("program"), r.place("budget"), r.place("start"));
-    Draft { at, component, program_at, budget_at, start_at, provides, uses, depends, ports, irqs, pci, mmio }
+    let [program_at, budget_at, start_at, escalate_at] =
+        ["program", "budget", "start", "escalate"].map(|key| r.place(key));
+    Draft {
+        at,
+        component,
+        program_at,
+        budget_at,
+        start_at,
+        escalate_at,
+        provides,
+        uses,
+        depends,
+        restart_with,
+        ports,
+        irqs,
+        pci,
+        mmio,
+    }
 }

@@ -25,6 +25,18 @@ pub struct ComponentInfo {
     pub memory_quota: u64,
     /// Processor time used, in nanoseconds.
     pub cpu_ns: u64,
+    /// Slots of its capability table.
+    pub slots: u64,
+    /// How many are in use; 0 where only the component knows.
+    pub slots_used: u64,
+    /// Time until it is started again, in nanoseconds.
+    pub restart_in_ns: u64,
+    /// Number of the fault record of its last end.
+    pub fault: u64,
+    /// Why it ended last.
+    pub reason: String,
+    /// What the manifest says about restarts.
+    pub policy: String,
     /// The services it provides.
     pub provides: Vec<String>,
     /// The services it may use.
@@ -108,6 +120,12 @@ pub fn components() -> Result<Vec<ComponentInfo>> {
         memory: 1 << 20,
         memory_quota: 8 << 20,
         cpu_ns: 250_000_000,
+        slots: 256,
+        slots_used: 0,
+        restart_in_ns: 0,
+        fault: restarts.into(),
+        reason: if restarts > 0 { "page fault reading 0x10".to_string() } else { String::new() },
+        policy: "always after 10 ms to 1000 ms, 5 times in 10000 ms".to_string(),
         provides: alloc::vec![provides.to_string()],
         uses: alloc::vec![uses.to_string()],
     };
@@ -116,6 +134,41 @@ pub fn components() -> Result<Vec<ComponentInfo>> {
 
 fn known(name: &str) -> Result<()> {
     if NAMES.contains(&name) { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
+}
+
+/// A component's state has changed.
+#[derive(Clone, Debug)]
+pub struct StateChange {
+    /// Its number.
+    pub number: u64,
+    /// When, in nanoseconds since the system's start.
+    pub time_ns: u64,
+    /// The component.
+    pub component: String,
+    /// Its state now.
+    pub state: String,
+    /// Its generation.
+    pub generation: u32,
+    /// Why it ended last.
+    pub reason: String,
+}
+
+/// Three made-up changes that there are already.
+pub fn changes(from: u64) -> Result<Vec<StateChange>> {
+    (from..4).map(next_change).collect()
+}
+
+/// A made-up change.
+pub fn next_change(from: u64) -> Result<StateChange> {
+    let is_end = from.is_multiple_of(2);
+    Ok(StateChange {
+        number: from,
+        time_ns: from * 1_000_000_000,
+        component: NAMES[1].to_string(),
+        state: if is_end { "restarting" } else { "running" }.to_string(),
+        generation: 2,
+        reason: if is_end { "page fault reading 0x10".to_string() } else { String::new() },
+    })
 }
 
 /// Starts a component.
