@@ -38,17 +38,17 @@ fn what_a_disk_lacks_is_said() {
         disk(&device).start(|| {})
     };
     assert_eq!(start(|device| device.features = 0), Err(StartError::Legacy));
-    assert_eq!(start(|device| device.queue_size = 0), Err(StartError::Queue));
-    assert_eq!(start(|device| device.queue_size = 2), Err(StartError::Queue));
+    assert_eq!(start(|device| device.queues[0].size = 0), Err(StartError::Queue));
+    assert_eq!(start(|device| device.queues[0].size = 2), Err(StartError::Queue));
     assert_eq!(start(|device| device.has_vector = false), Err(StartError::Vector));
     assert_eq!(start(|device| device.stuck_reset = true), Err(StartError::Reset));
-    assert_eq!(start(|device| device.queue_size = 4), Ok(()));
+    assert_eq!(start(|device| device.queues[0].size = 4), Ok(()));
 }
 
 #[test]
 fn a_read_only_disk_without_a_cache_says_so() {
     let device = device(READ_ONLY);
-    device.borrow_mut().queue_size = 16;
+    device.borrow_mut().queues[0].size = 16;
     let mut disk = disk(&device);
     disk.start(|| {}).unwrap();
     let info = disk.info();

@@ -44,8 +44,8 @@ impl World {
         for index in 0..2 {
             server.attach_memory(&CLIENT, index, Cap(10 + index)).unwrap();
         }
-        let requests = Producer::new(mock.0.pages[0].clone()).unwrap();
-        let mut completions = Consumer::new(mock.0.pages[1].clone()).unwrap();
+        let requests = Producer::new(mock.0.pages.borrow()[0].clone()).unwrap();
+        let mut completions = Consumer::new(mock.0.pages.borrow()[1].clone()).unwrap();
         assert_eq!(server.attach_rings(&CLIENT, Cap(1), Cap(2), Cap(3)), Ok(Cap(99)));
         completions.prepare_to_sleep().unwrap();
         Self { device, mock, server, requests, completions }
@@ -68,7 +68,7 @@ impl World {
             let mut device = self.device.borrow_mut();
             let before = device.interrupts;
             device.take();
-            for _ in 0..count.min(device.taken.len()) {
+            for _ in 0..count.min(device.taken()) {
                 device.complete(0);
             }
             device.interrupts > before
@@ -100,7 +100,7 @@ fn what_is_written_is_read_back() {
     world.push(WRITE, 1, 100, 0, 4096);
     world.push(READ, 2, 50, FRAME + 8192, 512);
     world.ring();
-    assert_eq!(world.device.borrow().notified, 1, "one notification for both");
+    assert_eq!(world.device.borrow().queues[0].notified, 1, "one notification for both");
     world.run(9);
     assert_eq!(world.take(), [(1, 0), (2, 0)]);
     world.push(READ, 3, 100, FRAME, 4096);
@@ -140,7 +140,7 @@ fn requests_that_make_no_sense_are_answered_so_and_reach_no_device() {
     assert_eq!(answers.len(), bad.len());
     assert!(answers.iter().all(|(_, status)| *status == 2), "{answers:?}");
     world.device.borrow_mut().take();
-    assert!(world.device.borrow().taken.is_empty());
+    assert!(world.device.borrow().taken() == 0);
     world.push(READ, 77, last - 1, FRAME - 512, 512);
     world.ring();
     world.run(1);
@@ -158,7 +158,7 @@ fn a_read_only_disk_is_not_written() {
 #[test]
 fn blocks_larger_than_sectors_are_kept_whole() {
     let mut device = Device::new(support::BLK_SIZE);
-    device.block_size = 4096;
+    device.configuration[20..24].copy_from_slice(&4096u32.to_le_bytes());
     let mut world = World::with(device);
     world.push(READ, 1, 1, 0, 4096);
     world.push(READ, 2, 8, 0, 512);
@@ -180,10 +180,10 @@ fn completions_come_in_any_order_and_many_are_in_flight() {
         world.server.work();
     }
     world.device.borrow_mut().take();
-    assert_eq!(world.device.borrow().taken.len(), 64, "the queue is full");
+    assert_eq!(world.device.borrow().taken(), 64, "the queue is full");
     {
         let mut device = world.device.borrow_mut();
-        while let Some(last) = device.taken.len().checked_sub(1) {
+        while let Some(last) = device.taken().checked_sub(1) {
             device.complete(last);
         }
     }
@@ -204,12 +204,12 @@ fn a_flush_waits_for_the_writes_before_it() {
     world.push(WRITE, 4, 16, 0, 512);
     world.ring();
     world.device.borrow_mut().take();
-    assert_eq!(world.device.borrow().taken.len(), 2);
+    assert_eq!(world.device.borrow().taken(), 2);
     world.run(1);
     assert_eq!(world.device.borrow().flushes, 0);
     world.run(1);
     world.device.borrow_mut().take();
-    assert_eq!(world.device.borrow().taken.len(), 2, "the flush and the write behind it");
+    assert_eq!(world.device.borrow().taken(), 2, "the flush and the write behind it");
     world.run(9);
     assert_eq!(world.take(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
     assert_eq!(world.device.borrow().flushes, 1);
@@ -295,18 +295,18 @@ fn a_client_that_spoils_its_ring_loses_it_until_it_attaches_anew() {
     let mut world = World::new(EVENT_IDX);
     world.push(READ, 1, 0, 0, 512);
     world.ring();
-    world.mock.0.pages[0][0].store(1 << 40, Ordering::Relaxed);
+    world.mock.0.pages.borrow()[0][0].store(1 << 40, Ordering::Relaxed);
     world.server.work();
     assert_eq!(world.reports().len(), 1);
     assert_eq!(*world.mock.0.released.borrow(), [1, 2, 3]);
     world.run(1);
     world.server.work();
     assert!(world.take().is_empty());
-    for page in &world.mock.0.pages {
+    for page in world.mock.0.pages.borrow().iter() {
         page.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
-    world.requests = Producer::new(world.mock.0.pages[0].clone()).unwrap();
-    world.completions = Consumer::new(world.mock.0.pages[1].clone()).unwrap();
+    world.requests = Producer::new(world.mock.0.pages.borrow()[0].clone()).unwrap();
+    world.completions = Consumer::new(world.mock.0.pages.borrow()[1].clone()).unwrap();
     world.push(READ, 2, 0, 0, 512);
     world.server.attach_rings(&CLIENT, Cap(1), Cap(2), Cap(3)).unwrap();
     world.run(1);
@@ -405,7 +405,7 @@ proptest! {
         small in any::<bool>(),
     ) {
         let mut device = Device::new(FLUSH | if event_index { EVENT_IDX } else { 0 });
-        device.queue_size = if small { 8 } else { 256 };
+        device.queues[0].size = if small { 8 } else { 256 };
         let mut world = World::with(device);
         let mut answered = vec![0; steps.len()];
         for (tag, (operation, sector, offset, length, completed)) in steps.iter().copied().enumerate() {
@@ -446,7 +446,7 @@ proptest! {
                         world.device.borrow_mut().set_used(number as u16);
                     }
                 }
-                _ => world.mock.0.pages[number as usize % 2][words[0] as usize % 512].store(words[1], Ordering::Relaxed),
+                _ => world.mock.0.pages.borrow()[number as usize % 2][words[0] as usize % 512].store(words[1], Ordering::Relaxed),
             }
             world.server.work();
             world.server.interrupt();

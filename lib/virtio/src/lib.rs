@@ -9,13 +9,16 @@
 //! | `pci` | a device of this machine (feature `program`) |
 //! | `machine` | what a driver needs of the machine whose client lends it rings and memory |
 //! | `kernel` | the machine that there is (feature `program`) |
+//! | `fake` | a device in memory, for tests on the host (feature `fake`) |
 //!
 //! Nothing here waits, but for a reset. What the device wrote is checked before it is used.
-#![no_std]
+#![cfg_attr(not(feature = "fake"), no_std)]
 
 extern crate alloc;
 
 mod device;
+#[cfg(feature = "fake")]
+pub mod fake;
 #[cfg(feature = "program")]
 mod kernel;
 mod machine;
