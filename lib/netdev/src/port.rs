@@ -174,8 +174,9 @@ pub struct Port<D: Driver> {
     unsent: VecDeque<(u16, TransmitRequest)>,
     /// Frames that came by rings that are no more.
     left: VecDeque<Frame>,
-    /// Requests were put since the driver was last signalled.
-    fresh: bool,
+    /// Requests of this direction were put since the driver was last looked after.
+    fresh_receive: bool,
+    fresh_transmit: bool,
     counters: Counters,
 }
 
@@ -192,7 +193,8 @@ impl<D: Driver> Port<D> {
             spare: (layout.receive..buffers).rev().map(|number| number as u16).collect(),
             unsent: VecDeque::with_capacity(layout.transmit),
             left: VecDeque::new(),
-            fresh: false,
+            fresh_receive: false,
+            fresh_transmit: false,
             counters: Counters::default(),
         };
         port.refresh();
@@ -270,7 +272,7 @@ impl<D: Driver> Port<D> {
         match attachment.receive.requests.push(request.words()) {
             Ok(()) => {
                 self.states[usize::from(number)] = State::Lent;
-                self.fresh = true;
+                self.fresh_receive = true;
             }
             Err(error) => {
                 self.states[usize::from(number)] = State::Free;
@@ -285,7 +287,7 @@ impl<D: Driver> Port<D> {
         let Some(attachment) = &mut self.attachment else { return };
         // Never full: there are no more buffers than entries, and a driver that takes requests without completing them is refused here.
         match attachment.transmit.requests.push(request.words()) {
-            Ok(()) => self.fresh = true,
+            Ok(()) => self.fresh_transmit = true,
             Err(_) => self.spoilt(),
         }
     }
@@ -395,8 +397,11 @@ impl<D: Driver> Port<D> {
 
     /// Has the driver look at what was put, if it sleeps: once after a batch.
     pub fn flush(&mut self) {
-        let Some(attachment) = self.attachment.as_ref().filter(|_| core::mem::take(&mut self.fresh)) else { return };
-        if attachment.transmit.requests.must_wake() || attachment.receive.requests.must_wake() {
+        let Some(attachment) = &self.attachment else { return };
+        let (receive, transmit) = (&attachment.receive.requests, &attachment.transmit.requests);
+        if core::mem::take(&mut self.fresh_transmit) && transmit.must_wake()
+            || core::mem::take(&mut self.fresh_receive) && receive.must_wake()
+        {
             self.driver.ring();
         }
     }
