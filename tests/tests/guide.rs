@@ -1,4 +1,4 @@
-//! Does what `docs/guide/first-service.md` says, in a copy of the project, and compares what the system then answers.
+//! Does what guides under `docs/guide` say, in a copy of the project where they change something, and compares what the system answers.
 //!
 //! The guide's fenced blocks are its steps, by their info string:
 //!
@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
+use motte_tests::Bench;
+use motte_tests::command::motte;
 use xtask::workspace;
 
 /// One step of a guide.
@@ -171,9 +173,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 const MARK: &str = "--- answered ---";
 
 /// Types the commands of all sessions at one shell and compares the answers.
-fn play(copy: &Copy, sessions: &[Exchange]) -> Result<()> {
+fn play(sessions: &[Exchange], run: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     let script: String = sessions.iter().map(|exchange| format!("{}\necho '{MARK}'\n", exchange.command)).collect();
-    let printed = copy.cargo(&["xtask", "run", "--timeout", "300", "-c", &script])?;
+    let printed = run(&script)?;
     let mark = format!("{MARK}\n");
     let mut answers = printed.split(&mark);
     for exchange in sessions {
@@ -212,7 +214,29 @@ fn the_guide_to_a_first_service_works_as_it_is_written() {
         }
     }
     assert!(sessions.len() >= 4, "the guide shows no session");
-    if let Err(error) = play(&copy, &sessions) {
+    let run = |script: &str| copy.cargo(&["xtask", "run", "--timeout", "300", "-c", script]);
+    if let Err(error) = play(&sessions, run) {
+        panic!("{error:#}");
+    }
+}
+
+#[test]
+fn the_guide_to_containment_works_as_it_is_written() {
+    let guide = fs::read_to_string(workspace::root().join("docs/guide/containment.md")).unwrap();
+    let mut sessions = Vec::new();
+    for step in steps(&guide) {
+        let Step::Session(exchanges) = step else { panic!("the guide changes the project: {step:?}") };
+        sessions.extend(exchanges);
+    }
+    assert!(sessions.len() >= 10, "the guide shows too few sessions");
+    let run = |script: &str| {
+        let bench = Bench::new()?;
+        let disk = bench.disk("64M", &[])?;
+        let output = motte(&["--disk".as_ref(), disk.as_os_str()], script)?;
+        ensure!(output.status == 0, "the session ended with status {}:\n{}", output.status, output.stderr);
+        Ok(output.stdout)
+    };
+    if let Err(error) = play(&sessions, run) {
         panic!("{error:#}");
     }
 }

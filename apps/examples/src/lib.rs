@@ -4,12 +4,13 @@
 //! | program | what it shows |
 //! |---|---|
 //! | `file-service`, `network-service`, `directory-client` | two services, found by name and called; a third name that nobody provides |
-//! | `crash-demo` | what happens when a component fails |
-//! | `hang-demo` | what happens when a component hangs |
+//! | `crash-demo`, `hang-demo`, `leak-demo` | what happens when a component fails, hangs, or uses up its memory |
+//! | `liar-demo`, `liar-watch` | a component that lies in its ring, and a client that does not believe it |
+//! | `flood-demo`, `flood-watch` | a component that asks a service without end, and another client of that service |
 //! | `hello` | a program: arguments, environment, files, another program's output |
 //! | `clock-watch` | threads, time, tasks that wait beside one another |
 //!
-//! `services start NAME` starts a component of the first three rows; the programs of the last two lie in `/bin`.
+//! `services start NAME` starts a component of the first four rows; the programs of the last two lie in `/bin`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,8 @@ mod network;
 
 pub mod crash;
 pub mod hang;
+pub mod leak;
+pub mod samples;
 pub mod watch;
 
 pub use file::{File, FileClient, FileError, Notes, dispatch_file};

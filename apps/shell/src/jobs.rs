@@ -42,7 +42,7 @@ impl Job {
             if let Stage::Running(child, _) = stage {
                 match sys::try_wait(child) {
                     Ok(None) => {}
-                    Ok(Some(ended)) => *stage = Stage::Done(status_of(ended)),
+                    Ok(Some(ended)) => *stage = Stage::Done(status_of(&ended)),
                     Err(_) => *stage = Stage::Done(127),
                 }
             }
@@ -81,26 +81,21 @@ impl Jobs {
 }
 
 /// The status of a program as the shell shows it.
-pub fn status_of(ended: Ended) -> i32 {
+pub fn status_of(ended: &Ended) -> i32 {
     match ended {
         Ended::Code(code) => code & 0xff,
-        Ended::Crashed(signal) | Ended::Killed(signal) => 128 + signal,
+        Ended::Crashed(signal, _) | Ended::Killed(signal) => 128 + signal,
     }
 }
 
 /// What is said about a program that did not end by itself.
-fn epitaph(ended: Ended) -> Option<&'static str> {
-    Some(match ended {
-        Ended::Code(_) | Ended::Killed(2 | 13) => return None,
-        Ended::Crashed(4) => "crashed: illegal instruction (see 'faults')",
-        Ended::Crashed(5) => "crashed: breakpoint (see 'faults')",
-        Ended::Crashed(6) => "crashed: aborted (see 'faults')",
-        Ended::Crashed(7) => "crashed: bus error (see 'faults')",
-        Ended::Crashed(8) => "crashed: arithmetic error (see 'faults')",
-        Ended::Crashed(_) => "crashed: segmentation fault (see 'faults')",
-        Ended::Killed(15) => "terminated",
-        Ended::Killed(_) => "killed",
-    })
+fn epitaph(ended: &Ended) -> Option<String> {
+    match ended {
+        Ended::Code(_) | Ended::Killed(2 | 13) => None,
+        Ended::Crashed(_, what) => Some(format!("crashed: {what}")),
+        Ended::Killed(15) => Some("terminated".into()),
+        Ended::Killed(_) => Some("killed".into()),
+    }
 }
 
 impl Shell {
@@ -117,12 +112,12 @@ impl Shell {
                     }
                     match self.wait_child(&mut child) {
                         Ok(Some(ended)) => {
-                            if let Some(text) = epitaph(ended)
+                            if let Some(text) = epitaph(&ended)
                                 && !interrupted
                             {
                                 self.complain(&format!("{name}: {text}"));
                             }
-                            status_of(ended)
+                            status_of(&ended)
                         }
                         Ok(None) => {
                             interrupted = true;

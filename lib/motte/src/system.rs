@@ -205,6 +205,12 @@ pub fn fault_records() -> Result<Vec<FaultRecord>> {
     }
 }
 
+/// What happened, in one line, according to the fault record of that number.
+pub fn fault_cause(number: u64) -> Result<String> {
+    let summary = supervisor()?.fault(number).map_err(failed)?;
+    if summary.number == number { Ok(summary.cause) } else { Err(ErrorKind::NotFound.into()) }
+}
+
 /// The first fault record whose number is at least `from`; waits until there is one.
 pub fn next_fault(from: u64) -> Result<FaultRecord> {
     let supervisor = supervisor()?;

@@ -44,7 +44,8 @@ impl Cause {
                 format!("unknown system call {} at {:#x}", fault.address, fault.instruction)
             }
             Self::Fault(kind, fault) => format!("{kind} at {:#x}", fault.instruction),
-            Self::Panic(text, _) => text.lines().next().unwrap_or("panic").into(),
+            // Where it was is the first line, what it was the second.
+            Self::Panic(text, _) => text.lines().take(2).collect::<Vec<_>>().join(" "),
             Self::Exit(status, text) if text.is_empty() => format!("exit with status {status}"),
             Self::Exit(status, text) => {
                 format!("exit with status {status}: {}", text.lines().next().unwrap_or_default())
@@ -257,8 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_named_by_its_first_line() {
-        let cause = Cause::Panic("panicked at x.rs:1\nindex out of bounds".into(), FaultMessage::default());
-        assert_eq!(cause.text(), "panicked at x.rs:1");
+    fn a_panic_is_named_by_its_place_and_its_text() {
+        let text = "panicked at x.rs:1:2:\nindex out of bounds\nnote: more";
+        let cause = Cause::Panic(text.into(), FaultMessage::default());
+        assert_eq!(cause.text(), "panicked at x.rs:1:2: index out of bounds");
     }
 }

@@ -148,8 +148,20 @@ pub fn spawn(request: Spawn<'_>) -> io::Result<Child> {
 fn ended(status: std::process::ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code),
-        (None, Some(signal @ (4 | 5 | 6 | 7 | 8 | 11))) => Ended::Crashed(signal),
+        (None, Some(signal @ (4 | 5 | 6 | 7 | 8 | 11))) => Ended::Crashed(signal, crash(signal).into()),
         (None, signal) => Ended::Killed(signal.unwrap_or(9)),
+    }
+}
+
+/// What a signal means.
+fn crash(signal: i32) -> &'static str {
+    match signal {
+        4 => "illegal instruction",
+        5 => "breakpoint",
+        6 => "aborted",
+        7 => "bus error",
+        8 => "arithmetic error",
+        _ => "segmentation fault",
     }
 }
 

@@ -33,12 +33,12 @@ use alloc::string::String;
 pub const PIPE_CAPACITY: usize = 4096;
 
 /// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// By itself, with this status.
     Code(i32),
-    /// By a fault of its own, with the number of the signal that POSIX knows it by.
-    Crashed(i32),
+    /// By a fault of its own, with the number of the signal that POSIX knows it by, and what happened.
+    Crashed(i32, String),
     /// By somebody's wish, with the number of the signal.
     Killed(i32),
 }

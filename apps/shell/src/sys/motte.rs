@@ -151,8 +151,19 @@ pub fn spawn(request: Spawn<'_>) -> io::Result<Child> {
 fn ended(status: motte::process::ExitStatus) -> Ended {
     match status.code() {
         Some(code) => Ended::Code(code),
-        None if status.fault().is_some() => Ended::Crashed(11),
-        None => Ended::Killed(9),
+        None => match status.fault() {
+            Some(record) => Ended::Crashed(11, crash(record)),
+            None => Ended::Killed(9),
+        },
+    }
+}
+
+/// What a fault record says, in short.
+fn crash(record: u64) -> String {
+    match motte::system::fault_cause(record) {
+        Ok(cause) => format!("{cause} (see 'faults {record}')"),
+        // Nobody keeps it.
+        Err(_) => "its fault record is not to be had".into(),
     }
 }
 
