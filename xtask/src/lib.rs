@@ -9,6 +9,7 @@
 //! | [`disk`] | makes, fills, locks and checks disk images |
 //! | [`machine`], [`network`] | one QEMU process and how it ended; its network card |
 //! | [`session`] | a machine driven from a program as a person would at its console |
+//! | [`load`] | what the system writes while it is cut off or its components are killed, and the check of it |
 //! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
 //! | [`run`] and the rest | the commands |
 
@@ -17,6 +18,7 @@ pub mod boot_image;
 pub mod compile;
 pub mod disk;
 pub mod elf;
+pub mod load;
 pub mod machine;
 pub mod manifest;
 pub mod network;
@@ -28,5 +30,6 @@ pub mod progress;
 pub mod run;
 pub mod session;
 pub mod test;
+pub mod torture;
 pub mod unsafe_check;
 pub mod workspace;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, disk, new_service, powercut, run, test, unsafe_check, workspace};
+use xtask::{bench, disk, new_service, powercut, run, test, torture, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -78,6 +78,12 @@ enum Command {
         #[command(flatten)]
         options: powercut::Options,
     },
+    /// Kill the components that hold the system up, at rest and under load; check after each that it goes on
+    #[command(after_help = "Example: cargo xtask torture --kills 10 --seed 7 --components process,pipe")]
+    Torture {
+        #[command(flatten)]
+        options: torture::Options,
+    },
     /// Measure what things cost, beside Linux on the same machine and what is known of seL4
     #[command(after_help = "Example: cargo xtask bench ipc kernel --json costs.json")]
     Bench {
@@ -135,6 +141,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Graph { out, system } => test::graph(out.as_deref(), system.as_deref()).map(|()| 0),
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
         Command::Powercut { options } => powercut::run(&options).map(|()| 0),
+        Command::Torture { options } => torture::run(&options).map(|()| 0),
         Command::Bench { options } => bench::run(&options).map(|()| 0),
         Command::New { what: New::Service { name } } => {
             for file in new_service::write(workspace::root(), &name)? {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::compile::{self, Application, Profile, System};
 use crate::disk::{self, Access};
+use crate::load::{self, Random, Synced};
 use crate::machine::{Ending, Hardware};
 use crate::prepare::{self, Tool};
 use crate::process::RunDirectory;
@@ -21,12 +22,6 @@ use crate::{manifest, workspace};
 const DISK_SIZE: u64 = 64 << 20;
 /// The latest moment of a cut after the load's start, in milliseconds.
 const LATEST_CUT: u64 = 3000;
-/// How long the check inside may take.
-const CHECK_LIMIT: Duration = Duration::from_secs(300);
-/// So many reports of the load may be lost with the power.
-const UNSEEN: u64 = 5;
-/// Of the synced files, so many stay on the disk: old ones are removed, so that it never fills.
-const FILES_KEPT: u64 = 40;
 
 /// How many cuts, and which.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,40 +37,15 @@ pub struct Options {
     pub quiet: bool,
 }
 
-/// Numbers that look random and follow from a seed (splitmix64, by Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % limit
-    }
-}
-
 /// Where the load lies on the disk.
 const LOAD_NAME: &str = "power-cut-load";
 /// What the load says when one of its commands fails: cutting the power then shows nothing.
 const LOAD_FAILED: &str = "the load failed";
 
-/// The load, whose argument is the first number: file `N` holds the numbers from `N` to a sum that follows from `N`; `synced N` says that
-/// it is on the disk. Every file comes to its name by rename, and old ones are removed meanwhile.
+/// The load, whose argument is the first number.
 fn load() -> String {
-    format!(
-        "mkdir -p /cut\n\
-         n=$1\n\
-         while seq $n $((n + n % 7 * 500 + 100)) > /cut/new && sync && mv /cut/new /cut/$n && sync && echo synced $n &&\n\
-         rm -f /cut/$((n - {FILES_KEPT}))\n\
-         do n=$((n + 1)); done\n\
-         echo {LOAD_FAILED} at file $n\n"
-    )
-}
-
-/// What file `number` holds.
-fn contents(number: u64) -> String {
-    (number..=number + number % 7 * 500 + 100).map(|line| format!("{line}\n")).collect()
+    let write_file = load::write_file();
+    format!("mkdir -p /load\nn=$1\nwhile {write_file}\ndo n=$((n + 1)); done\necho {LOAD_FAILED} at file $n\n")
 }
 
 /// Cuts the power so often; fails at the first cut that lost something.
@@ -90,11 +60,11 @@ pub fn run(options: &Options) -> Result<()> {
     let mut random = Random(options.seed);
     let progress = Progress::bar(u64::from(options.cuts), "power cuts");
     let started = Instant::now();
-    let mut synced = Vec::new();
-    let (mut next, mut all) = (1000, 0);
+    let mut synced = Synced::new(1000);
+    let mut all = 0;
     for cut in 1..=options.cuts {
         let moment = Duration::from_millis(random.below(LATEST_CUT) + 1);
-        let result = one_cut(&system, &image, moment, next, &mut synced);
+        let result = one_cut(&system, &image, moment, &mut synced);
         match result {
             Ok(new) => all += new,
             Err(error) => {
@@ -108,7 +78,6 @@ pub fn run(options: &Options) -> Result<()> {
                 )));
             }
         }
-        next = synced.iter().max().map_or(next, |&last: &u64| last + 2).max(next + 2);
         progress.step(&format!("cut {cut}: {all} files synced so far"));
     }
     progress.finish();
@@ -120,66 +89,29 @@ pub fn run(options: &Options) -> Result<()> {
             options.cuts,
             options.seed,
             workspace::spoken(started.elapsed()),
-            synced.len()
+            synced.count()
         );
     }
     Ok(())
 }
 
 /// Loads, cuts, boots again, checks, shuts down, checks from the host. Returns how many files the load synced.
-fn one_cut(system: &System, image: &Path, moment: Duration, first: u64, synced: &mut Vec<u64>) -> Result<usize> {
+fn one_cut(system: &System, image: &Path, moment: Duration, synced: &mut Synced) -> Result<usize> {
     let hardware = Hardware::default();
     let boot = || Session::boot(system, &hardware, Some(disk::open(image, Access::Write)?));
     let mut session = boot()?;
-    session.type_keys(&format!("sh /bin/{LOAD_NAME} {first}\r"))?;
+    session.type_keys(&format!("sh /bin/{LOAD_NAME} {}\r", synced.next()))?;
     let said = session.watch(moment)?;
     session.cut_power()?;
     ensure!(!said.contains(LOAD_FAILED), "a command of the load failed before the cut; the console showed:\n{said}");
-    let new: Vec<u64> = said.lines().filter_map(|line| line.strip_prefix("synced ")?.trim().parse().ok()).collect();
-    let count = new.len();
-    // The load removes files as it goes, the last removal perhaps unseen.
-    let last = new.iter().chain(synced.iter()).max().copied().unwrap_or(first);
-    synced.extend(new);
-    synced.retain(|&number| number + FILES_KEPT > last + UNSEEN);
+    let count = synced.note(&said);
 
     let mut session = boot().context("the system does not come up after the cut")?;
-    for number in synced.iter() {
-        let command = format!("seq {number} $(({number} + {number} % 7 * 500 + 100)) | cmp - /cut/{number}");
-        let output = session.run_within(&command, CHECK_LIMIT)?;
-        ensure!(output.status == 0, "the synced file /cut/{number} is not as it was: {}", output.text.trim());
-    }
+    synced.check(&mut session)?;
     let ending = session.shutdown()?;
     if ending != Ending::Shutdown(0) {
         bail!("the system did not shut down cleanly after the cut: {ending:?}");
     }
-    disk::check(image, &["-fn"])?;
-    // The host sees the same bytes.
-    if let Some(&number) = synced.last() {
-        let found = disk::read_file(image, &format!("/cut/{number}"))?;
-        ensure!(found == contents(number).as_bytes(), "the host reads other bytes in /cut/{number}");
-    }
+    synced.check_on_host(image)?;
     Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_gives_the_same_moments() {
-        let moments = |seed| {
-            let mut random = Random(seed);
-            (0..5).map(|_| random.below(LATEST_CUT)).collect::<Vec<_>>()
-        };
-        assert_eq!(moments(7), moments(7));
-        assert_ne!(moments(7), moments(8));
-        assert!(moments(7).iter().all(|&moment| moment < LATEST_CUT));
-    }
-
-    #[test]
-    fn the_model_of_a_file_is_what_the_load_writes() {
-        assert_eq!(contents(1001).lines().count(), 101);
-        assert!(contents(1002).starts_with("1002\n"));
-        assert_eq!(contents(1002).lines().last(), Some("1602"));
-    }
 }

@@ -58,11 +58,24 @@ impl Session {
         Ok(session)
     }
 
-    /// Types an empty frame until it is answered: what is typed before the shell listens may get lost.
     fn wait_for_shell(&mut self) -> Result<()> {
         let deadline = Instant::now() + BOOT_LIMIT;
         // The first thing the shell prints is its prompt.
         self.read_until(deadline, |unread| (!unread.is_empty()).then_some(()))?;
+        let at = self.ask(deadline)?.0;
+        self.unread.drain(..at);
+        Ok(())
+    }
+
+    /// Whether the shell answers what is typed now, and not only what is typed again later. What the console shows stays unread.
+    pub fn answers(&mut self, limit: Duration) -> Result<bool> {
+        Ok(self.ask(Instant::now() + limit)?.1)
+    }
+
+    /// Types an empty frame until it is answered: what is typed while nobody listens may get lost. Where the answer ends in what is unread,
+    /// and whether it is the first one's.
+    fn ask(&mut self, deadline: Instant) -> Result<(usize, bool)> {
+        let mut first = true;
         loop {
             self.frames += 1;
             let ready = format!("ready-{}", self.frames);
@@ -70,13 +83,10 @@ impl Session {
             let patience = deadline.min(Instant::now() + Duration::from_secs(10));
             let answer = self.read_until(patience, |unread| find(unread, ready.as_bytes()));
             match answer {
-                Ok(at) => {
-                    self.unread.drain(..at + ready.len());
-                    return Ok(());
-                }
+                Ok(at) => return Ok((at + ready.len(), first)),
                 Err(error) if Instant::now() >= deadline => return Err(error),
                 Err(_) if self.machine_has_ended()? => return self.fail("the machine ended"),
-                Err(_) => {}
+                Err(_) => first = false,
             }
         }
     }

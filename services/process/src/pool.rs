@@ -6,6 +6,8 @@
 
 use alloc::vec::Vec;
 
+use motte_interfaces::strings::{Pieces, put_number};
+
 /// What the pool needs of the machine: handles of untyped memory.
 pub trait Cutter {
     /// Names a range of untyped memory.
@@ -17,6 +19,12 @@ pub trait Cutter {
 }
 
 const PAGE_SHIFT: u32 = 12;
+
+/// How a block's state is written down.
+const FREE: usize = 0;
+const USED: usize = 1;
+const CUT: usize = 2;
+const GONE: usize = 3;
 
 /// A block: free, cut in two, or in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +50,13 @@ struct Block<H> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockId(usize);
 
+impl BlockId {
+    /// The number under which [`Pool::used`] finds it.
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 /// The blocks.
 #[derive(Debug)]
 pub struct Pool<H> {
@@ -65,6 +80,83 @@ impl<H: Copy> Pool<H> {
             }
             pages -= 1 << order;
         }
+    }
+
+    /// Writes down which blocks there are, for [`Pool::read`].
+    pub fn put(&self, out: &mut Vec<u8>, number: impl Fn(H) -> u64) {
+        put_number(out, self.blocks.len());
+        for block in &self.blocks {
+            out.extend_from_slice(&number(block.handle).to_le_bytes());
+            let (state, first, second) = match block.state {
+                State::Free => (FREE, 0, 0),
+                State::Used => (USED, 0, 0),
+                State::Cut(first, second) => (CUT, first, second),
+                State::Gone => (GONE, 0, 0),
+            };
+            let parent = block.parent.map_or(0, |parent| parent + 1);
+            for value in [block.order as usize, parent, state, first, second] {
+                put_number(out, value);
+            }
+        }
+    }
+
+    /// Reads what [`Pool::put`] wrote; `None` unless all of it fits together. `handle` gives the range of a number if there is one of
+    /// so many bytes.
+    pub fn read(pieces: &mut Pieces<'_>, mut handle: impl FnMut(u64, u64) -> Option<H>) -> Option<Self> {
+        let count = pieces.number()? as usize;
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            let number = pieces.word()?;
+            let mut value = || pieces.number().map(|value| value as usize);
+            let (order, parent, state, first, second) = (value()? as u32, value()?, value()?, value()?, value()?);
+            let state = match state {
+                FREE => State::Free,
+                USED => State::Used,
+                CUT => State::Cut(first, second),
+                GONE => State::Gone,
+                _ => return None,
+            };
+            let bytes = 1_u64.checked_shl(order.checked_add(PAGE_SHIFT)?)?;
+            // Of a block that is gone, nothing is asked for.
+            let handle = handle(number, if state == State::Gone { 0 } else { bytes })?;
+            blocks.push(Block { handle, order, parent: parent.checked_sub(1), state });
+        }
+        let pool = Self { blocks };
+        pool.is_sound().then_some(pool)
+    }
+
+    /// Whether every block that has a parent is one of its two halves, and every block that was cut has its halves.
+    fn is_sound(&self) -> bool {
+        let is_half = |half: usize, whole: usize| {
+            let block = self.blocks.get(half);
+            block.is_some_and(|block| block.parent == Some(whole) && block.order + 1 == self.blocks[whole].order)
+        };
+        self.blocks.iter().enumerate().all(|(index, block)| {
+            let halves = match block.state {
+                State::Gone => return true,
+                State::Cut(first, second) => first != second && is_half(first, index) && is_half(second, index),
+                State::Free | State::Used => true,
+            };
+            let whole = block.parent.map(|parent| self.blocks.get(parent).map(|parent| parent.state));
+            let parent = match whole {
+                None => true,
+                Some(Some(State::Cut(first, second))) => index == first || index == second,
+                Some(_) => false,
+            };
+            halves && parent
+        })
+    }
+
+    /// The block of this index, if it is in use.
+    pub fn used(&self, index: u32) -> Option<(BlockId, H)> {
+        let block = self.blocks.get(index as usize).filter(|block| block.state == State::Used)?;
+        Some((BlockId(index as usize), block.handle))
+    }
+
+    /// The blocks that are in use, and the ranges of those that are free.
+    pub fn split(&self) -> (Vec<BlockId>, Vec<H>) {
+        let used = self.blocks.iter().enumerate().filter(|(_, block)| block.state == State::Used);
+        (used.map(|(index, _)| BlockId(index)).collect(), self.free().map(|(_, block)| block.handle).collect())
     }
 
     /// Bytes that are free.
