@@ -70,7 +70,8 @@ impl Synced {
 
     /// Takes note of what the load said. Returns how many files it has synced.
     pub fn note(&mut self, said: &str) -> usize {
-        let number = |line: &str| line.trim().strip_prefix("synced ")?.strip_suffix('.')?.parse().ok();
+        // A prompt, or what another program says, may stand before it in its line.
+        let number = |line: &str| line.split_once("synced ")?.1.trim().strip_suffix('.')?.parse().ok();
         let new: Vec<u64> = said.lines().filter_map(number).collect();
         let count = new.len();
         // The load removes files as it goes, the last removal perhaps unseen.

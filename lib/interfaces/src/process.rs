@@ -1,4 +1,8 @@
 //! Programs from the disk: started, watched and ended by the process server.
+//!
+//! A restart of the server loses nothing: programs run on, those that ended are known, and whoever waits is answered by its successor. Calls
+//! that are not repeated by themselves: [`Process::spawn`], which the client sends again with the same ticket ([`SPAWN_MAGIC`]), and
+//! [`Process::kill`], which is harmless to send again: a program that was ended before is then `NoSuchProcess`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -41,9 +45,12 @@ pub struct ProcessInfo {
 }
 
 /// Begins the request that [`Process::spawn`] finds in the attached pages. The rest follows in this order, strings as length (u32,
-/// little-endian) and bytes: path; working directory; memory limit (u64; 0: default); number of arguments (u32), arguments; number of variables (u32),
+/// little-endian) and bytes: ticket (u64); path; working directory; memory limit (u64; 0: default); number of arguments (u32), arguments; number of variables (u32),
 /// variables as `NAME=value`; number of services (u32; u32::MAX: what the caller may use), service names.
-pub const SPAWN_MAGIC: u32 = 0x5057_4e01;
+///
+/// The ticket is a number that the client has not used before: a request with the same ticket is the same request, sent again because the
+/// server was restarted before it answered, and starts nothing twice.
+pub const SPAWN_MAGIC: u32 = 0x5057_4e02;
 
 /// The process server. It serves `Stream::attach` too.
 #[interface("process")]
@@ -58,7 +65,7 @@ pub trait Process {
     /// Signals a notification when a program that the caller started has ended, at once if it has already.
     #[idempotent]
     fn on_end(&self, id: u32, notification: Cap) -> Result<(), IoError>;
-    /// Whether it has ended, and how.
+    /// Whether it has ended, and how. An end is told as often as it is asked for, until many others have followed.
     #[idempotent]
     fn try_wait(&self, id: u32) -> Result<Option<ExitStatus>, IoError>;
     /// Ends a program at once.

@@ -57,6 +57,16 @@ impl ServiceSet {
     /// Every service.
     pub const ALL: Self = Self { low: u64::MAX, high: u64::MAX };
 
+    /// As two words, for [`ServiceSet::from_words`].
+    pub const fn words(self) -> [u64; 2] {
+        [self.low, self.high]
+    }
+
+    /// From two words.
+    pub const fn from_words([low, high]: [u64; 2]) -> Self {
+        Self { low, high }
+    }
+
     const fn of(bits: u128) -> Self {
         Self { low: bits as u64, high: (bits >> 64) as u64 }
     }

@@ -8,6 +8,11 @@ pub fn put_number(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(&(number as u32).to_le_bytes());
 }
 
+/// Appends a `u64`.
+pub fn put_word(out: &mut Vec<u8>, word: u64) {
+    out.extend_from_slice(&word.to_le_bytes());
+}
+
 /// Appends a string.
 pub fn put_string(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len());
@@ -93,7 +98,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The bytes of a string.
-    fn string(&mut self) -> Option<&'a [u8]> {
+    pub fn string(&mut self) -> Option<&'a [u8]> {
         let length = self.number()? as usize;
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

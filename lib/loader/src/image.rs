@@ -4,7 +4,6 @@
 use alloc::vec::Vec;
 
 use motte::kernel::{CapSlot, Frame};
-use motte::memory;
 use motte_abi::{Error, PAGE_SIZE};
 
 use crate::elf::{Elf, ElfError, Segment};
@@ -40,8 +39,6 @@ pub(crate) enum Contents {
 pub struct Image {
     pub(crate) entry: u64,
     pub(crate) parts: Vec<Part>,
-    /// Frames that belong to the image and not to the boot image: the first and how many.
-    own: (CapSlot, usize),
 }
 
 impl Image {
@@ -64,21 +61,25 @@ impl Image {
                 Part { address: segment.first_page(), pages: segment.pages(), executable: segment.executable, contents }
             })
             .collect();
-        Ok(Self { entry: elf.entry, parts, own: (CapSlot::NULL, 0) })
+        Ok(Self { entry: elf.entry, parts })
     }
 
-    /// From an executable's bytes: read-only pages are put into frames of the loader's own.
-    pub fn from_bytes(file: &[u8]) -> Result<Result<Self, Error>, ElfError> {
+    /// From an executable's bytes: read-only pages are put into frames in a row, of which `frames` makes so many. At an error they
+    /// are the caller's to give back.
+    pub fn from_bytes(
+        file: &[u8],
+        frames: impl FnOnce(usize) -> Result<CapSlot, Error>,
+    ) -> Result<Result<Self, Error>, ElfError> {
         let elf = Elf::parse(file, file.len() as u64)?;
-        Ok(Self::copy(&elf, file))
+        Ok(Self::copy(&elf, file, frames))
     }
 
-    fn copy(elf: &Elf, file: &[u8]) -> Result<Self, Error> {
+    fn copy(elf: &Elf, file: &[u8], frames: impl FnOnce(usize) -> Result<CapSlot, Error>) -> Result<Self, Error> {
         let window = Window::new()?;
         let shared = elf.segments.iter().filter(|segment| !segment.writable);
         let count = shared.map(Segment::pages).sum();
-        let first = memory::frames_in_a_row(count)?;
-        let mut image = Self { entry: elf.entry, parts: Vec::new(), own: (first, count) };
+        let first = frames(count)?;
+        let mut image = Self { entry: elf.entry, parts: Vec::new() };
         let mut next = first;
         for segment in &elf.segments {
             let start = (segment.offset - segment.offset % PAGE_SIZE as u64) as usize;
@@ -93,10 +94,7 @@ impl Image {
                     let from = bytes.get(page * PAGE_SIZE..).unwrap_or_default();
                     let length = from.len().min(PAGE_SIZE);
                     contents[..length].copy_from_slice(&from[..length]);
-                    if let Err(error) = window.write(Frame(next), 0, &contents) {
-                        image.free();
-                        return Err(error);
-                    }
+                    window.write(Frame(next), 0, &contents)?;
                     next.0 += 1;
                 }
                 Contents::Shared(first)
@@ -122,17 +120,6 @@ impl Image {
     /// Pages that all who run it share.
     pub fn shared_pages(&self) -> usize {
         self.parts.iter().map(|part| part.pages).sum::<usize>() - self.private_pages()
-    }
-
-    /// Pages of the loader's memory that the image holds.
-    pub fn own_pages(&self) -> usize {
-        self.own.1
-    }
-
-    /// Gives the image's own frames back. Nobody may run it any more: their mappings go too.
-    pub fn free(self) {
-        let (first, count) = self.own;
-        (0..count as u64).for_each(|index| memory::free_frame(Frame::at(first.0 + index)));
     }
 }
 

@@ -26,14 +26,29 @@ fn table_slots(keep: u64) -> u64 {
     (frames(keep).0 + 1).next_power_of_two().max(16)
 }
 
-/// Bytes of untyped memory that `keep` bytes of kept memory take: the table as well, and what is lost where a large frame must be aligned.
+/// Bytes of untyped memory that `keep` bytes of kept memory take: the table as well, what is lost where a large frame must be aligned, and the
+/// component's own table of `own_slots` slots, if that is kept too (else 0).
 #[must_use]
-pub fn bytes(keep: u64) -> u64 {
-    let table = ObjectType::CapTable.bytes(table_slots(keep)).unwrap_or(0).next_multiple_of(PAGE_SIZE as u64);
+pub fn bytes(keep: u64, own_slots: u64) -> u64 {
+    // A table is aligned to its size, and the memory that it comes from to a page.
+    let table = |slots| match ObjectType::CapTable.bytes(slots).unwrap_or(0) {
+        small if small <= PAGE_SIZE as u64 => PAGE_SIZE as u64,
+        large => 2 * large,
+    };
+    let own = if own_slots > 0 { table(own_slots) } else { 0 };
     match frames(keep) {
-        (_, LARGE) => keep + LARGE,
-        _ => keep + table,
+        (_, LARGE) => keep + own + LARGE,
+        _ => keep + own + table(table_slots(keep)),
     }
+}
+
+/// Makes a component's own capability table of what pays for its kept memory, if it is not there: it outlives the component.
+pub fn make_own_table(component: usize, slots: u64) -> Result<(), Error> {
+    let table = system::places(component).table.0;
+    if CapSlot::OWN_TABLE.identify(table.0).is_ok_and(|(ty, ..)| ty == ObjectType::CapTable) {
+        return Ok(());
+    }
+    system::kept_untyped(component).retype(ObjectType::CapTable, slots, CapSlot::OWN_TABLE, table.0, 1)
 }
 
 /// Makes the frames of a component, zeroed, if they are not there. Returns whether they were.
@@ -85,8 +100,9 @@ mod tests {
 
     #[test]
     fn kept_memory_pays_for_its_table_and_for_alignment() {
-        assert_eq!(bytes(4096), 4096 + 4096);
-        assert_eq!(bytes(512 << 10), (512 << 10) + 256 * 64);
-        assert_eq!(bytes(8 << 20), 10 << 20);
+        assert_eq!(bytes(4096, 0), 4096 + 4096);
+        assert_eq!(bytes(512 << 10, 0), (512 << 10) + 2 * 256 * 64);
+        assert_eq!(bytes(8 << 20, 0), 10 << 20);
+        assert_eq!(bytes(4096, 1024), 4096 + 4096 + 2 * 65536);
     }
 }

@@ -29,7 +29,7 @@ mod window;
 
 pub use elf::{Elf, ElfError};
 pub use image::Image;
-pub use load::{Grant, LoadError, Loaded, Places, Program, Source, load};
+pub use load::{Grant, LoadError, Loaded, Places, Program, Source, load, prepare};
 pub use stack::Stack;
 pub use view::View;
 pub use window::Window;

@@ -226,6 +226,13 @@ pub struct Loaded {
 
 /// Starts a program. On failure whoever asked revokes the Untyped, and everything is as before.
 pub fn load(program: &Program<'_>) -> Result<Loaded, LoadError> {
+    let loaded = prepare(program)?;
+    program.places.thread.resume().map_err(refused("its start"))?;
+    Ok(loaded)
+}
+
+/// Does everything for a program but let its thread run.
+pub fn prepare(program: &Program<'_>) -> Result<Loaded, LoadError> {
     Loader::new(program)?.run()
 }
 
@@ -305,7 +312,6 @@ impl<'a> Loader<'a> {
             ..Registers::default()
         };
         places.thread.write_registers(&registers).map_err(refused("its registers"))?;
-        places.thread.resume().map_err(refused("its start"))?;
         Ok(Loaded { view, stack })
     }
 

@@ -32,6 +32,22 @@ impl Stack {
         Self { memory, pages, mapped: INITIAL_PAGES }
     }
 
+    /// The stack of a program that somebody else began to run, and perhaps to map more of just when that ended.
+    pub fn of_running(places: &Places, memory: Untyped, bytes: u64) -> Self {
+        let pages = bytes / PAGE;
+        let is_there = |page: u64| {
+            let found = places.holding.identify(FIRST_HELD + page);
+            found.is_ok_and(|(ty, ..)| ty == ObjectType::Frame)
+        };
+        let made = (0..pages).rev().take_while(|&page| is_there(page)).count() as u64;
+        for page in pages - made..pages {
+            // Those that are mapped already stay so.
+            let (at, rights) = (STACK_ADDRESS + page * PAGE, Rights::READ | Rights::WRITE);
+            let _ = places.holding.map_frames(FIRST_HELD + page, 1, places.space, at, rights, CacheMode::Normal);
+        }
+        Self { memory, pages, mapped: made }
+    }
+
     /// Maps more of the stack: as much again as there is, and so much that `address` lies in it. Whether the address is one of the
     /// stack that was not mapped before.
     pub fn grow(&mut self, places: &Places, address: u64) -> Result<bool, Error> {

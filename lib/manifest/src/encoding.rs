@@ -20,7 +20,7 @@ use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE, is_keepable};
 pub const MAGIC: [u8; 8] = *b"MOTTEMAN";
 
 /// The version of the binary form.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The length of the header in bytes.
 pub const HEADER: usize = 20;
@@ -137,6 +137,9 @@ impl Manifest {
             if !is_keepable(component.keep) {
                 return Err("kept memory has a size that cannot be had");
             }
+            if component.keep_slots > component.slots / 2 || component.keep_slots > 0 && component.keep == 0 {
+                return Err("a component keeps too many slots");
+            }
             if !component.slots.is_power_of_two() {
                 return Err("the size of a capability table is not a power of two");
             }
@@ -181,6 +184,7 @@ pub(crate) mod samples {
             period_ns: 10_000_000,
             memory: 65536,
             keep: 0,
+            keep_slots: 0,
             stack: 16384,
             slots: 64,
             provides: Vec::new(),
@@ -261,7 +265,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: (u32, usize, u32) = (4, 228, 4_223_516_559);
+    const GOLDEN: (u32, usize, u32) = (5, 230, 941_217_431);
 
     #[test]
     fn the_checksum_is_the_common_one() {

@@ -54,6 +54,9 @@ pub struct Component {
     pub memory: u64,
     /// Memory in bytes, besides the quota, that outlives the component's restarts; 0: none. See [`is_keepable`].
     pub keep: u64,
+    /// Slots at the end of its capability table that outlive its restarts, with what lies in them; 0: none, and the table goes with the
+    /// component. At most half of `slots`, and only where there is kept memory.
+    pub keep_slots: u32,
     /// Size of the first thread's stack in bytes. Whole pages, part of `memory`.
     pub stack: u64,
     /// Slots in the capability table. A power of two.

@@ -7,6 +7,7 @@
 //! [`Kept`] is the memory, [`Snapshots`] the simple way to use it: some bytes, replaced as a whole.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use motte_abi::{Error, LARGE_PAGE_SIZE, Rights};
 
@@ -37,6 +38,13 @@ pub fn map() -> Result<Option<Kept>, Error> {
     };
     let from = start::header().kept_from;
     Ok(Some(Kept { memory: memory?, from: (from > 0).then_some(from) }))
+}
+
+/// The slots of the component's table that outlive its restarts, with the capabilities in them. All others begin empty. Nobody else hands
+/// them out: the component notes in its kept memory what they hold, and empties what it did not note.
+pub fn slots() -> Range<u64> {
+    let header = start::header();
+    header.slots..header.slots + header.kept_slots
 }
 
 /// Words before a snapshot's bytes: magic, number, length, checksum.

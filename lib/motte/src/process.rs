@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
@@ -38,6 +39,9 @@ fn server() -> Result<Arc<Server>> {
     *server = Some(new.clone());
     Ok(new)
 }
+
+/// How often a request is sent again when the process server is restarted meanwhile.
+const REPETITIONS: u32 = 10;
 
 /// Bytes that a request is expected to have at most.
 const REQUEST: usize = 1024;
@@ -316,8 +320,9 @@ impl Command {
             })
         };
         let mut sent = send();
-        if let Some(Err(IoError::InvalidData)) = sent {
-            // The process server was restarted: it started nothing, because it knows nothing of the lent pages.
+        // The process server was restarted, and knows nothing of the lent pages; the ticket in the request tells it what it started already.
+        for _ in 0..REPETITIONS {
+            let Some(Err(IoError::InvalidData | IoError::ServiceRestarted)) = sent else { break };
             server.session.forget_buffer();
             sent = send();
         }
@@ -351,6 +356,7 @@ impl Command {
         };
         let mut out = Vec::with_capacity(REQUEST);
         out.extend_from_slice(&SPAWN_MAGIC.to_le_bytes());
+        out.extend_from_slice(&ticket().to_le_bytes());
         put_string(&mut out, &program);
         put_string(&mut out, &directory);
         out.extend_from_slice(&self.memory_limit.to_le_bytes());
@@ -406,6 +412,15 @@ impl Command {
         }
         out[at..at + 4].copy_from_slice(&u32::to_le_bytes(count));
     }
+}
+
+/// A number for a request that no other request of this program has.
+fn ticket() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    // A component that is started anew has the badge of its predecessor, but not its time.
+    let now = crate::time::monotonic_ns();
+    LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)))
+        .map_or(now, |last| now.max(last + 1))
 }
 
 /// Looks for a program along a search path. One that is nowhere on the disk is left to the process server, which has the
@@ -599,7 +614,18 @@ pub fn list() -> Result<Vec<ProcessInfo>> {
 
 /// Ends a program at once.
 pub fn kill(id: u32) -> Result<()> {
-    Ok(server()?.client.kill(id)?)
+    let server = server()?;
+    for _ in 0..REPETITIONS {
+        match server.client.kill(id) {
+            Err(IoError::ServiceRestarted) => {}
+            result => return Ok(result?),
+        }
+        // Whether it was ended before the restart is for the new server to say.
+        if !list()?.iter().any(|program| program.id == id) {
+            return Ok(());
+        }
+    }
+    Err(IoError::ServiceRestarted.into())
 }
 
 /// This program's number; 0 for a component.

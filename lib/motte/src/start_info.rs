@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use motte_interfaces::strings::{Pieces, Strings, put_number, put_string};
 
 /// Recognises start information.
-pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI3");
+pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI4");
 
 /// The numbers at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,9 +38,11 @@ pub struct Header {
     pub started_ns: u64,
     /// The generation that last had the kept memory; 0 if that is fresh, or if there is none.
     pub kept_from: u64,
+    /// Slots behind `slots` that outlive the component's restarts.
+    pub kept_slots: u64,
 }
 
-const HEADER_WORDS: usize = 13;
+const HEADER_WORDS: usize = 14;
 
 impl Header {
     const fn to_words(self, length: u64) -> [u64; HEADER_WORDS] {
@@ -58,6 +60,7 @@ impl Header {
             self.priority,
             self.started_ns,
             self.kept_from,
+            self.kept_slots,
         ]
     }
 
@@ -74,6 +77,7 @@ impl Header {
             priority: w[10],
             started_ns: w[11],
             kept_from: w[12],
+            kept_slots: w[13],
         }
     }
 }
@@ -210,6 +214,7 @@ mod tests {
         priority: 9,
         started_ns: 12345,
         kept_from: 1,
+        kept_slots: 2,
     };
 
     fn sample() -> Vec<u8> {

@@ -151,7 +151,12 @@ fn share_memory(
 ) -> Result<Untyped, String> {
     let count = manifest.components.len();
     let keeping = manifest.components.iter().enumerate().filter(|(_, component)| component.keep > 0);
-    let keeping: Vec<(usize, u64)> = keeping.map(|(index, component)| (index, kept::bytes(component.keep))).collect();
+    let keeping: Vec<(usize, u64)> = keeping
+        .map(|(index, component)| {
+            let own_slots = if component.keep_slots > 0 { component.slots.into() } else { 0 };
+            (index, kept::bytes(component.keep, own_slots))
+        })
+        .collect();
     let quotas: Vec<u64> = (manifest.components.iter().map(|component| component.memory))
         .chain(keeping.iter().map(|(_, bytes)| *bytes))
         .collect();

@@ -11,5 +11,7 @@ extern crate alloc;
 pub mod pool;
 pub mod request;
 mod server;
+mod state;
 
 pub use server::{Ending, Machine, ProcessServer, Started};
+pub use state::TakenOver;

@@ -4,6 +4,8 @@
 
 extern crate alloc;
 
+mod images;
+mod memory;
 mod programs;
 
 use alloc::string::ToString;
@@ -16,14 +18,16 @@ use motte::interfaces::process::{ExitStatus, dispatch_process};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::kept::{self, Snapshots};
 use motte::last_words::{Kind, LastWords};
+use motte::log;
 use motte::pages::Pages;
 use motte::server::{Event, Handler, Replies, Server};
 use motte::service;
 use motte::time::monotonic_ns;
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Places, Window};
-use motte_process::{Ending, Machine, ProcessServer};
+use motte_process::{Ending, Machine, ProcessServer, TakenOver};
 use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
 
 use programs::Programs;
@@ -148,8 +152,28 @@ fn main() -> Result<(), Error> {
     let mut server = Server::for_service("process")?;
     let (endpoint, replies) = (server.endpoint(), server.replies());
     let pages = Pages::new(endpoint, replies.clone());
-    let programs = Programs::new(endpoint)?;
-    let process = ProcessServer::new(replies, pages, programs);
+    let Some(kept) = kept::map()? else {
+        log::error!("the manifest gives this component no memory that outlives it (`keep`, `keep-slots`)");
+        return Err(Error::OutOfMemory);
+    };
+    let from = kept.from;
+    let programs = Programs::new(endpoint, Snapshots::new(kept.memory))?;
+    let noted = programs.noted();
+    let mut process = ProcessServer::new(replies, pages, programs);
+    let taken_over = noted.and_then(|state| process.take_over(&state));
+    if let Some(TakenOver { running, lost }) = &taken_over {
+        log::info!("{running} programs go on");
+        lost.iter().for_each(|(id, why)| log::warn!("program {id} ends: {why}"));
+    } else {
+        if from.is_some() {
+            log::error!("what is known of the programs that ran cannot be read: they end");
+        }
+        process.machine().begin();
+    }
     let abandoned = server.tasks().event()?;
+    process.report_lost(&taken_over.unwrap_or_default().lost);
+    if process.has_abandoned() {
+        abandoned.notification().signal()?;
+    }
     Err(server.run(&mut Service { server: process, window: Window::new()?, abandoned }))
 }

@@ -1,4 +1,7 @@
 //! Loading programs and taking them apart: the machine's side of the process server.
+//!
+//! Every capability by which a program is held lies in a slot that outlives this server ([`KeptSlots`]), and the snapshot in kept memory says
+//! which is which. A new server takes the programs over from there, and ends those of which something is not as it should be.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -6,24 +9,30 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use motte::abi::boot_info::slot;
-use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
+use motte::abi::syscall::ThreadState;
+use motte::abi::{Error, ObjectType, Rights};
 use motte::boot_files::boot_image;
 use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
 use motte::interfaces::registry::{RegistryClient, ServiceSet};
 use motte::interfaces::stream::StreamClient;
-use motte::interfaces::strings::Strings;
+use motte::interfaces::strings::{Pieces, Strings, put_number, put_word};
 use motte::interfaces::{Cap, badge};
+use motte::kept::Snapshots;
 use motte::kernel::{CapSlot, Endpoint, Frame, Notification, SchedControl, Untyped};
 use motte::last_words::{self, LastWords};
+use motte::memory::Mapping;
 use motte::service::Connection;
 use motte::start_info::Header;
-use motte::{fs, io, log, slots};
+use motte::{log, slots};
 use motte_loader::system::FAULT_BADGE;
-use motte_loader::{Grant, Image, Loaded, Places, Program, Source, load};
-use motte_process::pool::{BlockId, Cutter, Pool};
+use motte_loader::{Grant, Loaded, Places, Program, Source, Stack, View, prepare};
+use motte_process::pool::{BlockId, Pool};
 use motte_process::request::Request;
 use motte_process::{Ending, Machine, Started};
+
+use crate::images::{Held, Images};
+use crate::memory::KeptSlots;
 
 /// The memory limit of a program that asks for none, where there is plenty.
 const DEFAULT_LIMIT: u64 = 32 << 20;
@@ -39,52 +48,31 @@ const PRIORITY: u64 = 90;
 const SLICE_NS: u64 = 10_000_000;
 /// Scheduling contexts for a program's further threads.
 const FURTHER_CONTEXTS: u32 = 3;
-/// Slots that this server keeps for a program: its places and the memory for its stack.
-const SLOTS_KEPT: usize = Places::COUNT as usize + 1;
-/// Bytes of cached program images, at the most.
-const CACHE: usize = 8 << 20;
+/// Slots that this server keeps for a program, in a row: its places, the memory for its stack, its streams.
+const SLOTS_KEPT: usize = STREAMS as usize + 3;
+/// The slot for the memory of the stack among them.
+const STACK_MEMORY: u64 = Places::COUNT;
+/// The first of the slots for the streams among them.
+const STREAMS: u64 = STACK_MEMORY + 1;
 /// What every program may use whose parent does not say otherwise.
 const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", "supervisor", "pci"];
 
 /// What is kept of a program that runs.
 struct Running {
     places: Places,
-    loaded: Loaded,
+    /// Message buffer and last words, mapped; not of a program that a predecessor started.
+    view: Option<View>,
+    stack: Option<Stack>,
     block: BlockId,
     untyped: Untyped,
-    streams: [Cap; 3],
     services: ServiceSet,
     /// Held so that its shared pages stay.
-    _image: Rc<Image>,
+    image: Rc<Held>,
 }
 
-/// An image in the cache, and the file that it was made from.
-struct Cached {
-    path: String,
-    file: (u64, u64, i64, u64),
-    image: Rc<Image>,
-    used: u64,
-}
-
-/// Cuts untyped memory by retyping it.
-struct Kernel;
-
-impl Cutter for Kernel {
-    type Handle = Untyped;
-
-    fn cut(&mut self, whole: Untyped, bytes: u64) -> Option<Untyped> {
-        let slot = slots::allocate().ok()?;
-        match whole.retype(ObjectType::Untyped, bytes, CapSlot::OWN_TABLE, slot.0, 1) {
-            Ok(()) => Some(Untyped(slot)),
-            Err(_) => {
-                slots::free(slot);
-                None
-            }
-        }
-    }
-
-    fn join(&mut self, piece: Untyped) {
-        slots::delete(piece.0);
+impl Running {
+    fn streams(&self) -> [Cap; 3] {
+        [0, 1, 2].map(|stream| Cap(self.places.table.0.0 + STREAMS + stream))
     }
 }
 
@@ -94,33 +82,47 @@ pub struct Programs {
     time_control: SchedControl,
     clock: Frame,
     registry: RegistryClient<Connection>,
+    kept: KeptSlots,
+    snapshots: Snapshots<Mapping>,
     pool: Pool<Untyped>,
     running: BTreeMap<u32, Running>,
     default_services: Option<ServiceSet>,
-    cache: Vec<Cached>,
-    uses: u64,
+    images: Images,
 }
 
 impl Programs {
-    /// The machine of the server on `endpoint`.
-    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
-        let mut pool = Pool::default();
-        for (_, slot) in motte::start::capabilities("memory:") {
-            let (_, size, used) = Untyped(slot).info()?;
-            pool.add(&mut Kernel, Untyped(slot), size.saturating_sub(used.next_multiple_of(PAGE_SIZE as u64)));
-        }
+    /// The machine of the server on `endpoint`, with no programs yet.
+    pub fn new(endpoint: Endpoint, snapshots: Snapshots<Mapping>) -> Result<Self, Error> {
         let capability = |name| motte::start::capability(name).ok_or(Error::InvalidCapability);
         Ok(Self {
             endpoint,
             time_control: SchedControl(capability("time-control")?),
             clock: Frame(capability("clock")?),
             registry: RegistryClient::new(Connection::from(capability("registry")?)),
-            pool,
+            kept: KeptSlots::new(),
+            snapshots,
+            pool: Pool::default(),
             running: BTreeMap::new(),
             default_services: None,
-            cache: Vec::new(),
-            uses: 0,
+            images: Images::default(),
         })
+    }
+
+    /// What a predecessor noted last.
+    pub fn noted(&self) -> Option<Vec<u8>> {
+        self.snapshots.load()
+    }
+
+    /// Begins with all memory free; what a predecessor had is gone.
+    pub fn begin(&mut self) {
+        self.kept = KeptSlots::new();
+        self.kept.sweep();
+        self.pool = Pool::default();
+        for range in KeptSlots::ranges() {
+            let _ = range.0.revoke();
+            let (_, size, _) = range.info().unwrap_or((0, 0, 0));
+            self.pool.add(&mut self.kept, range, size);
+        }
     }
 
     /// The slots that are kept of a program.
@@ -130,14 +132,17 @@ impl Programs {
 
     /// The last words of a program that runs, if it left any.
     pub fn last_words(&self, id: u32) -> Option<LastWords> {
-        let view = &self.running.get(&id)?.loaded.view;
-        last_words::read(|offset, bytes| view.read_message_buffer(offset, bytes))
+        let running = self.running.get(&id)?;
+        match &running.view {
+            Some(view) => last_words::read(|offset, bytes| view.read_message_buffer(offset, bytes)),
+            None => running.places.last_words(),
+        }
     }
 
     /// Maps more of a program's stack if that is what it needs to go on from a page fault at `address`. Whether it was.
     pub fn grow_stack(&mut self, id: u32, address: u64) -> bool {
         let Some(running) = self.running.get_mut(&id) else { return false };
-        let Some(stack) = &mut running.loaded.stack else { return false };
+        let Some(stack) = &mut running.stack else { return false };
         stack.grow(&running.places, address).unwrap_or(false)
     }
 
@@ -150,62 +155,6 @@ impl Programs {
     pub fn symbols(name: &str) -> Option<&'static [u8]> {
         let image = boot_image()?;
         Some(image.file(&alloc::format!("symbols/{name}"))?.data)
-    }
-
-    /// The file of a program from the boot image, for a path in `/bin` where the disk has nothing.
-    fn from_boot_image(path: &str) -> Option<&'static [u8]> {
-        let image = boot_image()?;
-        Some(image.file(path.strip_prefix('/')?).filter(|file| file.name.starts_with("bin/"))?.data)
-    }
-
-    /// The image of a program: cached, or read from its file.
-    fn image(&mut self, path: &str) -> Result<Rc<Image>, IoError> {
-        self.uses += 1;
-        let file = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => return Err(IoError::IsADirectory),
-            Ok(metadata) if metadata.mode() & 0o111 == 0 => return Err(IoError::PermissionDenied),
-            Ok(metadata) => Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.len())),
-            Err(error) => {
-                if Self::from_boot_image(path).is_none() {
-                    return Err(io_error(&error));
-                }
-                None
-            }
-        };
-        let identity = file.unwrap_or((0, 0, 0, 0));
-        let uses = self.uses;
-        let hit = |cached: &&mut Cached| cached.file == identity && (file.is_some() || cached.path == path);
-        if let Some(cached) = self.cache.iter_mut().find(hit) {
-            cached.used = uses;
-            return Ok(cached.image.clone());
-        }
-        let made = match (file, Self::from_boot_image(path)) {
-            (None, Some(bytes)) => Image::from_bytes(bytes),
-            _ => Image::from_bytes(&fs::read(path).map_err(|error| io_error(&error))?),
-        };
-        let image = match made {
-            Ok(Ok(image)) => Rc::new(image),
-            Ok(Err(_)) => return Err(IoError::OutOfMemory),
-            Err(error) => {
-                log::warn!("{path}: {error}");
-                return Err(IoError::NotExecutable);
-            }
-        };
-        self.make_room(image.own_pages() * PAGE_SIZE);
-        self.cache.push(Cached { path: path.to_string(), file: identity, image: image.clone(), used: uses });
-        Ok(image)
-    }
-
-    /// Takes images out of the cache that nobody runs, the least recently used first, until another of `bytes` fits.
-    fn make_room(&mut self, bytes: usize) {
-        let size = |cache: &[Cached]| cache.iter().map(|cached| cached.image.own_pages() * PAGE_SIZE).sum::<usize>();
-        while size(&self.cache) + bytes > CACHE {
-            let idle = self.cache.iter().enumerate().filter(|(_, cached)| Rc::strong_count(&cached.image) == 1);
-            let Some((index, _)) = idle.min_by_key(|(_, cached)| cached.used) else { return };
-            if let Some(image) = Rc::into_inner(self.cache.swap_remove(index).image) {
-                image.free();
-            }
-        }
     }
 
     /// The limit for a program that asks for `wanted`.
@@ -239,12 +188,12 @@ impl Programs {
     }
 
     fn load(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
-        let image = self.image(request.path)?;
+        let image = self.images.get(request.path, &mut self.pool, &mut self.kept)?;
         let client = FIRST_PROGRAM + u64::from(id);
         let services = self.services(parent, request.services)?;
         let registry = self.registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
         let limit = self.limit(request.memory_limit);
-        let taken = self.pool.take(&mut Kernel, limit);
+        let taken = self.images.take(limit, &mut self.pool, &mut self.kept);
         let Some((block, untyped, size)) = taken else {
             slots::delete(CapSlot(registry.0));
             return Err(IoError::OutOfMemory);
@@ -252,9 +201,9 @@ impl Programs {
         let result = self.start_in(untyped, id, request, streams, registry, &image);
         slots::delete(CapSlot(registry.0));
         match result {
-            Ok((places, loaded)) => {
-                let running = Running { places, loaded, block, untyped, streams, services, _image: image };
-                self.running.insert(id, running);
+            Ok((places, Loaded { view, stack })) => {
+                let view = Some(view);
+                self.running.insert(id, Running { places, view, stack, block, untyped, services, image });
                 Ok(Started { memory_limit: size, started_ns: motte::time::monotonic_ns() })
             }
             Err(error) => {
@@ -272,9 +221,10 @@ impl Programs {
         request: &Request<'_>,
         streams: [Cap; 3],
         registry: Cap,
-        image: &Image,
+        image: &Held,
     ) -> Result<(Places, Loaded), IoError> {
-        let first = slots::allocate_range(SLOTS_KEPT).map_err(|_| IoError::OutOfMemory)?;
+        let image = image.image.as_ref().ok_or(IoError::NotExecutable)?;
+        let first = self.kept.allocate(SLOTS_KEPT).ok_or(IoError::OutOfMemory)?;
         let places = Places::at(first.0);
         let send = Rights::SEND | Rights::GRANT;
         let [input, output, error] = streams;
@@ -286,7 +236,7 @@ impl Programs {
             untyped,
             places,
             keep_table: false,
-            stack_memory: Some(CapSlot(first.0 + Places::COUNT)),
+            stack_memory: Some(CapSlot(first.0 + STACK_MEMORY)),
             header: Header {
                 badge: FIRST_PROGRAM + u64::from(id),
                 generation: 1,
@@ -306,13 +256,57 @@ impl Programs {
             fault_endpoint: (self.endpoint, FAULT_BADGE | u64::from(id)),
             clock: self.clock,
         };
-        load(&program).map(|loaded| (places, loaded)).map_err(|error| {
-            log::warn!("{}: {error}", request.path);
-            // Revoking the block empties the slots; they are given back here.
-            let _ = untyped.0.revoke();
-            slots::free_range(first, SLOTS_KEPT);
-            IoError::OutOfMemory
-        })
+        match prepare(&program) {
+            Ok(loaded) => {
+                for (stream, to) in streams.iter().zip(first.0 + STREAMS..) {
+                    if CapSlot::OWN_TABLE.move_to(stream.0, CapSlot::OWN_TABLE, to).is_ok() {
+                        slots::free(CapSlot(stream.0));
+                    }
+                }
+                Ok((places, loaded))
+            }
+            Err(error) => {
+                log::warn!("{}: {error}", request.path);
+                // Revoking the block empties the slots; they are given back here.
+                let _ = untyped.0.revoke();
+                self.kept.free(first, SLOTS_KEPT);
+                Err(IoError::OutOfMemory)
+            }
+        }
+    }
+
+    /// Takes over a program that a predecessor described, if all of it is there.
+    fn claim(&mut self, pieces: &mut Pieces<'_>) -> Result<Running, &'static str> {
+        const CUT: &str = "its description is cut";
+        let (block, image) = (pieces.number().ok_or(CUT)?, pieces.number().ok_or(CUT)?);
+        let mut word = || pieces.word().ok_or(CUT);
+        let (first, services) = (word()?, ServiceSet::from_words([word()?, word()?]));
+        let (block, untyped) = self.pool.used(block).ok_or("its memory is not known")?;
+        let (image, image_untyped) = self.pool.used(image).ok_or("the memory of its image is not known")?;
+        let is_taken = |other: &Running| [block, image].contains(&other.block) || other.image.block == block;
+        if image == block || self.running.values().any(is_taken) {
+            return Err("its memory is another's too");
+        }
+        let places = [
+            ObjectType::CapTable,
+            ObjectType::AddressSpace,
+            ObjectType::Thread,
+            ObjectType::SchedContext,
+            ObjectType::Frame,
+            ObjectType::CapTable,
+        ];
+        for (ty, slot) in places.into_iter().zip(first..) {
+            if !self.kept.claim(slot, ty) {
+                return Err("something that it consists of is missing");
+            }
+        }
+        for slot in first + STACK_MEMORY..first + SLOTS_KEPT as u64 {
+            self.kept.claim_any(slot);
+        }
+        let places = Places::at(first);
+        let stack = Stack::of_running(&places, Untyped::at(first + STACK_MEMORY), STACK);
+        let image = self.images.adopt(image, image_untyped);
+        Ok(Running { places, view: None, stack: Some(stack), block, untyped, services, image })
     }
 }
 
@@ -338,24 +332,25 @@ fn close(stream: Cap) {
     slots::delete(CapSlot(stream.0));
 }
 
-fn io_error(error: &io::Error) -> IoError {
-    match error.kind() {
-        io::ErrorKind::NotFound => IoError::NotFound,
-        io::ErrorKind::NotADirectory => IoError::NotADirectory,
-        io::ErrorKind::PermissionDenied => IoError::PermissionDenied,
-        io::ErrorKind::FilesystemLoop => IoError::FilesystemLoop,
-        io::ErrorKind::OutOfMemory => IoError::OutOfMemory,
-        _ => IoError::Device,
-    }
-}
-
 impl Machine for Programs {
     fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         let parent = badge::client(parent);
-        self.load(id, parent, request, streams).inspect_err(|_| {
+        let loaded = self.load(id, parent, request, streams);
+        if loaded.is_err() {
             // The client closes the objects; only the capabilities that came with the request go.
-            streams.iter().for_each(|stream| slots::delete(CapSlot(stream.0)));
-        })
+            self.drop_streams(streams);
+        }
+        loaded
+    }
+
+    fn go(&mut self, id: u32) {
+        let Some(running) = self.running.get(&id) else { return };
+        // A program that runs already is not disturbed: resuming would end its wait.
+        if running.places.thread.info().is_ok_and(|info| info.state == ThreadState::Stopped as u64)
+            && let Err(error) = running.places.thread.resume()
+        {
+            log::error!("program {id} cannot run: {error}");
+        }
     }
 
     fn end(&mut self, id: u32, how: Ending) {
@@ -363,7 +358,7 @@ impl Machine for Programs {
         if how == Ending::Stop {
             let _ = running.places.thread.suspend();
         }
-        running.streams.into_iter().for_each(close);
+        running.streams().into_iter().for_each(close);
         let client = FIRST_PROGRAM + u64::from(id);
         // Services forget what it had open and the pages it lent before those go.
         if !running.services.is_empty() {
@@ -373,9 +368,15 @@ impl Machine for Programs {
             log::error!("the memory of program {id} could not be taken back: {error}");
             return;
         }
-        running.loaded.view.revoked();
-        slots::free_range(running.places.table.0, SLOTS_KEPT);
+        if let Some(view) = running.view {
+            view.revoked();
+        }
+        self.kept.free(running.places.table.0, SLOTS_KEPT);
         self.pool.give_back(running.block);
+    }
+
+    fn drop_streams(&mut self, streams: [Cap; 3]) {
+        streams.iter().for_each(|stream| slots::delete(CapSlot(stream.0)));
     }
 
     fn usage(&self, id: u32) -> (u64, u64) {
@@ -387,13 +388,95 @@ impl Machine for Programs {
     }
 
     fn is_waiting(&self, id: u32) -> bool {
-        use motte::abi::syscall::ThreadState;
         let state = self.running.get(&id).and_then(|running| running.places.thread.info().ok());
         state.is_some_and(|info| info.state != ThreadState::Ready as u64)
     }
 
+    fn keep(&mut self, notification: Cap) -> Option<Cap> {
+        let slot = self.kept.allocate(1)?;
+        match CapSlot::OWN_TABLE.move_to(notification.0, CapSlot::OWN_TABLE, slot.0) {
+            Ok(()) => {
+                slots::free(CapSlot(notification.0));
+                Some(Cap(slot.0))
+            }
+            Err(_) => {
+                self.kept.free(slot, 1);
+                slots::delete(CapSlot(notification.0));
+                None
+            }
+        }
+    }
+
     fn signal(&mut self, notification: Cap) {
-        let _ = Notification(CapSlot(notification.0)).signal();
-        slots::delete(CapSlot(notification.0));
+        let slot = CapSlot(notification.0);
+        let _ = Notification(slot).signal();
+        if slot.delete().is_ok() {
+            self.kept.free(slot, 1);
+        }
+    }
+
+    fn note(&mut self, state: &[u8]) -> bool {
+        self.snapshots.save(state)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.pool.put(out, |untyped| untyped.0.0);
+    }
+
+    fn put_program(&self, id: u32, out: &mut Vec<u8>) {
+        let Some(running) = self.running.get(&id) else { return };
+        put_number(out, running.block.number() as usize);
+        put_number(out, running.image.block.number() as usize);
+        let [low, high] = running.services.words();
+        [running.places.table.0.0, low, high].into_iter().for_each(|word| put_word(out, word));
+    }
+
+    fn take_over(&mut self, pieces: &mut Pieces<'_>) -> bool {
+        let kept = &mut self.kept;
+        let pool = Pool::read(pieces, |slot, bytes| {
+            let untyped = Untyped::at(slot);
+            let is_right = bytes == 0
+                || kept.claim(slot, ObjectType::Untyped) && untyped.info().is_ok_and(|(_, size, _)| size == bytes);
+            is_right.then_some(untyped)
+        });
+        match pool {
+            Some(pool) => {
+                self.pool = pool;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn take_over_program(&mut self, id: u32, description: &[u8]) -> Result<(), &'static str> {
+        let running = self.claim(&mut Pieces(description))?;
+        self.running.insert(id, running);
+        Ok(())
+    }
+
+    fn take_over_watch(&mut self, slot: u64) -> Option<Cap> {
+        self.kept.claim(slot, ObjectType::Notification).then_some(Cap(slot))
+    }
+
+    fn settle(&mut self) {
+        self.kept.sweep();
+        let (used, free) = self.pool.split();
+        // A start or an end that a predecessor was about to carry out.
+        for range in free {
+            let _ = range.0.revoke();
+        }
+        let is_held = |running: &Running, block| running.block == block || running.image.block == block;
+        for block in used {
+            if !self.running.values().any(|running| is_held(running, block))
+                && let Some((_, untyped)) = self.pool.used(block.number())
+                && untyped.0.revoke().is_ok()
+            {
+                self.pool.give_back(block);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        let _ = self.registry.client_gone(FIRST_PROGRAM + u64::from(id));
     }
 }

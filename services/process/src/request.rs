@@ -11,6 +11,8 @@ pub const LONGEST: u64 = 256 * 1024;
 /// A program to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
+    /// A number that the client uses for this request alone.
+    pub ticket: u64,
     /// Its file.
     pub path: &'a str,
     /// Its working directory.
@@ -34,6 +36,7 @@ pub fn parse(bytes: &[u8]) -> Result<Request<'_>, IoError> {
 
 fn read(mut pieces: Pieces<'_>) -> Option<Request<'_>> {
     (pieces.number()? == SPAWN_MAGIC).then_some(())?;
+    let ticket = pieces.word()?;
     let (path, directory, memory_limit) = (pieces.text()?, pieces.text()?, pieces.word()?);
     let (arguments, environment) = (pieces.strings()?, pieces.strings()?);
     let called = arguments.iter().next()?;
@@ -41,5 +44,5 @@ fn read(mut pieces: Pieces<'_>) -> Option<Request<'_>> {
         u32::MAX => None,
         _ => Some(pieces.strings()?),
     };
-    Some(Request { path, directory, memory_limit, called, arguments, environment, services })
+    Some(Request { ticket, path, directory, memory_limit, called, arguments, environment, services })
 }

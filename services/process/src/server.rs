@@ -1,7 +1,7 @@
 //! The table of programs, and requests about them.
 //!
-//! What survives a restart of this service: nothing. Every program is paid from its memory, so all end with it; their parents' waits end in an
-//! error.
+//! What survives a restart of this service: everything. Programs run on, and their ends, those who watch for them, and requests that were not
+//! answered find the new server in the state of the former. What it must know is written down ([`crate::state`]) before anybody is told of it.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use motte_interfaces::error::IoError;
 use motte_interfaces::process::{ExitStatus, Process, ProcessInfo};
 use motte_interfaces::stream::{SharedPages, Stream, StreamKind, Whence};
-use motte_interfaces::strings::Strings;
+use motte_interfaces::strings::{Pieces, Strings};
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::request::{self, Request};
@@ -36,32 +36,66 @@ pub enum Ending {
 
 /// What the server needs of the machine. Programs are named by their number.
 pub trait Machine {
-    /// Loads and starts a program with its three standard streams, which are the machine's from here on, also when it fails. `parent` is
-    /// the badge of whoever starts it.
+    /// Loads a program with its three standard streams, which are the machine's from here on, also when it fails. `parent` is the badge of
+    /// whoever starts it. It does not run before [`Machine::go`].
     fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError>;
+    /// Lets a program run, if it never did.
+    fn go(&mut self, id: u32);
+    /// Gives up the streams of a request that starts nothing.
+    fn drop_streams(&mut self, streams: [Cap; 3]);
     /// Takes everything back from a program: its streams are closed, the services it used are told, its memory is revoked.
     fn end(&mut self, id: u32, how: Ending);
     /// Bytes of memory that it uses, and nanoseconds it ran.
     fn usage(&self, id: u32) -> (u64, u64);
     /// Whether it waits for something now.
     fn is_waiting(&self, id: u32) -> bool;
-    /// Signals a notification, and gives up the capability.
+    /// Puts a notification where a successor finds it.
+    fn keep(&mut self, notification: Cap) -> Option<Cap>;
+    /// Signals a notification that was kept, and gives up the capability.
     fn signal(&mut self, notification: Cap);
+
+    /// Writes down what a successor is to know. False if there is no room for it.
+    fn note(&mut self, state: &[u8]) -> bool;
+    /// Appends what a successor must know of the memory.
+    fn put(&self, out: &mut Vec<u8>);
+    /// Appends what a successor must know of a program.
+    fn put_program(&self, id: u32, out: &mut Vec<u8>);
+    /// Takes over the memory as [`Machine::put`] described it. Whether it could.
+    fn take_over(&mut self, pieces: &mut Pieces<'_>) -> bool;
+    /// Takes over a program; otherwise says why not.
+    fn take_over_program(&mut self, id: u32, description: &[u8]) -> Result<(), &'static str>;
+    /// Takes over a notification that was kept.
+    fn take_over_watch(&mut self, slot: u64) -> Option<Cap>;
+    /// Everything was taken over: what is left of the predecessor goes.
+    fn settle(&mut self);
+    /// Tells the services that a program used that it is gone.
+    fn forget(&mut self, id: u32);
 }
 
-struct Running {
+/// The badge of nobody: the parent of a program whose end nobody will ask for.
+const NOBODY: u64 = 0;
+
+/// A program that runs.
+pub(crate) struct Running {
     /// The name of its file.
-    program: String,
-    parent: u64,
-    name: String,
-    command: String,
-    started: Started,
+    pub program: String,
+    pub parent: u64,
+    /// The number that its parent gave the request.
+    pub ticket: u64,
+    pub name: String,
+    pub command: String,
+    pub started: Started,
+    /// It is to be ended, or this was begun.
+    pub ending: Option<ExitStatus>,
 }
 
-/// One that ended and whose parent has not asked yet.
-struct Ended {
-    parent: u64,
-    status: ExitStatus,
+/// One that ended.
+pub(crate) struct Ended {
+    pub parent: u64,
+    pub ticket: u64,
+    pub status: ExitStatus,
+    /// Its parent knows; it is remembered in case the answer was lost.
+    pub told: bool,
 }
 
 /// The most programs at a time, and the most ends that are remembered.
@@ -94,14 +128,12 @@ fn command(arguments: Strings<'_>) -> String {
 pub struct ProcessServer<R, S, M> {
     replier: R,
     shared: S,
-    machine: M,
-    running: BTreeMap<u32, Running>,
-    ended: BTreeMap<u32, Ended>,
+    pub(crate) machine: M,
+    pub(crate) running: BTreeMap<u32, Running>,
+    pub(crate) ended: BTreeMap<u32, Ended>,
     waiting: Vec<(u32, Responder<ExitStatus, IoError>)>,
-    watches: Vec<(u32, Cap)>,
-    /// Programs of a component that is gone, which are still to be ended.
-    abandoned: Vec<u32>,
-    next: u32,
+    pub(crate) watches: Vec<(u32, Cap)>,
+    pub(crate) next: u32,
 }
 
 impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
@@ -115,7 +147,6 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
             ended: BTreeMap::new(),
             waiting: Vec::new(),
             watches: Vec::new(),
-            abandoned: Vec::new(),
             next: 1,
         }
     }
@@ -142,8 +173,12 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
 
     /// A program has ended: everything is taken back from it, and those who wait are told.
     pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
-        let Some(running) = self.running.remove(&id) else { return };
+        let Some(running) = self.running.get_mut(&id) else { return };
+        running.ending = Some(status);
+        // From here on a successor ends it.
+        self.note();
         self.machine.end(id, how);
+        let Some(running) = self.running.remove(&id) else { return };
         let client = badge::FIRST_PROGRAM + u64::from(id);
         self.shared.detach(client);
         // Nobody is left to ask for the ends of its children; those that run go to its own parent.
@@ -151,41 +186,41 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         for child in self.running.values_mut().filter(|child| badge::client(child.parent) == client) {
             child.parent = running.parent;
         }
-        let mut told = false;
-        for (waited, responder) in core::mem::take(&mut self.waiting) {
-            if waited == id {
-                responder.answer(&mut self.replier, Ok(status));
-                told = true;
-            } else {
-                self.waiting.push((waited, responder));
-            }
+        for (_, watch) in self.watches.extract_if(.., |(watched, _)| *watched == id) {
+            self.machine.signal(watch);
         }
-        for (watched, notification) in core::mem::take(&mut self.watches) {
-            if watched == id {
-                self.machine.signal(notification);
-            } else {
-                self.watches.push((watched, notification));
-            }
+        if running.parent != NOBODY {
+            self.make_room_for_end();
+            self.ended.insert(id, Ended { parent: running.parent, ticket: running.ticket, status, told: false });
         }
-        if !told {
-            if self.ended.len() == LIMIT {
-                self.ended.pop_first();
-            }
-            self.ended.insert(id, Ended { parent: running.parent, status });
+        self.note();
+        for (_, responder) in self.waiting.extract_if(.., |(waited, _)| *waited == id) {
+            responder.answer(&mut self.replier, Ok(status));
+            self.ended.get_mut(&id).into_iter().for_each(|ended| ended.told = true);
+        }
+    }
+
+    /// The ends that are known already go first, then the oldest.
+    fn make_room_for_end(&mut self) {
+        if self.ended.len() >= LIMIT {
+            let told = self.ended.iter().find(|(_, ended)| ended.told).map(|(&id, _)| id);
+            let oldest = told.or(self.ended.keys().next().copied());
+            oldest.map(|id| self.ended.remove(&id));
         }
     }
 
     /// Whether [`ProcessServer::end_abandoned`] has something to do.
     pub fn has_abandoned(&self) -> bool {
-        !self.abandoned.is_empty()
+        self.running.values().any(|running| running.ending.is_some())
     }
 
-    /// Ends the programs of components that are gone. Not while a request is answered: others are told of each end, and whoever reports
-    /// that a component is gone may be one of them.
+    /// Ends the programs of components that are gone, and those that a predecessor was about to end. Not while a request is answered:
+    /// others are told of each end, and whoever reports that a component is gone may be one of them.
     pub fn end_abandoned(&mut self) {
-        for id in core::mem::take(&mut self.abandoned) {
-            self.ended(id, ExitStatus::Killed, Ending::Stop);
-            self.ended.remove(&id);
+        let ending = |(&id, running): (&u32, &Running)| Some((id, running.ending?));
+        let doomed: Vec<_> = self.running.iter().filter_map(ending).collect();
+        for (id, status) in doomed {
+            self.ended(id, status, Ending::Stop);
         }
     }
 
@@ -219,6 +254,10 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         let mut bytes = vec![0; length as usize];
         self.shared.read(sender.badge, 0, &mut bytes)?;
         let request = request::parse(&bytes)?;
+        if let Some(id) = self.already_started(sender.badge, request.ticket) {
+            self.machine.drop_streams(streams);
+            return Ok(id);
+        }
         let id = self.next;
         let started = self.machine.start(id, sender.badge, &request, streams)?;
         self.next = self.next.checked_add(1).unwrap_or(1);
@@ -229,8 +268,22 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
             called => called.to_string(),
         };
         let command = command(request.arguments);
-        self.running.insert(id, Running { program, parent: sender.badge, name, command, started });
+        let (parent, ticket) = (sender.badge, request.ticket);
+        self.running.insert(id, Running { program, parent, ticket, name, command, started, ending: None });
+        if !self.note() {
+            // A successor would not know it.
+            self.ended(id, ExitStatus::Killed, Ending::Stop);
+            return Err(IoError::OutOfMemory);
+        }
+        self.machine.go(id);
         Ok(id)
+    }
+
+    /// The program that this request started already.
+    fn already_started(&self, parent: u64, ticket: u64) -> Option<u32> {
+        let running = self.running.iter().map(|(&id, running)| (id, running.parent, running.ticket));
+        let ended = self.ended.iter().map(|(&id, ended)| (id, ended.parent, ended.ticket));
+        running.chain(ended).find(|&(_, of, number)| (of, number) == (parent, ticket)).map(|(id, ..)| id)
     }
 
     /// Who may look at or end a program: its parent, and every component. A program does not touch what others started.
@@ -259,8 +312,10 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
             Some(parent) if Self::may_control(sender, parent) => {}
             _ => return Err(IoError::NoSuchProcess),
         }
+        let notification = self.machine.keep(notification).ok_or(IoError::OutOfMemory)?;
         if self.running.contains_key(&id) {
             self.watches.push((id, notification));
+            self.note();
         } else {
             self.machine.signal(notification);
         }
@@ -273,11 +328,10 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
         {
             return Ok(None);
         }
-        match self.ended.get(&id) {
+        match self.ended.get_mut(&id) {
             Some(ended) if Self::may_control(sender, ended.parent) => {
-                let status = ended.status;
-                self.ended.remove(&id);
-                Ok(Some(status))
+                ended.told = true;
+                Ok(Some(ended.status))
             }
             _ => Err(IoError::NoSuchProcess),
         }
@@ -367,7 +421,12 @@ impl<R: Replier, S: SharedPages, M: Machine> Stream for ProcessServer<R, S, M> {
         self.shared.detach(client);
         self.ended.retain(|_, ended| badge::client(ended.parent) != client);
         // A component's programs end with it: its successor does not know them, and they would share the terminal.
-        self.abandoned.extend(self.descendants(client));
+        for id in self.descendants(client) {
+            if let Some(running) = self.running.get_mut(&id) {
+                (running.ending, running.parent) = (Some(ExitStatus::Killed), NOBODY);
+            }
+        }
+        self.note();
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Blocks of memory: never two that overlap, and everything comes together again.
 
+use motte_interfaces::strings::Pieces;
 use motte_process::pool::{Cutter, Pool};
 use proptest::prelude::*;
 
@@ -53,6 +54,7 @@ proptest! {
     #[test]
     fn blocks_in_use_never_overlap_and_all_comes_back(
         pages in 1u64..500, steps in prop::collection::vec((1u64..200_000, any::<bool>(), any::<prop::sample::Index>()), 0..60),
+        flip: prop::sample::Index,
     ) {
         let (mut memory, mut pool) = memory(pages);
         prop_assert_eq!(pool.free_bytes(), pages * 4096);
@@ -71,7 +73,22 @@ proptest! {
                 }
             }
         }
+        // Written down and read again it is the same; changed anywhere, the same, another that is sound, or none.
+        let mut written = Vec::new();
+        pool.put(&mut written, |handle| handle as u64);
+        let read = |bytes: &[u8]| {
+            let handle = |number: u64, bytes: u64| {
+                let handle = number as usize;
+                memory.ranges.get(handle).filter(|range| bytes == 0 || range.bytes == bytes).map(|_| handle)
+            };
+            Pool::read(&mut Pieces(bytes), handle)
+        };
+        pool = read(&written).expect("what was written");
+        let at = flip.index(written.len());
+        written[at] ^= 1 << (at % 8);
+        let _ = read(&written);
         for (id, ..) in used {
+            prop_assert!(pool.used(id.number()).is_some());
             pool.give_back(id);
         }
         prop_assert_eq!(pool.free_bytes(), pages * 4096);

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use motte_interfaces::error::IoError;
 use motte_interfaces::process::{ExitStatus, Process, SPAWN_MAGIC};
 use motte_interfaces::stream::{SharedPages, Stream};
-use motte_interfaces::strings::{StringList, put_string};
+use motte_interfaces::strings::{Pieces, StringList, put_string, put_word};
 use motte_interfaces::{Cap, Outcome, Replier, ReplyToken, Responder, Sender, Writer, badge};
 use motte_process::request::{Request, parse};
-use motte_process::{Ending, Machine, ProcessServer, Started};
+use motte_process::{Ending, Machine, ProcessServer, Started, TakenOver};
 use proptest::prelude::*;
 
 /// A request, as a client puts it together.
@@ -28,6 +28,7 @@ fn list(texts: &[&str]) -> StringList {
 impl Wanted {
     fn request(&self) -> Request<'_> {
         Request {
+            ticket: 0,
             path: self.path,
             directory: "/home",
             memory_limit: 1 << 20,
@@ -41,6 +42,7 @@ impl Wanted {
 
 fn encode(request: &Request) -> Vec<u8> {
     let mut out = SPAWN_MAGIC.to_le_bytes().to_vec();
+    out.extend(request.ticket.to_le_bytes());
     put_string(&mut out, request.path);
     put_string(&mut out, request.directory);
     out.extend(request.memory_limit.to_le_bytes());
@@ -64,13 +66,13 @@ fn cat() -> Wanted {
 
 proptest! {
     #[test]
-    fn a_request_is_read_as_it_was_written(path in "/[a-z/]{0,20}", arguments in prop::collection::vec(".{0,9}", 1..5), environment in prop::collection::vec(".{0,9}", 0..4), services in prop::option::of(prop::collection::vec("[a-z]{1,5}", 0..3)), memory_limit: u64) {
+    fn a_request_is_read_as_it_was_written(path in "/[a-z/]{0,20}", arguments in prop::collection::vec(".{0,9}", 1..5), environment in prop::collection::vec(".{0,9}", 0..4), services in prop::option::of(prop::collection::vec("[a-z]{1,5}", 0..3)), memory_limit: u64, ticket: u64) {
         let (arguments, environment): (StringList, StringList) = (arguments.iter().collect(), environment.iter().collect());
         let services: Option<StringList> = services.map(|services| services.iter().collect());
         let (arguments, environment) = (arguments.strings(), environment.strings());
         let called = arguments.iter().next().unwrap();
         let services = services.as_ref().map(StringList::strings);
-        let request = Request { path: &path, directory: "/", memory_limit, called, arguments, environment, services };
+        let request = Request { ticket, path: &path, directory: "/", memory_limit, called, arguments, environment, services };
         let bytes = encode(&request);
         prop_assert_eq!(parse(&bytes), Ok(request));
     }
@@ -121,24 +123,36 @@ impl SharedPages for Pages {
     }
 }
 
+/// Says what it was asked to do, and keeps what was noted.
 #[derive(Clone, Default)]
-struct Loader(Rc<RefCell<Vec<String>>>);
+struct Loader(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<Vec<u8>>>>);
+
+impl Loader {
+    fn say(&self, text: String) {
+        self.0.borrow_mut().push(text);
+    }
+}
 
 impl Machine for Loader {
     fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         if request.path == "/missing" {
             return Err(IoError::NotFound);
         }
-        let text = format!(
+        self.say(format!(
             "start {id} of {parent}: {} {:?}",
             request.arguments.iter().collect::<Vec<_>>().join(" "),
             streams.map(|stream| stream.0)
-        );
-        self.0.borrow_mut().push(text);
+        ));
         Ok(Started { memory_limit: request.memory_limit, started_ns: 7 })
     }
+    fn go(&mut self, id: u32) {
+        self.say(format!("go {id}"));
+    }
+    fn drop_streams(&mut self, streams: [Cap; 3]) {
+        self.say(format!("drop {:?}", streams.map(|stream| stream.0)));
+    }
     fn end(&mut self, id: u32, how: Ending) {
-        self.0.borrow_mut().push(format!("end {id} {how:?}"));
+        self.say(format!("end {id} {how:?}"));
     }
     fn usage(&self, _: u32) -> (u64, u64) {
         (4096, 99)
@@ -146,8 +160,36 @@ impl Machine for Loader {
     fn is_waiting(&self, _: u32) -> bool {
         true
     }
+    fn keep(&mut self, notification: Cap) -> Option<Cap> {
+        Some(notification)
+    }
     fn signal(&mut self, notification: Cap) {
-        self.0.borrow_mut().push(format!("signal {}", notification.0));
+        self.say(format!("signal {}", notification.0));
+    }
+    fn note(&mut self, state: &[u8]) -> bool {
+        self.1.borrow_mut().push(state.to_vec());
+        true
+    }
+    fn put(&self, out: &mut Vec<u8>) {
+        put_word(out, 77);
+    }
+    fn put_program(&self, id: u32, out: &mut Vec<u8>) {
+        put_word(out, u64::from(id));
+    }
+    fn take_over(&mut self, pieces: &mut Pieces<'_>) -> bool {
+        pieces.word() == Some(77)
+    }
+    fn take_over_program(&mut self, id: u32, description: &[u8]) -> Result<(), &'static str> {
+        if Pieces(description).word() == Some(u64::from(id)) { Ok(()) } else { Err("it is another's") }
+    }
+    fn take_over_watch(&mut self, slot: u64) -> Option<Cap> {
+        Some(Cap(slot))
+    }
+    fn settle(&mut self) {
+        self.say("settle".into());
+    }
+    fn forget(&mut self, id: u32) {
+        self.say(format!("forget {id}"));
     }
 }
 
@@ -158,16 +200,30 @@ struct Desk {
     answers: Answers,
     pages: Pages,
     loader: Loader,
+    ticket: u64,
 }
 
 impl Desk {
     fn new() -> Self {
         let (answers, pages, loader) = (Answers::default(), Pages::default(), Loader::default());
         let server = ProcessServer::new(answers.clone(), pages.clone(), loader.clone());
-        Self { server, answers, pages, loader }
+        Self { server, answers, pages, loader, ticket: 0 }
+    }
+    /// What follows a restart, when `state` is what was noted last.
+    fn successor(state: &[u8]) -> (Self, Option<TakenOver>) {
+        let mut desk = Self::new();
+        let taken_over = desk.server.take_over(state);
+        (desk, taken_over)
+    }
+    fn noted(&self) -> Vec<u8> {
+        self.loader.1.borrow().last().cloned().unwrap_or_default()
     }
     fn spawn(&mut self, sender: &Sender, wanted: &Wanted) -> Result<u32, IoError> {
-        *self.pages.0.borrow_mut() = encode(&wanted.request());
+        self.ticket += 1;
+        self.spawn_with(self.ticket, sender, wanted)
+    }
+    fn spawn_with(&mut self, ticket: u64, sender: &Sender, wanted: &Wanted) -> Result<u32, IoError> {
+        *self.pages.0.borrow_mut() = encode(&Request { ticket, ..wanted.request() });
         let length = self.pages.0.borrow().len() as u64;
         self.server.spawn(sender, length, Cap(21), Cap(22), Cap(23))
     }
@@ -184,9 +240,10 @@ fn a_program_is_started_waited_for_and_taken_apart() {
     assert!(desk.answers.0.borrow().is_empty());
     desk.server.ended(1, ExitStatus::Exited(3), Ending::Ended);
     assert_eq!(*desk.answers.0.borrow(), [(5, vec![0, 0, 3])]);
-    assert_eq!(*desk.loader.0.borrow(), ["start 1 of 11: cat a b [21, 22, 23]", "end 1 Ended"]);
+    assert_eq!(*desk.loader.0.borrow(), ["start 1 of 11: cat a b [21, 22, 23]", "go 1", "end 1 Ended"]);
+    // Whoever did not get the answer asks again.
     desk.wait(1, 6);
-    assert_eq!(desk.answers.0.borrow()[1].1[0], 1, "told once");
+    assert_eq!(desk.answers.0.borrow()[1], (6, vec![0, 0, 3]));
 }
 
 #[test]
@@ -199,7 +256,20 @@ fn an_end_that_nobody_waited_for_is_kept_until_its_parent_asks() {
     let stranger = Sender { badge: badge::FIRST_PROGRAM + 40 };
     assert_eq!(desk.server.try_wait(&stranger, id), Err(IoError::NoSuchProcess));
     assert_eq!(desk.server.try_wait(&SHELL, id), Ok(Some(ExitStatus::Killed)));
-    assert_eq!(desk.server.try_wait(&SHELL, id), Err(IoError::NoSuchProcess));
+}
+
+#[test]
+fn ends_that_are_known_are_forgotten_first() {
+    let mut desk = Desk::new();
+    for id in 1..=257 {
+        assert_eq!(desk.spawn(&SHELL, &cat()), Ok(id));
+        desk.server.ended(id, ExitStatus::Exited(0), Ending::Ended);
+        if id == 100 {
+            assert!(desk.server.try_wait(&SHELL, id).is_ok());
+        }
+    }
+    assert_eq!(desk.server.try_wait(&SHELL, 100), Err(IoError::NoSuchProcess));
+    assert_eq!(desk.server.try_wait(&SHELL, 1), Ok(Some(ExitStatus::Exited(0))));
 }
 
 #[test]
@@ -209,7 +279,7 @@ fn a_watch_is_signalled_once_whether_the_end_came_before_or_after() {
     desk.server.on_end(&SHELL, id, Cap(50)).unwrap();
     desk.server.ended(id, ExitStatus::Faulted(4), Ending::Ended);
     desk.server.on_end(&SHELL, id, Cap(51)).unwrap();
-    assert_eq!(desk.loader.0.borrow()[2..], ["signal 50", "signal 51"]);
+    assert_eq!(desk.loader.0.borrow()[3..], ["signal 50", "signal 51"]);
     assert_eq!(desk.server.on_end(&SHELL, 99, Cap(52)), Err(IoError::NoSuchProcess));
 }
 
@@ -266,4 +336,85 @@ fn the_programs_of_a_component_end_with_it() {
     let left: Vec<u32> = desk.server.list(&SHELL, 0).unwrap().iter().map(|process| process.id).collect();
     assert_eq!(left, [other, next]);
     assert_eq!(desk.server.try_wait(&SHELL, grandchild), Err(IoError::NoSuchProcess));
+}
+
+/// A server with a program that runs, one that ended, and one that is watched.
+fn busy() -> Desk {
+    let mut desk = Desk::new();
+    for id in 1..=3 {
+        assert_eq!(desk.spawn(&SHELL, &cat()), Ok(id));
+    }
+    desk.server.on_end(&SHELL, 3, Cap(60)).unwrap();
+    desk.server.ended(2, ExitStatus::Exited(-2), Ending::Ended);
+    desk
+}
+
+#[test]
+fn a_successor_goes_on_with_all_programs() {
+    let desk = busy();
+    let (mut next, taken_over) = Desk::successor(&desk.noted());
+    assert_eq!(taken_over, Some(TakenOver { running: 2, lost: vec![] }));
+    assert_eq!(next.loader.0.borrow()[..], ["settle", "go 1", "go 3"]);
+    let ids = |desk: &mut Desk| desk.server.list(&SHELL, 0).unwrap();
+    assert_eq!(ids(&mut next), ids(&mut busy()));
+    assert_eq!(next.server.try_wait(&SHELL, 2), Ok(Some(ExitStatus::Exited(-2))));
+    next.wait(3, 9);
+    next.server.ended(3, ExitStatus::Killed, Ending::Stop);
+    assert_eq!(next.answers.0.borrow().len(), 1);
+    assert_eq!(next.loader.0.borrow()[3..], ["end 3 Stop", "signal 60"]);
+    assert_eq!(next.spawn_with(9, &SHELL, &cat()), Ok(4), "numbers are not given twice");
+}
+
+#[test]
+fn a_request_that_is_sent_again_starts_nothing_twice() {
+    let mut desk = busy();
+    assert_eq!(desk.spawn_with(1, &SHELL, &cat()), Ok(1));
+    let (mut next, _) = Desk::successor(&desk.noted());
+    assert_eq!(next.spawn_with(1, &SHELL, &cat()), Ok(1), "it runs");
+    assert_eq!(next.spawn_with(2, &SHELL, &cat()), Ok(2), "it has ended");
+    assert_eq!(next.loader.0.borrow()[3..], ["drop [21, 22, 23]", "drop [21, 22, 23]"]);
+    assert_eq!(next.spawn_with(2, &Sender { badge: 12 }, &cat()), Ok(4), "another client's numbers are its own");
+}
+
+#[test]
+fn an_end_that_was_begun_is_brought_to_its_end() {
+    let mut desk = busy();
+    let before = desk.loader.1.borrow().len();
+    desk.server.kill(&SHELL, 1).unwrap();
+    let begun = desk.loader.1.borrow()[before].clone();
+    let (mut next, _) = Desk::successor(&begun);
+    assert!(next.server.has_abandoned());
+    next.server.end_abandoned();
+    assert_eq!(next.loader.0.borrow()[1..], ["go 3", "end 1 Stop"]);
+    assert_eq!(next.server.try_wait(&SHELL, 1), Ok(Some(ExitStatus::Killed)));
+}
+
+#[test]
+fn a_program_that_makes_no_sense_ends_alone() {
+    let mut desk = busy();
+    desk.server.kill(&SHELL, 1).unwrap();
+    let mut state = desk.noted();
+    // What the machine wrote of program 3: the last number 3 of eight bytes.
+    let at = state.windows(8).rposition(|window| window == 3_u64.to_le_bytes()).unwrap();
+    state[at] = 9;
+    let (mut next, taken_over) = Desk::successor(&state);
+    let lost = taken_over.unwrap().lost;
+    assert_eq!(lost, [(3, "it is another's")]);
+    next.server.report_lost(&lost);
+    assert_eq!(next.loader.0.borrow()[..], ["settle", "forget 3", "signal 60"]);
+    assert_eq!(next.server.try_wait(&SHELL, 2), Ok(Some(ExitStatus::Exited(-2))));
+}
+
+proptest! {
+    #[test]
+    fn a_broken_state_is_never_a_panic(at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
+        let mut state = busy().noted();
+        let at = at.index(state.len());
+        state[at] = value;
+        let (mut next, taken_over) = Desk::successor(&state);
+        next.server.report_lost(&taken_over.unwrap_or_default().lost);
+        next.server.end_abandoned();
+        state.truncate(cut.index(state.len()));
+        let _ = Desk::successor(&state);
+    }
 }

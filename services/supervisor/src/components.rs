@@ -11,6 +11,7 @@ use core::fmt::Write;
 use alloc::rc::Rc;
 
 use motte::abi::Rights;
+use motte::abi::boot_info::slot;
 use motte::interfaces::badge;
 use motte::interfaces::supervisor::{FaultSummary, StateChange};
 use motte::kernel::CacheMode;
@@ -266,17 +267,20 @@ impl State {
         if let Err(error) = system::untyped(index).0.revoke() {
             say(&format!("memory of component {index} could not be taken back: {error}"));
         }
-        if let Some(component) = self.manifest.components.get(index).filter(|component| component.keep > 0) {
+        let Some(component) = self.manifest.components.get(index) else { return };
+        if component.keep > 0 {
             kept::withdraw(index, component.keep);
         }
-        if self.provides(index, "process") {
-            for spare in 0..system::MAX_SPARE_MEMORY {
-                let _ = motte::kernel::CapSlot(system::SPARE_MEMORY + spare).revoke();
+        if component.keep_slots > 0 {
+            // The table stays, but nothing in it that is not kept on purpose.
+            for slot in slot::ADDRESS_SPACE..u64::from(component.slots - component.keep_slots) {
+                let _ = places.table.delete(slot);
             }
+        } else {
+            let _ = places.table.0.delete();
         }
         // All of these were of its memory; a slot that the revocation left filled would be in the next start's way.
         for slot in [
-            places.table.0,
             places.space.0,
             places.thread.0,
             places.context.0,

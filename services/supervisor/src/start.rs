@@ -16,7 +16,6 @@
 //! | `time-control` | sets budgets |
 //! | `clock` | the clock page's frame, for whoever starts programs |
 //! | `boot-image:N` | frames of the boot image |
-//! | `memory:N` | memory beyond the quota, for the programs of the process server |
 //! | `service:SERVICE` | every service's endpoint, unbadged: the registry's stock |
 
 use alloc::format;
@@ -24,7 +23,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use motte::abi::syscall::{IRQ_ACTIVE_LOW, IRQ_LEVEL};
-use motte::abi::{ObjectType, PAGE_SIZE, Rights};
+use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
 use motte::interfaces::strings::StringList;
 use motte::kernel::{CapSlot, CapTable, Notification, Untyped};
 use motte::start_info::Header;
@@ -57,6 +56,15 @@ impl State {
             let kept = made.map_err(|error| format!("its kept memory cannot be had: {error}"))?;
             kept_from = if kept { generation - 1 } else { 0 };
         }
+        let (slots, kept_slots) = (u64::from(component.slots), u64::from(component.keep_slots));
+        if kept_slots > 0 {
+            let made = kept::make_own_table(index, slots);
+            made.map_err(|error| format!("its capability table cannot be had: {error}"))?;
+            if kept_from == 0 && component.provides.iter().any(|service| service == "process") {
+                give_spare_memory(system::places(index).table, slots - kept_slots)
+                    .map_err(|error| format!("it cannot be given memory for programs: {error}"))?;
+            }
+        }
         let (arguments, mut environment) = self.arguments(component);
         if component.provides.iter().any(|service| service == "registry") {
             environment.extend(self.registry_environment());
@@ -73,12 +81,13 @@ impl State {
             image,
             untyped: system::untyped(index),
             places: system::places(index),
-            keep_table: false,
+            keep_table: kept_slots > 0,
             stack_memory: None,
             header: Header {
                 badge: badge_of(&self.manifest, index),
                 generation,
-                slots: component.slots.into(),
+                slots: slots - kept_slots,
+                kept_slots,
                 stack: component.stack,
                 priority: component.priority.into(),
                 kept_from,
@@ -217,12 +226,6 @@ impl State {
         }
         if self.provides(index, "process") {
             add("clock".into(), Source::Copy(system::CLOCK.0, Rights::READ));
-            for range in 0..system::MAX_SPARE_MEMORY {
-                let untyped = Untyped::at(system::SPARE_MEMORY + range);
-                if untyped.info().is_ok() {
-                    add(format!("memory:{range}"), Source::Memory(untyped));
-                }
-            }
         }
         for authority in component.grants.iter() {
             self.authority(authority, &mut add);
@@ -277,6 +280,18 @@ impl State {
 /// Whether the supervisor may want something of a component: a sign of life, or that it ends in good order.
 fn is_controlled(component: &Component) -> bool {
     component.restart.heartbeat_ns > 0 || component.restart.stop_timeout_ns > 0
+}
+
+/// Makes the memory that is no component's quota into ranges for programs, in slots of the process server's table from `first` on.
+fn give_spare_memory(table: CapTable, first: u64) -> Result<(), Error> {
+    for range in 0..system::MAX_SPARE_MEMORY {
+        let untyped = Untyped::at(system::SPARE_MEMORY + range);
+        // All that was made of it went with the former table's programs.
+        let _ = untyped.0.revoke();
+        let Ok((_, size, _)) = untyped.info() else { continue };
+        untyped.retype(ObjectType::Untyped, size, table, first + range, 1)?;
+    }
+    Ok(())
 }
 
 /// The ranges of device memory.

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// Every key of a component.
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 32] = [
     "program",
     "kind",
     "priority",
@@ -18,6 +18,7 @@ const KEYS: [&str; 31] = [
     "period",
     "memory",
     "keep",
+    "keep-slots",
     "stack",
     "slots",
     "provides",
@@ -331,6 +332,21 @@ impl<'a> Reader<'a> {
         if is_keepable(keep.value) { keep.value } else { 0 }
     }
 
+    /// Slots that outlive restarts: of no use without memory in which to note what they hold.
+    fn keep_slots(&mut self, slots: u32, keep: u64) -> u32 {
+        let kept = self.integer("keep-slots", 1, i64::from(slots / 2)).map_or(0, |count| count as u32);
+        if kept > 0 && keep == 0 {
+            self.findings.push(
+                Finding::error(
+                    self.place("keep-slots"),
+                    format!("component `{}` keeps slots but no memory", self.name),
+                )
+                .help("add a line such as `keep = \"64KiB\"`: there it notes what the slots hold"),
+            );
+        }
+        kept
+    }
+
     fn slots(&mut self) -> u32 {
         const USUAL: u32 = 256;
         let slots = self.integer("slots", 64, 65536).map_or(USUAL, |slots| slots as u32);
@@ -467,6 +483,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
     let (memory, stack) = r.memory_and_stack();
     let keep = r.keep();
     let slots = r.slots();
+    let keep_slots = r.keep_slots(slots, keep);
     let (budget_ns, period_ns) = r.budget_and_period();
     let ports = r.strings("ports", "ranges such as \"0x3f8-0x3ff\"", value::ports);
     let irqs = r.list("irqs", "interrupt lines", |reader, value, at| {
@@ -527,6 +544,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         period_ns,
         memory,
         keep,
+        keep_slots,
         stack,
         slots,
         provides: provides.iter().map(|service| service.value.clone()).collect(),
