@@ -132,7 +132,8 @@ syscalls! {
     ThreadSuspend = 39;
     /// Base of thread-local storage (x86-64: FS). `rdi` Thread (WRITE), `rsi` address.
     ThreadSetTls = 40;
-    /// `rdi` Thread (READ). Out: `rdi` state ([`ThreadState`]), `rsi` priority, `rdx` nanoseconds run.
+    /// `rdi` Thread (READ). Out: `rdi` state ([`ThreadState`]), `rsi` priority in bits 0–7 and above them its number in the trace, `rdx`
+    /// nanoseconds run.
     ThreadInfo = 41;
     /// The last request that a thread took, or the last call that it made if that is later. `rdi` Thread (READ). Out: `rdi` badge
     /// (request), `rsi` info: with [`crate::MessageInfo::CALL`] a request, else a call; both 0: there was none.

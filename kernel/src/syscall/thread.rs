@@ -130,7 +130,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_thread_info(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::READ)?;
         let time = target.own.get(self).map_or(0, |context| self.consumed(context));
-        Ok(give(thread, &[target.state.get() as u64, target.priority.get().into(), time]))
+        Ok(give(thread, &[target.state.get() as u64, target.number.get() << 8 | target.priority.get() as u64, time]))
     }
 
     /// ThreadLastMessage.

@@ -78,6 +78,8 @@ pub struct ComponentInfo {
     pub reason: String,
     /// What the manifest says about restarts, in one line.
     pub policy: String,
+    /// Its first thread's number in the trace; 0 if it does not run.
+    pub thread: u64,
     /// The services it provides.
     pub provides: Vec<String>,
     /// The services it may use.

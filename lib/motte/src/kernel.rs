@@ -405,6 +405,8 @@ pub struct ThreadInfo {
     pub state: u64,
     /// Priority.
     pub priority: u64,
+    /// Its number in the trace.
+    pub number: u64,
     /// Nanoseconds run.
     pub nanoseconds: u64,
 }
@@ -476,7 +478,8 @@ impl Thread {
     pub fn info(self) -> Result<ThreadInfo, Error> {
         object(Syscall::ThreadInfo, [self.0.0, 0, 0, 0, 0, 0]).map(|[state, priority, nanoseconds]| ThreadInfo {
             state,
-            priority,
+            priority: priority & 0xff,
+            number: priority >> 8,
             nanoseconds,
         })
     }

@@ -69,6 +69,8 @@ pub struct State {
     pub changes: VecDeque<StateChange>,
     pub next_change: u64,
     pub change_waiters: Waiters<StateChange>,
+    /// For whom the trace holds every message: components by badge, and all programs as one.
+    pub tracers: Vec<u64>,
     /// What the successor will find.
     memory: Mapping,
     pub replies: Replies,
@@ -122,6 +124,7 @@ impl Supervisor {
             changes: VecDeque::new(),
             next_change,
             change_waiters: Waiters::default(),
+            tracers: Vec::new(),
             memory,
             replies: server.replies(),
             tasks: server.tasks(),

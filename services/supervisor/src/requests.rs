@@ -12,7 +12,7 @@ use motte::interfaces::supervisor::{
     TraceEvent, dispatch_supervisor,
 };
 use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
-use motte::kernel::{CacheMode, CapSlot, Frame, Untyped};
+use motte::kernel::{CacheMode, CapSlot, Frame, Thread, Untyped};
 use motte::memory::Mapping;
 use motte::server::Handler;
 use motte::slots;
@@ -215,7 +215,15 @@ impl Interface for Supervisor {
         state.answer_change_waiters();
     }
 
-    fn trace_messages(&mut self, _: &Sender, all: bool) -> Result<(), SupervisorError> {
+    fn trace_messages(&mut self, sender: &Sender, all: bool) -> Result<(), SupervisorError> {
+        // Components that look at it now and then do not switch off what a person has switched on, nor one another.
+        let client = badge::client(sender.badge).min(badge::FIRST_PROGRAM);
+        let mut state = self.0.borrow_mut();
+        state.tracers.retain(|tracer| *tracer != client);
+        if all {
+            state.tracers.push(client);
+        }
+        let all = !state.tracers.is_empty();
         Frame(CapSlot(system::TRACE)).trace_messages(all).map_err(|_| SupervisorError::NotFound)
     }
 }
@@ -288,9 +296,14 @@ impl State {
             reason: self.reason(index),
             policy: policy(&component.restart),
             cpu_ns: if runs { context.info().map_or(0, |(used, ..)| used) } else { 0 },
+            thread: if runs { self.thread_of(index).info().map_or(0, |info| info.number) } else { 0 },
             provides: component.provides.clone(),
             uses: component.uses.iter().map(|used| used.service.clone()).collect(),
         })
+    }
+
+    fn thread_of(&self, index: usize) -> Thread {
+        if self.own_index() == Some(index) { motte::thread::current() } else { system::places(index).thread }
     }
 
     /// Bytes of a component's quota that became objects.
