@@ -48,6 +48,7 @@ pub mod badge;
 pub mod block;
 pub mod clock;
 pub mod console;
+pub mod dashboard;
 pub mod error;
 pub mod fs;
 pub mod lifecycle;
