@@ -24,9 +24,11 @@ macro_rules! modules {
 
 modules! {
     pub mod context;
+    pub mod http;
     pub mod args;
     pub mod calendar;
     pub mod input;
+    pub mod net;
     pub mod paths;
     pub mod pattern;
     pub mod sys;

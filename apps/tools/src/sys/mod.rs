@@ -31,7 +31,12 @@
 //!          list() -> io::Result<Vec<ProcessInfo { id, parent: u32, name, state: String,
 //!            memory, memory_limit, cpu_ns, started_ns: u64, command: String }>>
 //! time     Duration, Instant: now() elapsed(); SystemTime: now() duration_since(UNIX_EPOCH)
-//! thread   sleep(Duration)
+//! thread   sleep(Duration), spawn(FnOnce)
+//! net      TcpStream: connect_timeout(&SocketAddr, Duration) try_clone shutdown(Shutdown) set_read_timeout set_write_timeout, Read, Write
+//!          TcpListener: bind(SocketAddr) accept; UdpSocket: bind send_to recv_from set_read_timeout; IpAddr, SocketAddr
+//!          EchoSocket: new() send(IpAddr, u16, &[u8]) recv(&mut [u8]) -> (usize, IpAddr, u16) set_read_timeout
+//!          lookup(&str, Family) -> io::Result<Vec<IpAddr>>, unspecified(IpAddr) -> SocketAddr,
+//!          admin() -> io::Result<NetAdminClient> (motte_interfaces::net)
 //! terminal size() -> Option<(u16, u16)> (columns, rows)
 //! system   components() -> io::Result<Vec<ComponentInfo { name, state: String, generation, restarts: u32,
 //!            uptime_ns, memory, memory_quota, cpu_ns, slots, slots_used, restart_in_ns, fault: u64,
@@ -52,9 +57,9 @@
 //! ```
 
 #[cfg(feature = "program")]
-pub use motte::{env, fs, io, process, system, terminal, thread, time};
+pub use motte::{env, fs, io, net, process, system, terminal, thread, time};
 
 #[cfg(not(feature = "program"))]
 mod host;
 #[cfg(not(feature = "program"))]
-pub use host::{env, fs, io, process, system, terminal, thread, time};
+pub use host::{env, fs, io, net, process, system, terminal, thread, time};

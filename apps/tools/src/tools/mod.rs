@@ -23,6 +23,8 @@ mod make;
 mod manual;
 mod mount;
 mod names;
+mod nc;
+mod netstat;
 mod output;
 mod owners;
 mod permissions;
@@ -30,6 +32,7 @@ mod power;
 mod processes;
 mod records;
 mod remove;
+mod resolve;
 mod seq;
 mod services;
 mod sort;
@@ -40,6 +43,7 @@ mod top;
 mod tr;
 mod uniq;
 mod wc;
+mod wget;
 mod xargs;
 
 /// One tool.
@@ -80,6 +84,7 @@ pub const TOOLS: &[Tool] = &[
     ends::HEAD,
     manual::HELP,
     dump::HEXDUMP,
+    netstat::IP,
     processes::KILL,
     links::LN,
     records::LOG,
@@ -89,6 +94,10 @@ pub const TOOLS: &[Tool] = &[
     make::MKDIR,
     mount::MOUNT,
     copy::MV,
+    nc::NC,
+    netstat::NETSTAT,
+    resolve::NSLOOKUP,
+    resolve::PING,
     output::PRINTF,
     processes::PS,
     names::PWD,
@@ -120,6 +129,7 @@ pub const TOOLS: &[Tool] = &[
     uniq::UNIQ,
     clock::UPTIME,
     wc::WC,
+    wget::WGET,
     environment::WHICH,
     xargs::XARGS,
     output::YES,

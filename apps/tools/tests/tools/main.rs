@@ -5,4 +5,5 @@
 
 mod common;
 mod gnu;
+mod network;
 mod system;

@@ -4,6 +4,7 @@
 pub mod env;
 pub mod fs;
 pub mod io;
+pub mod net;
 pub mod process;
 pub mod system;
 
@@ -17,7 +18,7 @@ pub mod terminal {
 
 /// Threads.
 pub mod thread {
-    pub use std::thread::sleep;
+    pub use std::thread::{sleep, spawn};
 }
 
 /// Time.
