@@ -55,7 +55,7 @@ const STACK_MEMORY: u64 = Places::COUNT;
 /// The first of the slots for the streams among them.
 const STREAMS: u64 = STACK_MEMORY + 1;
 /// What every program may use whose parent does not say otherwise.
-const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", "supervisor", "pci"];
+const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", "supervisor", "pci", "net"];
 
 /// What is kept of a program that runs.
 struct Running {
@@ -180,7 +180,9 @@ impl Programs {
             (None, None) => match self.default_services {
                 Some(services) => Ok(services),
                 None => {
-                    let services = named(SERVICES.iter().map(ToString::to_string).collect())?;
+                    // A system may do without some.
+                    let known = SERVICES.iter().filter_map(|name| named(alloc::vec![name.to_string()]).ok());
+                    let services = known.fold(ServiceSet::default(), ServiceSet::union);
                     Ok(*self.default_services.insert(services))
                 }
             },

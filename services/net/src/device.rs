@@ -1,0 +1,198 @@
+//! The two devices: the network card behind its driver, and the loop back to this machine.
+//!
+//! Checksums of TCP and UDP are this module's: verified before a frame reaches smoltcp ([`crate::frame`]), filled in as it leaves, or left to the card
+//! where it can.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use motte_interfaces::netdev;
+use motte_netdev::{Driver, Frame, Memory, Port};
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::time::Instant;
+
+use crate::frame::{ETHERNET, fill_checksum};
+
+/// Largest packet of the loop.
+pub const LOOP_MTU: usize = 16384;
+/// Packets that the loop holds; more are lost, as on any network.
+const LOOP_PACKETS: usize = 256;
+
+fn checksums() -> ChecksumCapabilities {
+    let mut checksums = ChecksumCapabilities::default();
+    checksums.tcp = Checksum::None;
+    checksums.udp = Checksum::None;
+    checksums
+}
+
+/// The network card.
+pub struct Card<D: Driver, M> {
+    /// The driver's rings.
+    pub port: Port<D>,
+    /// Packet memory.
+    pub memory: M,
+    /// The frame that is being looked at.
+    pub incoming: Option<Frame>,
+    /// A frame could not be sent, for no buffer was free.
+    pub exhausted: bool,
+    mtu: usize,
+    offload: bool,
+}
+
+impl<D: Driver, M: Memory> Card<D, M> {
+    /// A card behind `port`.
+    pub fn new(port: Port<D>, memory: M) -> Self {
+        Self { port, memory, incoming: None, exhausted: false, mtu: 1500, offload: false }
+    }
+
+    /// Looks at what is known of the card.
+    pub fn look(&mut self) {
+        if let Some(info) = self.port.info() {
+            self.mtu = usize::from(info.mtu).clamp(1280, 1500);
+            self.offload = info.transmit_checksums;
+        }
+    }
+
+    /// Largest packet.
+    pub fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// Gives the frame that was looked at back to the card.
+    pub fn recycle(&mut self) {
+        if let Some(frame) = self.incoming.take() {
+            self.port.recycle(frame.buffer);
+        }
+    }
+}
+
+/// A frame to look at.
+pub struct CardRx<'a, M> {
+    memory: &'a M,
+    frame: &'a mut Frame,
+}
+
+/// The right to send a frame.
+pub struct CardTx<'a, D: Driver, M> {
+    port: &'a mut Port<D>,
+    memory: &'a M,
+    exhausted: &'a mut bool,
+    offload: bool,
+}
+
+impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
+    type RxToken<'a>
+        = CardRx<'a, M>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = CardTx<'a, D, M>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _: Instant) -> Option<(CardRx<'_, M>, CardTx<'_, D, M>)> {
+        let frame = self.incoming.as_mut()?;
+        let (memory, exhausted, offload) = (&self.memory, &mut self.exhausted, self.offload);
+        Some((CardRx { memory, frame }, CardTx { port: &mut self.port, memory, exhausted, offload }))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<CardTx<'_, D, M>> {
+        if !self.port.can_transmit() {
+            self.exhausted = true;
+            return None;
+        }
+        let (memory, exhausted, offload) = (&self.memory, &mut self.exhausted, self.offload);
+        Some(CardTx { port: &mut self.port, memory, exhausted, offload })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.mtu + ETHERNET;
+        capabilities.checksum = checksums();
+        capabilities
+    }
+}
+
+impl<M: Memory> phy::RxToken for CardRx<'_, M> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, work: F) -> R {
+        let length = self.frame.length;
+        self.memory.with(&mut self.frame.buffer, |bytes| work(&bytes[..length]))
+    }
+}
+
+impl<D: Driver, M: Memory> phy::TxToken for CardTx<'_, D, M> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, work: F) -> R {
+        let Some(mut buffer) = self.port.reserve().filter(|buffer| length <= buffer.len()) else {
+            // An answer for which there is no room is lost, as on any network.
+            *self.exhausted = true;
+            return work(&mut vec![0; length]);
+        };
+        let offload = self.offload;
+        let (result, missing) = self.memory.with(&mut buffer, |bytes| {
+            let frame = &mut bytes[..length];
+            let result = work(frame);
+            (result, fill_checksum(frame.get_mut(ETHERNET..).unwrap_or_default(), offload))
+        });
+        let checksum = missing
+            .filter(|_| offload)
+            .map(|missing| netdev::Checksum { start: (ETHERNET + missing.start) as u16, at: missing.at as u16 });
+        self.port.transmit(buffer, length, checksum);
+        result
+    }
+}
+
+/// The loop back to this machine.
+#[derive(Debug, Default)]
+pub struct Loop {
+    /// Packets under way.
+    pub packets: VecDeque<Vec<u8>>,
+    /// The packet that is being looked at.
+    pub incoming: Option<Vec<u8>>,
+}
+
+/// A packet to look at.
+pub struct LoopRx(Vec<u8>);
+
+/// The right to send a packet.
+pub struct LoopTx<'a>(&'a mut VecDeque<Vec<u8>>);
+
+impl phy::Device for Loop {
+    type RxToken<'a> = LoopRx;
+    type TxToken<'a> = LoopTx<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(LoopRx, LoopTx<'_>)> {
+        let packet = self.incoming.take()?;
+        Some((LoopRx(packet), LoopTx(&mut self.packets)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<LoopTx<'_>> {
+        (self.packets.len() < LOOP_PACKETS).then_some(LoopTx(&mut self.packets))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = LOOP_MTU;
+        capabilities.checksum = checksums();
+        capabilities
+    }
+}
+
+impl phy::RxToken for LoopRx {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, work: F) -> R {
+        work(&self.0)
+    }
+}
+
+impl phy::TxToken for LoopTx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, work: F) -> R {
+        let mut packet = vec![0; length];
+        let result = work(&mut packet);
+        if self.0.len() < LOOP_PACKETS {
+            self.0.push_back(packet);
+        }
+        result
+    }
+}
