@@ -10,7 +10,8 @@ use crate::failure::Failure;
 /// How often is looked whether the component has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-const NO_COMPONENT: Failure =
+/// The system that runs has no such component.
+pub const NO_COMPONENT: Failure =
     Failure::Unavailable("this system has no component with the authority for it; boot system/bench.toml");
 
 /// Starts the component and waits for its end.

@@ -7,7 +7,7 @@
 //! | `machine` | the processor's counter, marks, memory reached by address |
 //! | `arena` | memory and slots of one measurement |
 //! | `child`, `roles` | threads in other address spaces, and what they do |
-//! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files` | what is measured |
+//! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files`, `recover` | what is measured |
 //! | `growth` | how costs grow |
 //! | `elsewhere` | has a component measure |
 //!
@@ -31,6 +31,7 @@ mod messages;
 mod meter;
 mod objects;
 mod programs;
+mod recover;
 mod roles;
 mod threads;
 
@@ -127,6 +128,8 @@ fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(
         "file/open_read_close" => files::open_read_close(&mut meter),
         "disk/read_per_mib" => files::read(&mut meter),
         "disk/write_per_mib" => files::write(&mut meter),
+        "recover/crash_loop" => recover::crash_loop(&mut meter),
+        "recover/flood" => recover::flood(&mut meter),
         _ => Err(Failure::Unavailable("nobody knows how")),
     }
 }

@@ -31,6 +31,8 @@ pub const NAMES: &[&str] = &[
     "file/open_read_close",
     "disk/read_per_mib",
     "disk/write_per_mib",
+    "recover/crash_loop",
+    "recover/flood",
 ];
 
 /// What `bench --help` prints.
@@ -40,7 +42,7 @@ usage: bench [GROUP | NAME]...
        bench trace NAME
 
 Counts what operations cost, and prints of each: name, unit, number of samples, least, median, most.
-Groups: ipc, kernel, proc, file, disk. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
+Groups: ipc, kernel, proc, file, disk, recover. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
 
 growth       prints how costs grow with the number of clients, slots, threads, copies and components
 trace NAME   does one operation between two marks, for a tool that watches the machine's instructions";

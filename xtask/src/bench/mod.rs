@@ -192,7 +192,7 @@ fn measure_linux(
     motte: Option<&Motte>,
     plugin: Option<&Plugin>,
 ) -> Result<(LinuxFigures, Option<Measurements>)> {
-    let beside: Vec<Group> = groups.iter().copied().filter(|group| *group != Group::Growth).collect();
+    let beside: Vec<Group> = groups.iter().copied().filter(|group| group.is_compared()).collect();
     let measured = Linux::prepare().and_then(|linux| {
         let counts = linux.measure(&beside, Count::Instructions, plugin)?;
         Ok((linux, counts))

@@ -15,6 +15,8 @@ pub enum Group {
     File,
     /// Reading and writing the disk
     Disk,
+    /// What a component that misbehaves costs the others
+    Recover,
     /// From reset to the prompt
     Boot,
     /// Memory in use, the kernel's code and source
@@ -25,8 +27,17 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 8] =
-        [Self::Ipc, Self::Kernel, Self::Proc, Self::File, Self::Disk, Self::Boot, Self::Size, Self::Growth];
+    pub const ALL: [Self; 9] = [
+        Self::Ipc,
+        Self::Kernel,
+        Self::Proc,
+        Self::File,
+        Self::Disk,
+        Self::Recover,
+        Self::Boot,
+        Self::Size,
+        Self::Growth,
+    ];
 
     /// Its name, with which names of operations begin.
     #[must_use]
@@ -37,6 +48,7 @@ impl Group {
             Self::Proc => "proc",
             Self::File => "file",
             Self::Disk => "disk",
+            Self::Recover => "recover",
             Self::Boot => "boot",
             Self::Size => "size",
             Self::Growth => "growth",
@@ -47,6 +59,12 @@ impl Group {
     #[must_use]
     pub const fn is_measured_inside(self) -> bool {
         !matches!(self, Self::Boot | Self::Size)
+    }
+
+    /// Whether something of it is measured on Linux too.
+    #[must_use]
+    pub const fn is_compared(self) -> bool {
+        !matches!(self, Self::Growth | Self::Recover)
     }
 
     /// The group of an operation.
@@ -236,6 +254,19 @@ pub const OPERATIONS: &[Operation] = &[
         title: "write to the disk and sync, per MiB",
         meaning: "In order, until the disk has everything.",
         linux: &[linux("write_per_mib", "write and fsync on ext4")],
+    },
+    Operation {
+        name: "recover/crash_loop",
+        title: "a million instructions of work, beside a component that crashes at every start",
+        meaning: "The component has the same priority. It is taken apart and started anew, with a fault record each time, and each \
+                  time after a longer wait.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/flood",
+        title: "what takes a million instructions alone: calls of a service, beside a client that floods it",
+        meaning: "The flooder has the same priority and a budget of a fifth of the time, which pays for what the service does for it.",
+        linux: &[],
     },
     Operation {
         name: "boot/prompt",

@@ -58,7 +58,7 @@ fn page(results: &Results, commits: &[Commit], commit: Option<&str>) -> String {
 }
 
 /// The groups with bars: what is said of each.
-const GROUPS: [(Group, &str, &str); 7] = [
+const GROUPS: [(Group, &str, &str); 8] = [
     (
         Group::Ipc,
         "Messages and signals",
@@ -76,6 +76,7 @@ const GROUPS: [(Group, &str, &str); 7] = [
         "The disk",
         "File system, cache and disk driver are programs; what passes between them is shared, not copied.",
     ),
+    (Group::Recover, "Failures", "What a component that misbehaves costs those that do not."),
     (Group::Boot, "The start", "From the first instruction to the first sign of life."),
     (Group::Size, "How much there is of it", "What is small can be understood, and checked."),
 ];
