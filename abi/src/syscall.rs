@@ -115,7 +115,8 @@ syscalls! {
     /// for faults, its badge says who (0: none: a fault stops the thread), `r9` frame for the message buffer (0: none). An index of
     /// 0 for table or space leaves what is there. The thread must not be running.
     ThreadConfigure = 32;
-    /// `rdi` Thread (MANAGE), `rsi` priority, `rdx` highest priority that the thread may itself give to others; both at most the caller's own highest.
+    /// `rdi` Thread (MANAGE), `rsi` priority, `rdx` highest priority that the thread may itself give to others; both at most the caller's own
+    /// highest. `r8` SchedContext to bind as well (0: it keeps what it has).
     ThreadSetPriority = 33;
     /// `rdi` Thread (MANAGE), `rsi` SchedContext (0: unbind).
     ThreadBindSched = 34;
@@ -124,7 +125,7 @@ syscalls! {
     /// `rdi` Thread (READ). Fills `words` of the caller's message buffer with [`crate::fault::Registers`].
     ThreadReadRegisters = 36;
     /// `rdi` Thread (WRITE). Takes [`crate::fault::Registers`] from `words` of the caller's message buffer. `Busy` while the thread
-    /// waits in a call of its own: suspend it first.
+    /// waits in a call of its own: suspend it first. `rsi` 1: and let it run, as `ThreadResume`; 0: only that.
     ThreadWriteRegisters = 37;
     /// Let a stopped thread run. `rdi` Thread (WRITE). A wait it was stopped in ends with `Cancelled`.
     ThreadResume = 38;

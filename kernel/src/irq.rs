@@ -5,11 +5,10 @@
 
 use crate::Kernel;
 use crate::arch::Arch;
-use crate::cap::slot::Slot;
-use crate::cap::{self};
+use crate::cap::{self, slot::Slot};
 use crate::memory::{Link, address_of};
+use crate::object::Header;
 use crate::object::notification::Notification;
-use crate::object::{Header, Object};
 use core::cell::Cell;
 use motte_abi::{Error, ObjectType};
 
@@ -40,10 +39,6 @@ pub struct IrqSource<A: Arch> {
     held: Cell<bool>,
     /// Fired again while held.
     again: Cell<bool>,
-}
-
-impl<A: Arch> Object for IrqSource<A> {
-    const KIND: ObjectType = ObjectType::Irq;
 }
 
 impl<A: Arch> IrqSource<A> {

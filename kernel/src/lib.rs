@@ -37,7 +37,6 @@ use irq::{IrqSource, MAX_SOURCES};
 use log::Log;
 use mem::space::SpaceTable;
 use memory::{Link, Lock};
-use motte_abi::Syscall;
 use motte_abi::trace::TraceKind;
 use object::Header;
 use object::thread::{Fault, Thread};
@@ -97,37 +96,28 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// The running thread of this core made a system call; its context holds the registers.
-    pub fn syscall(&self, core: usize, thread: &Thread<A>) -> Next<'_, A> {
-        self.cores[core].enter(thread);
-        self.dispatch(core, thread);
-        self.leave(core)
-    }
-
-    /// The running thread of this core made this call, which is one of those that [`Syscall::lean_from_raw`] gives: its context need hold
-    /// no registers but the arguments.
-    #[inline(always)]
-    pub fn lean_syscall(&self, core: usize, thread: &Thread<A>, call: Syscall) -> Next<'_, A> {
-        self.cores[core].enter(thread);
-        self.perform(core, thread, call);
+    pub fn syscall(&self, core: &Core<A>, thread: &Thread<A>) -> Next<'_, A> {
+        core.enter(thread);
+        self.dispatch(thread);
         self.leave(core)
     }
 
     /// The running thread of this core raised an exception in user mode; its context holds the registers.
-    pub fn exception(&self, core: usize, thread: &Thread<A>, fault: Fault) -> Next<'_, A> {
-        self.cores[core].enter(thread);
+    pub fn exception(&self, core: &Core<A>, thread: &Thread<A>, fault: Fault) -> Next<'_, A> {
+        core.enter(thread);
         self.raise(thread, fault);
         self.leave(core)
     }
 
     /// An interrupt came, out of the running thread (its context holds the registers) or out of idling.
-    pub fn interrupt(&self, core: usize, thread: Option<&Thread<A>>, interrupt: Interrupt) -> Next<'_, A> {
+    pub fn interrupt(&self, core: &Core<A>, thread: Option<&Thread<A>>, interrupt: Interrupt) -> Next<'_, A> {
         if let Some(thread) = thread {
-            self.cores[core].enter(thread);
+            core.enter(thread);
         }
         match interrupt {
             Interrupt::Timer => self.timer_interrupt(core),
             Interrupt::Device(vector) => {
-                self.cores[core].trace.record::<A>(TraceKind::Interrupt, 0, vector as u64, 0);
+                core.trace.record::<A>(TraceKind::Interrupt, 0, vector as u64, 0);
                 self.device_interrupt(vector);
             }
             Interrupt::Wake => {}
@@ -136,8 +126,9 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// What this core should run now: for the first entry, after [`boot::start_init`].
-    pub fn start(&self, core: usize) -> Next<'_, A> {
-        self.cores[core].ready.set_core(core);
+    pub fn start(&self, index: usize) -> Next<'_, A> {
+        let core = &self.cores[index];
+        core.ready.set_core(index);
         self.leave(core)
     }
 

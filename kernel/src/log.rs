@@ -57,9 +57,3 @@ impl<A: Arch> fmt::Write for &Log<A> {
         Ok(())
     }
 }
-
-/// A line into the log of a kernel: `kprintln!(kernel, "format", ...)`.
-#[macro_export]
-macro_rules! kprintln {
-    ($kernel:expr, $($argument:tt)*) => { $kernel.log(::core::format_args!($($argument)*)) };
-}

@@ -138,6 +138,13 @@ pub(crate) fn view_in_row<T: Plain>(held: &Lock, address: u64, index: usize) -> 
     view(held, address + (index * size_of::<T>()) as u64)
 }
 
+/// Several of them, from the `first`th on.
+#[inline(always)]
+pub(crate) fn row<T: Plain>(held: &Lock, address: u64, first: usize, count: usize) -> &[T] {
+    // SAFETY: as for `view`: there is a `T` in each place, and what changes in them are cells.
+    unsafe { core::slice::from_raw_parts(view_in_row(held, address, first), count) }
+}
+
 /// Where RAM at a physical address is reached.
 fn pointer<A: Arch>(physical: u64) -> *mut u64 {
     core::ptr::with_exposed_provenance_mut((physical + A::DIRECT_MAP) as usize)
@@ -156,12 +163,6 @@ pub(crate) fn read_word<A: Arch>(physical: u64) -> u64 {
 pub(crate) fn write_word<A: Arch>(physical: u64, value: u64) {
     // SAFETY: as for `read_word`; never an address inside a kernel object (frames and page tables only, or memory set aside at boot).
     unsafe { pointer::<A>(physical).write_volatile(value) }
-}
-
-/// Zero RAM that no object lies in: untyped memory, page tables, memory set aside at boot. Word granular.
-pub(crate) fn zero<A: Arch>(physical: u64, bytes: u64) {
-    // SAFETY: by contract of the callers nothing lies there that is in use, and it is RAM.
-    unsafe { pointer::<A>(physical).write_bytes(0, (bytes / 8) as usize) }
 }
 
 /// Copy bytes into RAM set aside at boot.

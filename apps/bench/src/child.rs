@@ -80,10 +80,9 @@ impl Child {
         let thread = Thread(arena.make(ObjectType::Thread, 0)?);
         let faults = plan.faults.or_else(|| start::capability("fault")).unwrap_or(CapSlot::NULL);
         thread.configure(table.0, space.0, faults, buffer.0)?;
-        thread.set_priority(plan.priority, plan.priority)?;
-        thread.bind_sched_context(start::further_context(0).ok_or(Error::InvalidCapability)?.0)?;
-        thread.write_registers(&registers(plan.role, plan.argument, STACK_TOP))?;
-        thread.resume()?;
+        let context = start::further_context(0).ok_or(Error::InvalidCapability)?;
+        thread.schedule(plan.priority, plan.priority, context)?;
+        thread.start(&registers(plan.role, plan.argument, STACK_TOP))?;
         Ok(Self { space, table, thread })
     }
 }

@@ -74,10 +74,8 @@ impl Crowd {
             arena.untyped.retype(ObjectType::Thread, 0, CapSlot::OWN_TABLE, thread.0.0, 1)?;
             control.configure(context, SLICE_NS, SLICE_NS, 0)?;
             thread.configure(self.table.0, self.space.0, faults, CapSlot::NULL)?;
-            thread.set_priority(self.priority, self.priority)?;
-            thread.bind_sched_context(context.0)?;
-            thread.write_registers(&child::registers(self.role, 0, 0))?;
-            thread.resume()?;
+            thread.schedule(self.priority, self.priority, context)?;
+            thread.start(&child::registers(self.role, 0, 0))?;
             CapSlot::OWN_TABLE.move_to(context.0.0, keep, 1 + 2 * index)?;
             CapSlot::OWN_TABLE.move_to(thread.0.0, keep, 2 + 2 * index)?;
         }

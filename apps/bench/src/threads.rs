@@ -30,7 +30,7 @@ pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
     let stack_bytes = 4 * PAGE_SIZE as u64;
     let stack_top = memory::map_stack(stack_bytes)? + stack_bytes;
     let buffer = Frame(arena.make(ObjectType::Frame, PAGE_SIZE as u64)?);
-    let context = start::further_context(0).ok_or(Error::InvalidCapability)?.0;
+    let context = start::further_context(0).ok_or(Error::InvalidCapability)?;
     let fault = start::capability("fault").unwrap_or(CapSlot::NULL);
     // The thread's memory alone, so that it is taken back with the thread.
     let untyped = motte::kernel::Untyped(arena.make(ObjectType::Untyped, PAGE_SIZE as u64)?);
@@ -40,10 +40,8 @@ pub fn create(arena: &mut Arena, meter: &mut Named<'_>) -> Result<(), Failure> {
         untyped.retype(ObjectType::Thread, 0, CapSlot::OWN_TABLE, slot.0, 1)?;
         let thread = Thread(slot);
         thread.configure(own::CAP_TABLE.0, own::ADDRESS_SPACE.0, fault, buffer.0)?;
-        thread.set_priority(SERVER_PRIORITY, SERVER_PRIORITY)?;
-        thread.bind_sched_context(context)?;
-        thread.write_registers(&child::registers(roles::begin, page.address(), stack_top))?;
-        thread.resume()?;
+        thread.schedule(SERVER_PRIORITY, SERVER_PRIORITY, context)?;
+        thread.start(&child::registers(roles::begin, page.address(), stack_top))?;
         let began = page.read_u64(16) as u32;
         slot.delete()?;
         Ok((begin, began))

@@ -212,7 +212,7 @@ impl Arch for Mock {
         })
     }
 
-    fn switch(_core: usize, to: &MockContext) {
+    fn switch(to: &MockContext) {
         assert!(!to.is_retired(), "a destroyed thread runs");
     }
 
@@ -220,7 +220,7 @@ impl Arch for Mock {
         context.retired.set(true);
     }
 
-    fn activate(_core: usize, root: u64) {
+    fn activate(root: u64) {
         with(|state| state.root = root);
     }
 
@@ -288,6 +288,12 @@ impl Arch for Mock {
         for offset in (0..count as u64 * 8).step_by(8) {
             write_word::<Self>(to + offset, read_word::<Self>(from + offset));
         }
+    }
+
+    fn zero(physical: u64, bytes: u64) {
+        let memory = std::ptr::with_exposed_provenance_mut::<u64>(physical as usize);
+        // SAFETY: the kernel names memory of the arena in which nothing lies.
+        unsafe { memory.write_bytes(0, (bytes / 8) as usize) }
     }
 
     fn debug_write(bytes: &[u8]) {

@@ -45,16 +45,16 @@ pub trait Arch: Sized + 'static {
     /// Whether an interrupt waits to be taken on this core: asked at preemption points. Must be cheap.
     fn interrupt_pending() -> bool;
 
-    /// The thread whose state is `to` is the next to run on `core`, another one than before: load what belongs to a thread
+    /// The thread whose state is `to` is the next to run on this core, another one than before: load what belongs to a thread
     /// but not to its saved registers (thread-local base, ownership of the floating-point unit). General registers
     /// are loaded from the context when the kernel is left. Base of a thread that waited in a system call: what `set_tls` said.
-    fn switch(core: usize, to: &Self::Context);
+    fn switch(to: &Self::Context);
 
     /// This state will never run again: forget it wherever the machine remembers it (owner of the floating-point unit).
     fn retire(context: &Self::Context);
 
-    /// Use the page tables with this root on `core` from now on. Entries of earlier roots need not survive.
-    fn activate(core: usize, root: u64);
+    /// Use the page tables with this root on this core from now on. Entries of earlier roots need not survive.
+    fn activate(root: u64);
 
     /// The tables with this root are about to go: nothing may use them when this returns, on any core.
     fn retire_root(root: u64);
@@ -106,6 +106,9 @@ pub trait Arch: Sized + 'static {
     /// Copy words of RAM, at physical addresses inside frames, that user space may be reading or writing at the same time. The
     /// ranges do not overlap, unless they are the same.
     fn copy_words(from: u64, to: u64, count: usize);
+
+    /// Zero RAM that no object lies in: untyped memory, page tables, memory set aside at boot. Word granular.
+    fn zero(physical: u64, bytes: u64);
 
     /// Write bytes to the debug console. Never waits for long.
     fn debug_write(bytes: &[u8]);

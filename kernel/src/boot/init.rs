@@ -184,7 +184,7 @@ impl<'k, A: Arch> Builder<'k, A> {
             let (memory, bytes) = core.trace.memory();
             trace_frames_per_core = self.frames(memory, bytes, Rights::READ)?.1;
         }
-        let kept = log_bytes + kernel_trace_bytes(trace_frames_per_core, parameters);
+        let kept = log_bytes + trace_frames_per_core * parameters.processors_online as u64 * PAGE;
         let mut info = BootInfo {
             magic: BOOT_INFO_MAGIC,
             abi_version: u64::from(ABI_VERSION.0) << 16 | u64::from(ABI_VERSION.1),
@@ -285,8 +285,4 @@ impl<'k, A: Arch> Builder<'k, A> {
         write_structure::<A, _>(page, &info);
         kernel.resume(thread).map_err(|_| FAILED)
     }
-}
-
-fn kernel_trace_bytes(frames_per_core: u64, parameters: &Parameters<'_>) -> u64 {
-    frames_per_core * parameters.processors_online as u64 * PAGE
 }

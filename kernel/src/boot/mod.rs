@@ -7,7 +7,6 @@ pub use init::start_init;
 
 use crate::Kernel;
 use crate::arch::Arch;
-use crate::memory::zero;
 use motte_abi::PAGE_SIZE;
 use motte_abi::clock::ClockPage;
 use motte_boot::{Range, RangeSet};
@@ -71,7 +70,7 @@ impl Reserve {
         }
         let start = self.next;
         self.next += bytes;
-        zero::<A>(start, bytes);
+        A::zero(start, bytes);
         Ok(start)
     }
 }

@@ -3,7 +3,7 @@
 use super::slot::Slot;
 use crate::Kernel;
 use crate::arch::Arch;
-use crate::memory::{Plain, view};
+use crate::memory::{Plain, row, view};
 use crate::object::Object;
 use crate::object::table::{CapTable, slot_at};
 use crate::object::thread::Thread;
@@ -22,21 +22,18 @@ impl TableArgument {
         slot_at(kernel, self.base, self.slots, index).ok_or(Error::InvalidCapability)
     }
 
-    /// The capability of this type with at least these rights at this index.
-    pub(crate) fn capability<A: Arch>(
-        self,
-        kernel: &Kernel<A>,
-        index: u64,
-        kind: ObjectType,
-        rights: Rights,
-    ) -> Result<&Slot, Error> {
-        check(self.slot(kernel, index)?, kind, rights)
+    /// Slots that follow each other from this index on, empty or not.
+    pub(crate) fn slots<A: Arch>(self, kernel: &Kernel<A>, first: u64, count: u64) -> Result<&[Slot], Error> {
+        if first == 0 || first >= self.slots || count > self.slots - first {
+            return Err(Error::InvalidCapability);
+        }
+        Ok(row(kernel, self.base, first as usize, count as usize))
     }
 }
 
 /// The slot, if it holds a capability of this type with at least these rights.
 #[inline(always)]
-fn check(slot: &Slot, kind: ObjectType, rights: Rights) -> Result<&Slot, Error> {
+pub(crate) fn check(slot: &Slot, kind: ObjectType, rights: Rights) -> Result<&Slot, Error> {
     if slot.kind() != kind {
         return Err(if slot.is_empty() { Error::InvalidCapability } else { Error::WrongType });
     }

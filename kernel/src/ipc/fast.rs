@@ -36,6 +36,14 @@ pub struct Handover<'k, A: Arch> {
     pub info: u64,
 }
 
+/// What becomes of an answer.
+pub enum Answer<'k, A: Arch> {
+    /// The caller has it.
+    Given(Handover<'k, A>),
+    /// It is for this thread, which faulted. Nothing has been done.
+    OfFault(&'k Thread<A>),
+}
+
 /// Whether everything travels in registers and no reserved bit is set: the low 16 bits are then the length.
 #[inline(always)]
 fn is_short(info: u64) -> bool {
@@ -94,7 +102,7 @@ impl<A: Arch> Kernel<A> {
         let handler = self.call_waiting(core, thread, endpoint, Outgoing::Fault)?;
         thread.set_fault(fault);
         core.trace.record::<A>(TraceKind::Fault, fault.kind as u64, thread.number.get(), fault.address);
-        let (words, info) = self.fault_message(thread);
+        let (words, info) = Self::fault_message(thread, fault);
         let context = handler.context();
         context.set_message_words(words);
         context.set_result(0, badge);
@@ -156,20 +164,29 @@ impl<A: Arch> Kernel<A> {
         endpoint: u64,
         info: u64,
         reply: u64,
-    ) -> Option<Handover<'k, A>> {
+    ) -> Option<Answer<'k, A>> {
         if !LONG && !is_short(info) || LONG && self.check_message(server, MessageInfo(info), true).is_err() {
             return None;
         }
-        let caller = self.answer_and_wait(core, server, endpoint, reply, Outgoing::Call)?;
+        let slot = self.slot_for(server, endpoint, RECEIVES)?;
+        let endpoint: &Endpoint<A> = view(self, slot.object.get());
+        let slot = self.slot_for(server, reply, REPLIES)?;
+        let reply: &Reply<A> = view(self, slot.object.get());
+        // A Reply object with a caller has no receiver: it is free to be received with once it has been answered.
+        let caller = reply.caller.get(self)?;
+        if caller.outgoing.get() == Outgoing::Fault {
+            return Some(Answer::OfFault(caller));
+        }
+        self.answer_and_wait(core, server, endpoint, reply, caller)?;
         let mut info = info;
         if LONG {
             server.grant.set(true);
             info = self.transfer_rest(server, caller, MessageInfo(info)).0;
         }
-        Some(Handover { to: caller, badge: 0, info })
+        Some(Answer::Given(Handover { to: caller, badge: 0, info }))
     }
 
-    /// The same, where the answer is for a thread that faulted, which then goes on as it was.
+    /// The same, where the answer is for this thread, which faulted and then goes on as it was.
     #[inline(always)]
     pub fn fast_fault_reply<'k>(
         &'k self,
@@ -177,34 +194,25 @@ impl<A: Arch> Kernel<A> {
         server: &Thread<A>,
         endpoint: u64,
         info: u64,
-        reply: u64,
+        faulted: &'k Thread<A>,
     ) -> Option<&'k Thread<A>> {
-        if !is_short(info) || MessageInfo(info).label() == RESUME_STOPPED {
+        if MessageInfo(info).label() == RESUME_STOPPED {
             return None;
         }
-        self.answer_and_wait(core, server, endpoint, reply, Outgoing::Fault)
+        let slot = self.slot_for(server, endpoint, RECEIVES)?;
+        self.answer_and_wait(core, server, view(self, slot.object.get()), faulted.reply.get(self)?, faulted)
     }
 
-    /// `server`, which runs, answers the caller that had sent `to` it, and waits. The caller, which runs now; `None`: nothing has been
-    /// done.
+    /// `server`, which runs, answers the caller that `reply` holds, and waits. The caller, which runs now; `None`: nothing has been done.
     #[inline(always)]
     fn answer_and_wait<'k>(
         &'k self,
         core: &Core<A>,
         server: &Thread<A>,
-        endpoint: u64,
-        reply: u64,
-        to: Outgoing,
+        endpoint: &Endpoint<A>,
+        reply: &Reply<A>,
+        caller: &'k Thread<A>,
     ) -> Option<&'k Thread<A>> {
-        let slot = self.slot_for(server, endpoint, RECEIVES)?;
-        let endpoint: &Endpoint<A> = view(self, slot.object.get());
-        let slot = self.slot_for(server, reply, REPLIES)?;
-        let reply: &Reply<A> = view(self, slot.object.get());
-        // A Reply object with a caller has no receiver: it is free to be received with once it has been answered.
-        let caller = reply.caller.get(self)?;
-        if caller.outgoing.get() != to {
-            return None;
-        }
         // A message that waits is taken first, and so is what the bound notification holds.
         if endpoint.waiting.get() != 0 || server.signalled.get() {
             return None;

@@ -4,7 +4,7 @@ use crate::Kernel;
 use crate::arch::{Arch, Context};
 use crate::cap;
 use crate::memory::{read_word, write_word};
-use crate::object::thread::{Outgoing, Thread};
+use crate::object::thread::{Fault, Outgoing, Thread};
 use motte_abi::fault::FAULT_LABEL;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, MessageBuffer, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo, Rights};
@@ -61,7 +61,7 @@ impl<A: Arch> Kernel<A> {
     pub(crate) fn transfer(&self, sender: &Thread<A>, receiver: &Thread<A>, badge: u64, flags: u64) {
         let context = receiver.context();
         let (words, info) = match sender.outgoing.get() {
-            Outgoing::Fault if flags & MessageInfo::CALL != 0 => self.fault_message(sender),
+            Outgoing::Fault if flags & MessageInfo::CALL != 0 => Self::fault_message(sender, sender.fault()),
             _ => {
                 let info = MessageInfo(sender.context().argument(1));
                 (sender.context().message_words(), self.transfer_buffer(sender, receiver, info))
@@ -120,8 +120,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// The message that tells of a thread's fault.
-    pub(crate) fn fault_message(&self, thread: &Thread<A>) -> ([u64; REGISTER_WORDS], MessageInfo) {
-        let fault = thread.fault();
+    pub(crate) fn fault_message(thread: &Thread<A>, fault: Fault) -> ([u64; REGISTER_WORDS], MessageInfo) {
         let message = thread.context().fault_message(fault.address, fault.code);
         let label = FAULT_LABEL + fault.kind as u64;
         (message.to_words(), MessageInfo::new(label, REGISTER_WORDS, 0))

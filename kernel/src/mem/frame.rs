@@ -9,7 +9,7 @@ use super::space::{clear_entry, find_entry, span};
 use crate::Kernel;
 use crate::arch::{Access, Arch, Entry};
 use crate::cap::slot::{DEVICE, LARGE, Slot};
-use crate::memory::{read_word, write_word, zero};
+use crate::memory::{read_word, write_word};
 use crate::object::space::AddressSpace;
 use motte_abi::{Error, Rights, USER_END};
 
@@ -71,7 +71,7 @@ impl<A: Arch> Kernel<A> {
         if !rights.contains(Rights::READ) || access.write && access.execute {
             return Err(Error::InvalidArgument.into());
         }
-        if self.frame_mapping(frame).is_some() {
+        if frame.badge.get() != 0 && self.frame_mapping(frame).is_some() {
             return Err(Error::AlreadyMapped.into());
         }
         let place = find_entry::<A>(space.root.get(), address, frame_level(frame)).map_err(MapError::Missing)?;
@@ -114,7 +114,7 @@ impl<A: Arch> Kernel<A> {
                 return Err(Error::AlreadyMapped.into());
             }
             // It lost its place with a table or space above it; what it maps is no longer anybody's.
-            zero::<A>(table.object.get(), 4096);
+            A::zero(table.object.get(), 4096);
             table.badge.set(0);
         }
         let place = find_entry::<A>(space.root.get(), address, level + 1).map_err(MapError::Missing)?;
@@ -139,7 +139,7 @@ impl<A: Arch> Kernel<A> {
     /// Takes a page table out of its place and empties it.
     pub(crate) fn unmap_table(&self, table: &Slot) -> Result<(), Error> {
         self.detach_table(table)?;
-        zero::<A>(table.object.get(), 4096);
+        A::zero(table.object.get(), 4096);
         table.badge.set(0);
         table.extra.set(0);
         Ok(())

@@ -7,7 +7,7 @@
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::cap::{self, lookup::TableArgument, slot};
-use crate::memory::{view, zero};
+use crate::memory::view;
 use crate::object::Header;
 use crate::object::notification::Notification;
 use crate::object::sched_context::SchedContext;
@@ -44,21 +44,19 @@ impl<A: Arch> Kernel<A> {
         if what.count == 0 || what.count > 256 {
             return Err(Error::InvalidArgument.into());
         }
-        for index in 0..what.count {
-            let at = what.first.checked_add(index).ok_or(Error::InvalidCapability)?;
-            if !what.table.slot(self, at)?.is_empty() {
-                return Err(Error::SlotOccupied.into());
-            }
+        let targets = what.table.slots(self, what.first, what.count)?;
+        if targets.iter().any(|slot| !slot.is_empty()) {
+            return Err(Error::SlotOccupied.into());
         }
         let align = if what.kind != ObjectType::Untyped && bytes.is_power_of_two() { bytes } else { PAGE };
-        let start = if untyped.has(slot::DEVICE) {
+        let mut physical = if untyped.has(slot::DEVICE) {
             self.place_in_device(untyped, what, bytes, align)?
         } else {
             self.place_in_ram(untyped, what, bytes, align)?
         };
-        for index in 0..what.count {
-            let target = what.table.slot(self, what.first + index)?;
-            self.create_object(maker, untyped, target, what.kind, bytes, start + index * bytes);
+        for target in targets {
+            self.create_object(maker, untyped, target, what.kind, bytes, physical);
+            physical += bytes;
         }
         Ok(())
     }
@@ -78,14 +76,16 @@ impl<A: Arch> Kernel<A> {
     /// Takes zeroed RAM from the watermark on. The physical address.
     fn place_in_ram(&self, untyped: &Slot, what: &Retype, bytes: u64, align: u64) -> Result<u64, Failure> {
         // What once lay in this memory may still be linked from elsewhere.
-        self.destroy_all()?;
+        if !self.dying.is_null() {
+            self.destroy_all()?;
+        }
         if !untyped.has_children() && untyped.has(slot::USED) {
             untyped.set_flag(slot::USED, false);
             untyped.extra.set(0);
             untyped.mark.set(0);
         }
         let base = untyped.object.get();
-        let start = (base + untyped.extra.get()).next_multiple_of(align) - base;
+        let start = ((base + untyped.extra.get() + align - 1) & !(align - 1)) - base;
         let end = start + bytes * what.count;
         if end > untyped.badge.get() {
             return Err(Error::OutOfMemory.into());
@@ -111,7 +111,7 @@ impl<A: Arch> Kernel<A> {
         while page * PAGE < end {
             let from = watermark.max(page * PAGE);
             page += 1;
-            zero::<A>(untyped.object.get() + from, page * PAGE - from);
+            A::zero(untyped.object.get() + from, page * PAGE - from);
             untyped.mark.set(page as u32);
             if page * PAGE < end && patience.is_over::<A>() {
                 return Err(Failure::Preempted);
@@ -133,9 +133,7 @@ impl<A: Arch> Kernel<A> {
         let device = if untyped.has(slot::DEVICE) { slot::DEVICE } else { 0 };
         let parent = Some(untyped);
         match kind {
-            ObjectType::Untyped => {
-                cap::create(self, target, parent, (kind, device), physical, bytes);
-            }
+            ObjectType::Untyped => cap::create(self, target, parent, (kind, device), physical, bytes),
             ObjectType::Frame => {
                 let large = if bytes > PAGE { slot::LARGE } else { 0 };
                 cap::create(self, target, parent, (kind, device | large), physical, 0);

@@ -3,11 +3,10 @@
 //! Invariant: when a thread waits in `receivers`, both `callers` and `senders` are empty; when one waits in
 //! `plain_receivers`, `senders` is empty. A closed endpoint has neither senders nor callers.
 
-use super::{Header, Object};
+use super::Header;
 use crate::arch::Arch;
 use crate::sched::queue::Queue;
 use core::cell::Cell;
-use motte_abi::ObjectType;
 
 /// Bit of `waiting`: senders are turned away.
 const CLOSED: u32 = 1 << 31;
@@ -50,8 +49,4 @@ impl<A: Arch> Endpoint<A> {
     pub fn any_receivers(&self) -> &Queue<A> {
         if self.is_closed() { &self.shut } else { &self.receivers }
     }
-}
-
-impl<A: Arch> Object for Endpoint<A> {
-    const KIND: ObjectType = ObjectType::Endpoint;
 }

@@ -9,6 +9,8 @@ pub mod space;
 pub mod table;
 pub mod thread;
 
+use crate::arch::Arch;
+use crate::irq::IrqSource;
 use crate::memory::Link;
 use core::cell::Cell;
 use motte_abi::ObjectType;
@@ -46,6 +48,19 @@ impl Header {
 pub trait Object {
     /// The type.
     const KIND: ObjectType;
+}
+
+macro_rules! objects {
+    ($($type:ty: $kind:ident $(for $arch:ident)?),*) => {
+        $(impl$(<$arch: Arch>)? Object for $type {
+            const KIND: ObjectType = ObjectType::$kind;
+        })*
+    };
+}
+objects! {
+    table::CapTable: CapTable, space::AddressSpace: AddressSpace, thread::Thread<A>: Thread for A,
+    sched_context::SchedContext<A>: SchedContext for A, endpoint::Endpoint<A>: Endpoint for A, reply::Reply<A>: Reply for A,
+    notification::Notification<A>: Notification for A, IrqSource<A>: Irq for A
 }
 
 /// Whether objects of this type have a [`Header`].

@@ -2,14 +2,13 @@
 //!
 //! Invariant: threads wait only while the word is zero; `bound` and that thread's `notification` name each other.
 
+use super::Header;
 use super::thread::Thread;
-use super::{Header, Object};
 use crate::arch::Arch;
 use crate::memory::Link;
 use crate::sched::queue::Queue;
 use crate::sched::timer::TimerNode;
 use core::cell::Cell;
-use motte_abi::ObjectType;
 
 /// See the module.
 #[repr(C)]
@@ -25,8 +24,4 @@ pub struct Notification<A: Arch> {
     pub waiters: Queue<A>,
     /// The thread whose receives wake for it too.
     pub bound: Link<Thread<A>>,
-}
-
-impl<A: Arch> Object for Notification<A> {
-    const KIND: ObjectType = ObjectType::Notification;
 }

@@ -4,12 +4,11 @@
 //! each other, and it is receiving. At most one of the two is set. `lent` is set while the caller's scheduling context
 //! runs the server; then this Reply is in that context's stack ([`super::sched_context`]).
 
+use super::Header;
 use super::sched_context::SchedContext;
 use super::thread::Thread;
-use super::{Header, Object};
 use crate::arch::Arch;
 use crate::memory::Link;
-use motte_abi::ObjectType;
 
 /// See the module.
 #[repr(C)]
@@ -23,8 +22,4 @@ pub struct Reply<A: Arch> {
     pub lent: Link<SchedContext<A>>,
     /// The Reply below in the stack of `lent`; without that it means nothing and must not be followed.
     pub below: Link<Reply<A>>,
-}
-
-impl<A: Arch> Object for Reply<A> {
-    const KIND: ObjectType = ObjectType::Reply;
 }

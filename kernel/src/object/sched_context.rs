@@ -5,14 +5,13 @@
 //! lender's. All Replies of this stack, and no other, have `lent` set to this context; there are at most [`MAX_LENDING`].
 //! `timer` is armed while the budget is used up.
 
+use super::Header;
 use super::reply::Reply;
 use super::thread::Thread;
-use super::{Header, Object};
 use crate::arch::Arch;
 use crate::memory::Link;
 use crate::sched::timer::TimerNode;
 use core::cell::Cell;
-use motte_abi::ObjectType;
 
 /// How deep calls may nest with one scheduling context lent along. Below that, servers run on their own.
 pub const MAX_LENDING: u8 = 64;
@@ -29,7 +28,7 @@ pub struct SchedContext<A: Arch> {
     pub period: Cell<u64>,
     /// What is left of the budget.
     pub remaining: Cell<u64>,
-    /// Start of the next period, once it is reached by use.
+    /// Start of the next period, once it is reached by use; without limit: never.
     pub refill_at: Cell<u64>,
     /// Time used ever.
     pub consumed: Cell<u64>,
@@ -45,13 +44,16 @@ pub struct SchedContext<A: Arch> {
     pub tell: Cell<bool>,
 }
 
-impl<A: Arch> Object for SchedContext<A> {
-    const KIND: ObjectType = ObjectType::SchedContext;
-}
-
 impl<A: Arch> SchedContext<A> {
     /// Whether use is not limited.
     pub fn is_unlimited(&self) -> bool {
         self.budget.get() == self.period.get()
+    }
+
+    /// A period begins: the whole budget is there.
+    pub(crate) fn fill(&self, now: u64) {
+        self.remaining.set(self.budget.get());
+        let period = if self.is_unlimited() { u64::MAX } else { self.period.get() };
+        self.refill_at.set(now.saturating_add(period));
     }
 }

@@ -1,8 +1,7 @@
 //! An address space: its root page table and, in the page after it, its header.
 
-use super::{Header, Object};
+use super::Header;
 use core::cell::Cell;
-use motte_abi::ObjectType;
 
 /// The second page of an address space object; capabilities name this page. The first is the root table.
 #[repr(C, align(4096))]
@@ -12,8 +11,4 @@ pub struct AddressSpace {
     pub root: Cell<u64>,
     /// Names this use of a place in the kernel's table of spaces; never comes again.
     pub id: Cell<u64>,
-}
-
-impl Object for AddressSpace {
-    const KIND: ObjectType = ObjectType::AddressSpace;
 }

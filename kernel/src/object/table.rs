@@ -1,10 +1,9 @@
 //! A flat table of capabilities. Its slot 0, which no index may name, holds the table's own header.
 
-use super::{Header, Object};
+use super::Header;
 use crate::cap::slot::Slot;
 use crate::memory::{Lock, address_of, view_in_row};
 use core::cell::Cell;
-use motte_abi::ObjectType;
 
 /// The first 64 bytes of a table.
 #[repr(C, align(64))]
@@ -14,10 +13,6 @@ pub struct CapTable {
     pub slots: Cell<u64>,
     /// While it is destroyed: the next slot to empty.
     pub cursor: Cell<u64>,
-}
-
-impl Object for CapTable {
-    const KIND: ObjectType = ObjectType::CapTable;
 }
 
 impl CapTable {

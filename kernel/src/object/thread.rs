@@ -8,16 +8,15 @@
 //!   name each other.
 //! - `table`, `table_slots`, `space_*`, `buffer` mirror the slots, for short access.
 
+use super::Header;
 use super::endpoint::Endpoint;
 use super::notification::Notification;
 use super::reply::Reply;
 use super::sched_context::SchedContext;
-use super::{Header, Object};
 use crate::arch::{Arch, CONTEXT_BYTES, Context};
 use crate::cap::slot::{INTERNAL, Slot};
 use crate::memory::Link;
 use core::cell::Cell;
-use motte_abi::ObjectType;
 use motte_abi::fault::FaultKind;
 use motte_abi::syscall::ThreadState;
 
@@ -136,10 +135,6 @@ pub struct Thread<A: Arch> {
     fault_code: Cell<u64>,
     context: Aligned<A::Context>,
     slots: [Slot; 4],
-}
-
-impl<A: Arch> Object for Thread<A> {
-    const KIND: ObjectType = ObjectType::Thread;
 }
 
 /// A fault that a thread has raised.

@@ -59,7 +59,7 @@ pub struct Core<A: Arch> {
 
 impl<A: Arch> Core<A> {
     /// The kernel is entered out of this thread.
-    pub(crate) fn enter(&self, thread: &Thread<A>) {
+    pub fn enter(&self, thread: &Thread<A>) {
         self.current.set(Some(thread));
         self.loaded.set(Some(thread));
     }
@@ -132,6 +132,8 @@ impl<A: Arch> Core<A> {
 pub const FPU_IN_USE: u8 = 1;
 /// Why messages may not take the short path: they are traced.
 pub const TRACED: u8 = 2;
+/// Why messages may not take the short path: the machine leaves the kernel by the general path only.
+pub const MACHINE: u8 = 4;
 
 /// The most deadlines handled at one timer interrupt; the rest come with the next, at once.
 const MAX_DEADLINES: usize = 32;
@@ -178,23 +180,6 @@ impl<A: Arch> Kernel<A> {
         self.core_of(thread).unsettle();
     }
 
-    /// The same for the current thread, as the last thing that a call does: the first that is ready becomes the current one at once, as
-    /// `choose` would have it.
-    pub(crate) fn block_and_go_on(&self, thread: &Thread<A>, state: ThreadState) {
-        let core = self.core_of(thread);
-        let was_settled = !core.unsettled.get();
-        self.block(thread, state);
-        if was_settled
-            && let Some(next) = core.ready.first(self)
-            && let Some(context) = self.usable_context(next)
-            && (core.charges(context) || !self.change_context(core, Some(context)))
-        {
-            core.ready.remove(self, next);
-            core.current.set(Some(next));
-            core.unsettled.set(false);
-        }
-    }
-
     /// Lets a thread that waited run.
     pub(crate) fn make_ready(&self, thread: &Thread<A>) {
         thread.state.set(ThreadState::Ready);
@@ -207,21 +192,15 @@ impl<A: Arch> Kernel<A> {
     /// `choose` would do, without looking at anyone else. Whether it was done.
     fn overtake(&self, thread: &Thread<A>) -> bool {
         let core = self.core_of(thread);
-        if core.unsettled.get() || !thread.lent.is_null() {
-            return false;
-        }
-        let (Some(current), Some(own)) = (core.current.get(self), thread.own.get(self)) else { return false };
-        if thread.priority.get() <= current.priority.get()
-            || !own.runner.names(thread)
-            || own.remaining.get() == 0
-            || self.change_context(core, Some(own))
+        if let Some(current) = core.current.get(self).filter(|_| !core.unsettled.get())
+            && thread.priority.get() > current.priority.get()
+            && self.usable_context(thread).is_some_and(|context| self.pass_time(core, context))
         {
-            return false;
+            core.ready.insert(self, current, true);
+            core.current.set(Some(thread));
+            return true;
         }
-        core.ready.insert(self, current, true);
-        core.current.set(Some(thread));
-        core.unsettled.set(false);
-        true
+        false
     }
 
     /// Changes a thread's priority.
@@ -235,22 +214,23 @@ impl<A: Arch> Kernel<A> {
 
     /// Ends this entry into the kernel: decides what runs on the core, and tells the machine what that needs.
     #[inline(always)]
-    pub(crate) fn leave(&self, index: usize) -> Next<'_, A> {
-        let core = &self.cores[index];
+    pub fn leave(&self, core: &Core<A>) -> Next<'_, A> {
+        match core.current.get(self) {
+            Some(current) if !core.unsettled.get() && core.loaded.names(current) => Next::Run(current.context()),
+            _ => self.settle(core),
+        }
+    }
+
+    /// Finds out what runs on the core.
+    #[inline(never)]
+    fn settle(&self, core: &Core<A>) -> Next<'_, A> {
         if !core.unsettled.get()
             && let Some(current) = core.current.get(self)
         {
             debug_assert!(self.choose(core).is_some_and(|chosen| ptr::eq(chosen, current)));
-            if !core.loaded.names(current) || core.timer_changed.get() {
-                self.switch_to(index, core, current);
-            }
+            self.switch_to(core, current);
             return Next::Run(current.context());
         }
-        self.settle(index, core)
-    }
-
-    /// Finds out what runs on the core.
-    fn settle(&self, index: usize, core: &Core<A>) -> Next<'_, A> {
         if !self.dying.is_null() {
             self.destroy_some();
         }
@@ -267,19 +247,19 @@ impl<A: Arch> Kernel<A> {
             self.program_timer(core);
             return Next::Idle;
         };
-        self.switch_to(index, core, thread);
+        self.switch_to(core, thread);
         Next::Run(thread.context())
     }
 
     /// Tells the machine what running this thread needs.
     #[inline(never)]
-    fn switch_to(&self, index: usize, core: &Core<A>, thread: &Thread<A>) {
+    fn switch_to(&self, core: &Core<A>, thread: &Thread<A>) {
         if !core.loaded.names(thread) {
             let from = core.loaded.get(self).map_or(0, |thread| thread.number.get());
             self.record_traffic(thread, TraceKind::Switch, 0, from, thread.number.get());
             core.loaded.set(Some(thread));
-            A::switch(index, thread.context());
-            A::activate(index, thread.space_root.get());
+            A::switch(thread.context());
+            A::activate(thread.space_root.get());
         }
         self.program_timer(core);
     }
@@ -329,11 +309,9 @@ impl<A: Arch> Kernel<A> {
             return true;
         }
         if let Some(context) = to
-            && !context.is_unlimited()
             && now >= context.refill_at.get()
         {
-            context.remaining.set(context.budget.get());
-            context.refill_at.set(now.saturating_add(context.period.get()));
+            context.fill(now);
         }
         core.set_context(to);
         core.charged_at.set(now);
@@ -341,6 +319,24 @@ impl<A: Arch> Kernel<A> {
             core.change_timers();
         }
         false
+    }
+
+    /// Charges to `to` from now on, if that is all there is to do: no budget ends or begins anew, the timer need not come sooner, nothing
+    /// hinders the short path. Whether it was done; if not, nothing has been.
+    #[inline(always)]
+    pub(crate) fn pass_time(&self, core: &Core<A>, to: &SchedContext<A>) -> bool {
+        let now = A::now();
+        let Some(from) = core.short.get(self) else { return false };
+        let (elapsed, left) = (now - core.charged_at.get(), from.remaining.get());
+        if elapsed >= left || now >= to.refill_at.get() || now + to.remaining.get() < core.programmed.get() {
+            return false;
+        }
+        from.consumed.set(from.consumed.get() + elapsed);
+        from.remaining.set(left - elapsed);
+        core.charged_at.set(now);
+        core.context.set(Some(to));
+        core.short.set(Some(to));
+        true
     }
 
     /// Charges the time since the last charge to the running context. Whether its budget has come to its end.
@@ -362,9 +358,7 @@ impl<A: Arch> Kernel<A> {
     fn exhaust(&self, core: &Core<A>, context: &SchedContext<A>, now: u64) {
         core.end_turn();
         if context.is_unlimited() || now >= context.refill_at.get() {
-            context.remaining.set(context.budget.get());
-            context.refill_at.set(now.saturating_add(context.period.get()));
-            return;
+            return context.fill(now);
         }
         let Some(runner) = context.runner.get(self) else { return };
         core.trace.record::<A>(TraceKind::Exhausted, 0, runner.number.get(), 0);
@@ -394,8 +388,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// The core's timer interrupt.
-    pub(crate) fn timer_interrupt(&self, index: usize) {
-        let core = &self.cores[index];
+    pub(crate) fn timer_interrupt(&self, core: &Core<A>) {
         let now = A::now();
         core.programmed.set(u64::MAX);
         core.change_timers();
@@ -461,8 +454,7 @@ impl<A: Arch> Kernel<A> {
         self.disarm(&context.timer);
         context.budget.set(budget);
         context.period.set(period);
-        context.remaining.set(budget);
-        context.refill_at.set(A::now().saturating_add(period));
+        context.fill(A::now());
         context.tell.set(tell);
         if let Some(runner) = context.runner.get(self) {
             self.refresh(runner);

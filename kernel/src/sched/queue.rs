@@ -103,10 +103,10 @@ impl<A: Arch> Queue<A> {
 pub struct ReadyQueues<A: Arch> {
     queues: [Queue<A>; 256],
     bits: [Cell<u64>; 4],
-    /// One more than the highest priority with a ready thread; 0 if there is none.
-    top: Cell<u16>,
-    /// The lowest place ([`Thread::place`]) from which a thread need not queue: of this core, and at least as urgent as any here.
-    floor: Cell<u16>,
+    /// The highest priority with a ready thread; 0 if there is none.
+    highest: Cell<u8>,
+    /// Whose they are. With `highest` the lowest place ([`Thread::place`]) from which a thread need not queue.
+    core: Cell<u8>,
     /// How many places above it are of this core too.
     room: Cell<u16>,
 }
@@ -116,8 +116,8 @@ impl<A: Arch> ReadyQueues<A> {
         Self {
             queues: [const { Queue::new() }; 256],
             bits: [const { Cell::new(0) }; 4],
-            top: Cell::new(0),
-            floor: Cell::new(0),
+            highest: Cell::new(0),
+            core: Cell::new(0),
             room: Cell::new(255),
         }
     }
@@ -125,18 +125,21 @@ impl<A: Arch> ReadyQueues<A> {
     /// The highest priority with a ready thread.
     #[inline(always)]
     pub fn top(&self) -> Option<u8> {
-        self.top.get().checked_sub(1).map(|top| top as u8)
+        let highest = self.highest.get();
+        (!self.queues[usize::from(highest)].is_empty()).then_some(highest)
     }
 
     /// Whether this thread, becoming ready on the running context, runs on this core and goes first.
     #[inline(always)]
     pub fn gives_way_to(&self, thread: &Thread<A>) -> bool {
-        thread.place().wrapping_sub(self.floor.get()) <= self.room.get()
+        let floor = u16::from_le_bytes([self.highest.get(), self.core.get()]);
+        thread.place().wrapping_sub(floor) <= self.room.get()
     }
 
     /// The thread to run first.
+    #[inline(always)]
     pub fn first<'k>(&self, held: &'k Lock) -> Option<&'k Thread<A>> {
-        self.queues[usize::from(self.top()?)].first(held)
+        self.queues[usize::from(self.highest.get())].first(held)
     }
 
     /// Queues a thread at its priority.
@@ -150,7 +153,7 @@ impl<A: Arch> ReadyQueues<A> {
         }
         let bits = &self.bits[usize::from(priority / 64)];
         bits.set(bits.get() | 1 << (priority % 64));
-        self.set_top(self.top.get().max(u16::from(priority) + 1));
+        self.set_highest(self.highest.get().max(priority));
     }
 
     /// Takes a ready thread out.
@@ -161,31 +164,27 @@ impl<A: Arch> ReadyQueues<A> {
         if queue.is_empty() {
             let bits = &self.bits[usize::from(priority / 64)];
             bits.set(bits.get() & !(1 << (priority % 64)));
-            if self.top.get() == u16::from(priority) + 1 {
-                self.set_top(self.find_top());
+            if self.highest.get() == priority {
+                self.set_highest(self.find_highest());
             }
         }
     }
 
     /// Says which core's they are: 0 if nothing is said.
     pub(crate) fn set_core(&self, core: usize) {
-        self.floor.set((core as u16) << 8 | self.floor.get() & 0xff);
+        self.core.set(core as u8);
     }
 
-    fn set_top(&self, top: u16) {
-        self.top.set(top);
-        let highest = top.saturating_sub(1);
-        self.floor.set(self.floor.get() & 0xff00 | highest);
-        self.room.set(255 - highest);
+    #[inline(always)]
+    fn set_highest(&self, highest: u8) {
+        self.highest.set(highest);
+        self.room.set(u16::from(!highest));
     }
 
-    fn find_top(&self) -> u16 {
-        for (index, bits) in self.bits.iter().enumerate().rev() {
-            if bits.get() != 0 {
-                return index as u16 * 64 + 64 - bits.get().leading_zeros() as u16;
-            }
-        }
-        0
+    fn find_highest(&self) -> u8 {
+        let words = self.bits.iter().enumerate().rev();
+        let mut highest = words.filter_map(|(index, bits)| Some(index as u8 * 64 + bits.get().checked_ilog2()? as u8));
+        highest.next().unwrap_or(0)
     }
 }
 

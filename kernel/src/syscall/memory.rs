@@ -1,9 +1,9 @@
 //! Untyped memory, frames and page tables.
 
-use super::{Arguments, Done, Outcome, failed_to_map, give};
+use super::{Arguments, Done, Outcome, done, failed_to_map, give};
 use crate::Kernel;
 use crate::arch::Arch;
-use crate::cap::lookup::TableArgument;
+use crate::cap::lookup::{TableArgument, check};
 use crate::cap::slot;
 use crate::mem::untyped::Retype;
 use crate::object::space::AddressSpace;
@@ -22,8 +22,7 @@ impl<A: Arch> Kernel<A> {
         let kind = ObjectType::from_raw(what & 0xff).ok_or(Error::InvalidArgument)?;
         let table = self.table_argument(thread, table, Rights::MANAGE)?;
         let what = Retype { kind, count: what >> 8, size, table, first, offset };
-        self.retype(thread.number.get(), untyped, &what)?;
-        Ok(Done::Plain)
+        done(self.retype(thread.number.get(), untyped, &what))
     }
 
     /// UntypedInfo.
@@ -42,7 +41,7 @@ impl<A: Arch> Kernel<A> {
         [first, space, address, rights, how, table]: Arguments,
     ) -> Outcome {
         let table = self.table_argument(thread, table, Rights::MANAGE)?;
-        let frame = table.capability(self, first, ObjectType::Frame, Rights::NONE)?;
+        let frame = check(table.slot(self, first)?, ObjectType::Frame, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
         if how > 1 && (how & 0xff > 1 || how >> 8 > MAX_RANGE) || rights > 0xff {
             return Err(Error::InvalidArgument.into());
@@ -50,9 +49,9 @@ impl<A: Arch> Kernel<A> {
         let (rights, uncached, count) = (Rights(rights as u8), how & 1 != 0, how >> 8);
         let mapped = self.map_frame(frame, space, address, rights, uncached);
         mapped.map_err(|error| failed_to_map(thread, error))?;
-        let first = (table, first + 1, address + frame.frame_bytes());
         if count > 1 {
-            give(thread, &[1 + self.map_more(count - 1, first, space, rights, uncached)]);
+            let second = (table, first + 1, address + frame.frame_bytes());
+            give(thread, &[1 + self.map_more(count - 1, second, space, rights, uncached)]);
         }
         Ok(Done::Plain)
     }
@@ -69,7 +68,7 @@ impl<A: Arch> Kernel<A> {
         uncached: bool,
     ) -> u64 {
         for index in 0..count {
-            let frame = table.capability(self, first + index, ObjectType::Frame, Rights::NONE);
+            let frame = table.slot(self, first + index).and_then(|slot| check(slot, ObjectType::Frame, Rights::NONE));
             let Ok(frame) = frame else { return index };
             if self.map_frame(frame, space, address, rights, uncached).is_err() {
                 return index;
@@ -82,8 +81,7 @@ impl<A: Arch> Kernel<A> {
     /// FrameUnmap.
     pub(super) fn call_frame_unmap(&self, thread: &Thread<A>, [frame, ..]: Arguments) -> Outcome {
         let frame = self.capability(thread, frame, ObjectType::Frame, Rights::NONE)?;
-        self.unmap_frame(frame)?;
-        Ok(Done::Plain)
+        done(self.unmap_frame(frame))
     }
 
     /// FrameInfo.
@@ -100,18 +98,16 @@ impl<A: Arch> Kernel<A> {
         [table, space, address, level, holder, _]: Arguments,
     ) -> Outcome {
         let holder = self.table_argument(thread, holder, Rights::MANAGE)?;
-        let table = holder.capability(self, table, ObjectType::PageTable, Rights::NONE)?;
+        let table = check(holder.slot(self, table)?, ObjectType::PageTable, Rights::NONE)?;
         let (space, _) = self.object::<AddressSpace>(thread, space, Rights::MANAGE)?;
         let level = u8::try_from(level).map_err(|_| Error::InvalidArgument)?;
         let mapped = self.map_table(table, space, address, level);
-        mapped.map_err(|error| failed_to_map(thread, error))?;
-        Ok(Done::Plain)
+        done(mapped.map_err(|error| failed_to_map(thread, error)))
     }
 
     /// TableUnmap.
     pub(super) fn call_table_unmap(&self, thread: &Thread<A>, [table, ..]: Arguments) -> Outcome {
         let table = self.capability(thread, table, ObjectType::PageTable, Rights::NONE)?;
-        self.unmap_table(table)?;
-        Ok(Done::Plain)
+        done(self.unmap_table(table))
     }
 }

@@ -1,6 +1,6 @@
 //! Messages and signals.
 
-use super::{Arguments, Done, Outcome};
+use super::{Arguments, Done, Outcome, done};
 use crate::Kernel;
 use crate::arch::{Arch, Context};
 use crate::ipc::endpoint::Sending;
@@ -60,8 +60,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_reply(&self, thread: &Thread<A>, [reply, info, ..]: Arguments) -> Outcome {
         let (reply, _) = self.object::<Reply<A>>(thread, reply, Rights::NONE)?;
         self.check_message(thread, MessageInfo(info), true)?;
-        self.answer(thread, reply)?;
-        Ok(Done::Plain)
+        done(self.answer(thread, reply))
     }
 
     /// Signal.

@@ -50,6 +50,11 @@ pub(crate) enum Done {
     Waits,
 }
 
+/// A call that gives no results.
+fn done(result: Result<(), impl Into<Failure>>) -> Outcome {
+    result.map(|()| Done::Plain).map_err(Into::into)
+}
+
 /// Leaves results in the caller's registers.
 fn give<A: Arch>(thread: &Thread<A>, results: &[u64]) -> Done {
     for (index, &value) in results.iter().enumerate() {
@@ -77,22 +82,23 @@ pub(crate) type Arguments = [u64; 6];
 
 impl<A: Arch> Kernel<A> {
     /// Does what the current thread's registers ask for.
-    pub(crate) fn dispatch(&self, core: usize, thread: &Thread<A>) {
+    pub(crate) fn dispatch(&self, thread: &Thread<A>) {
         let context = thread.context();
         let number = context.syscall_number();
         let Some(call) = Syscall::from_raw(number) else {
             self.raise(thread, Fault { kind: FaultKind::UnknownSyscall, address: number, code: 0 });
             return;
         };
-        self.perform(core, thread, call);
+        self.perform(thread, call);
     }
 
-    /// Makes this call for the current thread and leaves what it gives in its context.
+    /// Makes this call for the current thread and leaves what it gives in its context. If the call is one of those that
+    /// [`Syscall::lean_from_raw`] gives, the context need hold no registers but the arguments.
     #[inline(always)]
-    pub(crate) fn perform(&self, core: usize, thread: &Thread<A>, call: Syscall) {
+    pub fn perform(&self, thread: &Thread<A>, call: Syscall) {
         let context = thread.context();
         let arguments: Arguments = core::array::from_fn(|index| context.argument(index));
-        let status = match self.call(core, thread, call, arguments) {
+        let status = match self.call(thread, call, arguments) {
             Ok(Done::Waits) => return,
             Ok(Done::Plain) => 0,
             Err(Failure::Error(error)) => error as u64,
@@ -101,7 +107,7 @@ impl<A: Arch> Kernel<A> {
         context.set_status(status);
     }
 
-    fn call(&self, core: usize, thread: &Thread<A>, call: Syscall, arguments: Arguments) -> Outcome {
+    fn call(&self, thread: &Thread<A>, call: Syscall, arguments: Arguments) -> Outcome {
         use Syscall::*;
         match call {
             Call => self.call_send(thread, arguments, crate::object::thread::Outgoing::Call, true),
@@ -117,7 +123,7 @@ impl<A: Arch> Kernel<A> {
             Wait => self.call_wait(thread, arguments, true),
             Poll => self.call_wait(thread, arguments, false),
             Yield => {
-                self.cores[core].end_turn();
+                self.core_of(thread).end_turn();
                 Ok(Done::Plain)
             }
             DebugWrite => self.call_debug_write(thread, arguments),

@@ -1,6 +1,6 @@
 //! Capabilities, endpoints, notifications, interrupts and ports.
 
-use super::{Arguments, Done, Failure, Outcome, give};
+use super::{Arguments, Done, Failure, Outcome, done, give};
 use crate::Kernel;
 use crate::arch::Arch;
 use crate::irq::IrqSource;
@@ -42,16 +42,14 @@ impl<A: Arch> Kernel<A> {
     ) -> Outcome {
         let target = self.table_argument(thread, to_table, Rights::MANAGE)?.slot(self, to)?;
         let source = self.table_argument(thread, from_table, Rights::READ)?.slot(self, from)?;
-        cap::copy(self, source, target, Rights(rights as u8), Some(badge))?;
-        Ok(Done::Plain)
+        done(cap::copy(self, source, target, Rights(rights as u8), Some(badge)))
     }
 
     /// CapMove.
     pub(super) fn call_cap_move(&self, thread: &Thread<A>, [to_table, to, from_table, from, ..]: Arguments) -> Outcome {
         let target = self.table_argument(thread, to_table, Rights::MANAGE)?.slot(self, to)?;
         let source = self.table_argument(thread, from_table, Rights::MANAGE)?.slot(self, from)?;
-        cap::relocate(self, source, target)?;
-        Ok(Done::Plain)
+        done(cap::relocate(self, source, target))
     }
 
     /// CapDelete.
@@ -69,8 +67,7 @@ impl<A: Arch> Kernel<A> {
         if slot.is_empty() {
             return Err(Error::InvalidCapability.into());
         }
-        self.revoke(slot)?;
-        Ok(Done::Plain)
+        done(self.revoke(slot))
     }
 
     /// CapIdentify.
@@ -132,8 +129,7 @@ impl<A: Arch> Kernel<A> {
             _ => return Err(Error::InvalidArgument.into()),
         };
         let (level, low) = (flags & IRQ_LEVEL != 0, flags & IRQ_ACTIVE_LOW != 0);
-        self.create_irq(control, target, line, level, low)?;
-        Ok(Done::Plain)
+        done(self.create_irq(control, target, line, level, low))
     }
 
     /// IrqBind.
@@ -166,8 +162,7 @@ impl<A: Arch> Kernel<A> {
     ) -> Outcome {
         let control = self.capability(thread, control, ObjectType::IoPortControl, Rights::NONE)?;
         let target = self.table_argument(thread, table, Rights::MANAGE)?.slot(self, slot)?;
-        self.create_port(control, target, first, count)?;
-        Ok(Done::Plain)
+        done(self.create_port(control, target, first, count))
     }
 
     /// IoPortIn.

@@ -1,8 +1,9 @@
 //! Threads and scheduling contexts.
 
-use super::{Arguments, Done, Outcome, give};
+use super::{Arguments, Done, Outcome, done, give};
 use crate::Kernel;
 use crate::arch::{Arch, Context};
+use crate::cap::lookup::check;
 use crate::ipc::message::Buffer;
 use crate::object::control::Surroundings;
 use crate::object::endpoint::Endpoint;
@@ -33,20 +34,22 @@ impl<A: Arch> Kernel<A> {
             fault: self.optional_object::<Endpoint<A>>(thread, fault, Rights::SEND)?,
             buffer,
         };
-        self.configure_thread(target, &with)?;
-        Ok(Done::Plain)
+        done(self.configure_thread(target, &with))
     }
 
     /// ThreadSetPriority.
     pub(super) fn call_thread_set_priority(
         &self,
         thread: &Thread<A>,
-        [target, priority, highest, ..]: Arguments,
+        [target, priority, highest, context, ..]: Arguments,
     ) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::MANAGE)?;
         let limit = u64::from(thread.max_priority.get());
         if priority > limit || highest > limit {
             return Err(Error::InvalidArgument.into());
+        }
+        if let Some((context, _)) = self.optional_object::<SchedContext<A>>(thread, context, Rights::MANAGE)? {
+            self.bind_context(target, Some(context))?;
         }
         target.max_priority.set(highest as u8);
         self.set_priority(target, priority as u8);
@@ -57,8 +60,7 @@ impl<A: Arch> Kernel<A> {
     pub(super) fn call_thread_bind_sched(&self, thread: &Thread<A>, [target, context, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::MANAGE)?;
         let context = self.optional_object::<SchedContext<A>>(thread, context, Rights::MANAGE)?;
-        self.bind_context(target, context.map(|(context, _)| context))?;
-        Ok(Done::Plain)
+        done(self.bind_context(target, context.map(|(context, _)| context)))
     }
 
     /// ThreadBindNotification.
@@ -69,8 +71,7 @@ impl<A: Arch> Kernel<A> {
     ) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::MANAGE)?;
         let notification = self.optional_object::<Notification<A>>(thread, notification, Rights::READ)?;
-        self.bind_notification(target, notification.map(|(notification, _)| notification))?;
-        Ok(Done::Plain)
+        done(self.bind_notification(target, notification.map(|(notification, _)| notification)))
     }
 
     /// ThreadReadRegisters.
@@ -84,7 +85,7 @@ impl<A: Arch> Kernel<A> {
     }
 
     /// ThreadWriteRegisters.
-    pub(super) fn call_thread_write_registers(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
+    pub(super) fn call_thread_write_registers(&self, thread: &Thread<A>, [target, run, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::WRITE)?;
         let buffer = Buffer::of(thread).ok_or(Error::InvalidArgument)?;
         if core::ptr::eq(target, thread) {
@@ -98,14 +99,16 @@ impl<A: Arch> Kernel<A> {
         let words = core::array::from_fn(|index| buffer.word::<A>(index));
         target.context().set_registers(&Registers::from_words(&words));
         self.unload(target);
+        if run != 0 {
+            self.resume(target)?;
+        }
         Ok(Done::Plain)
     }
 
     /// ThreadResume.
     pub(super) fn call_thread_resume(&self, thread: &Thread<A>, [target, ..]: Arguments) -> Outcome {
         let (target, _) = self.object::<Thread<A>>(thread, target, Rights::WRITE)?;
-        self.resume(target)?;
-        Ok(Done::Plain)
+        done(self.resume(target))
     }
 
     /// ThreadSuspend.
@@ -152,7 +155,7 @@ impl<A: Arch> Kernel<A> {
             return Err(Error::InvalidArgument.into());
         }
         let configure = |slot: u64| {
-            let slot = table.capability(self, slot, ObjectType::SchedContext, Rights::MANAGE)?;
+            let slot = check(table.slot(self, slot)?, ObjectType::SchedContext, Rights::MANAGE)?;
             let context = self.object_in::<SchedContext<A>>(slot).ok_or(Error::WrongType)?;
             self.configure_context(context, budget, period, notify)
         };

@@ -1,11 +1,12 @@
 //! Faults as messages.
 
 use super::invariants::check;
-use super::world::{T, World};
+use super::world::{SLICE, T, World};
 use crate::arch::Context;
+use motte_abi::boot_info::slot as fixed;
 use motte_abi::fault::{FAULT_LABEL, FaultKind, FaultMessage, RESUME_STOPPED, Registers};
 use motte_abi::syscall::SCHED_NOTIFY_EXHAUSTED;
-use motte_abi::{MessageInfo, ObjectType, Syscall::*};
+use motte_abi::{Error, MessageInfo, ObjectType, Syscall::*};
 
 /// The root thread at priority 100, and a thread at 50 whose faults go to `endpoint` with badge 9; the root waits there, and the
 /// thread runs.
@@ -48,10 +49,29 @@ fn a_handler_reads_and_changes_registers_and_resumes() {
     w.set_buffer(h.root, 0, 0x44);
     w.set_buffer(h.root, 3, 6);
     w.ok(ThreadWriteRegisters, &[h.slot]);
+    assert!(w.runs(h.root), "it is not to run yet");
     w.start(ReplyReceive, &[h.endpoint, 0, h.reply], [0; 6]);
     assert!(w.runs(h.thread));
     let r = w.registers(h.thread);
     assert_eq!((r.rip, r.rax, r.rsp), (0x44, 6, 0x80));
+    check(&w);
+}
+
+#[test]
+fn a_thread_can_be_given_its_registers_and_started_at_once() {
+    let w = World::new();
+    w.set_priority(100);
+    let (slot, thread) = w.thread(w.untyped(), 200, 0);
+    let root = w.current();
+    let context = w.make(ObjectType::SchedContext, 0);
+    w.ok(SchedConfigure, &[fixed::SCHED_CONTROL, context, SLICE, SLICE, 0]);
+    assert_eq!(w.call(ThreadSetPriority, &[slot, 200, 200, slot]), Err(Error::WrongType));
+    assert_eq!(thread.priority.get(), 200);
+    w.ok(ThreadSetPriority, &[slot, 150, 200, context]);
+    w.set_buffer(root, 0, 0x44);
+    w.start(ThreadWriteRegisters, &[slot, 1], [0; 6]);
+    assert!(w.runs(thread));
+    assert_eq!((w.registers(thread).rip, thread.priority.get()), (0x44, 150));
     check(&w);
 }
 
@@ -109,7 +129,7 @@ fn an_unknown_call_is_a_fault() {
     let w = World::new();
     let h = handled(&w, 0);
     h.thread.context().change(|r| r.rax = 12345);
-    w.kernel.syscall(0, w.current());
+    w.kernel.syscall(&w.kernel.cores[0], w.current());
     let (_, info, words) = w.received(h.root);
     assert_eq!(FaultKind::from_label(info.label()), Some(FaultKind::UnknownSyscall));
     assert_eq!(words[1], 12345);

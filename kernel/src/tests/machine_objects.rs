@@ -97,7 +97,7 @@ fn debug_output_reaches_console_and_log() {
     let (log, _) = w.kernel.log.memory();
     assert_eq!(w.arena.word(log), 15);
     assert_eq!(w.arena.word(log + 64), words[0]);
-    crate::kprintln!(w.kernel, "{}", 5);
+    w.kernel.log(format_args!("{}", 5));
     assert_eq!(w.arena.word(log), 17);
 }
 

@@ -62,7 +62,7 @@ fn likely() -> impl Strategy<Value = (Syscall, [u64; 6])> {
     prop_oneof![
         8 => (message, endpoint(), info(), reply()).prop_map(|(c, e, i, r)| (c, [e, i, r, 0, 0, 0])),
         3 => (reply(), info()).prop_map(|(r, i)| (Reply, [r, i, 0, 0, 0, 0])),
-        2 => (prop_oneof![Just(Signal), Just(Wait), Just(Poll)], 106..109u64).prop_map(|(c, n)| (c, [n, 0, 0, 0, 0, 0])),
+        5 => (prop_oneof![3 => Just(Signal), 2 => Just(Wait), 1 => Just(Poll)], 106..109u64).prop_map(|(c, n)| (c, [n, 0, 0, 0, 0, 0])),
         2 => (prop_oneof![Just(CapDelete), Just(CapRevoke)], slot()).prop_map(|(c, s)| (c, [0, s, 0, 0, 0, 0])),
         3 => (prop_oneof![Just(CapCopy), Just(CapMove), Just(CapMint)], slot(), slot(), 0..16u64, 0..3u64)
             .prop_map(|(c, to, from, rights, badge)| (c, [0, to, 0, from, rights | 3, badge])),
@@ -70,7 +70,7 @@ fn likely() -> impl Strategy<Value = (Syscall, [u64; 6])> {
             .prop_map(|(kind, to, size)| (Retype, [109, kind | 1 << 8, size, 0, to, 0])),
         3 => (prop_oneof![Just(ThreadResume), Just(ThreadSuspend), Just(ThreadInfo), Just(ThreadReadRegisters)], slot())
             .prop_map(|(c, t)| (c, [t, 0, 0, 0, 0, 0])),
-        1 => (slot(), 0..256u64).prop_map(|(t, p)| (ThreadSetPriority, [t, p, p, 0, 0, 0])),
+        1 => (slot(), 0..256u64, prop_oneof![Just(0), slot()]).prop_map(|(t, p, c)| (ThreadSetPriority, [t, p, p, c, 0, 0])),
         1 => (slot(), slot()).prop_map(|(t, s)| (ThreadBindSched, [t, s, 0, 0, 0, 0])),
         1 => (slot(), 106..109u64).prop_map(|(t, n)| (ThreadBindNotification, [t, n, 0, 0, 0, 0])),
         1 => (106..109u64, 0..5_000_000u64).prop_map(|(n, d)| (NotificationTimer, [n, d, 1, 0, 0, 0])),

@@ -2,7 +2,8 @@
 
 use super::invariants::{check, snapshot};
 use super::random_calls::{Step, furnish, run, step};
-use super::world::{World, cases};
+use super::world::{SLICE, T, World, cases};
+use crate::arch::mock;
 use crate::sched::TRACED;
 use motte_abi::{MessageInfo, ObjectType, Syscall::*};
 use proptest::collection::vec as list;
@@ -66,6 +67,80 @@ fn a_server_less_urgent_than_others_that_are_ready_has_to_wait() {
     w.start(Call, &[endpoint, INFO.0], [1; 6]);
     assert_eq!(w.handovers.get(), 0);
     assert!(w.runs(between));
+    check(&w);
+}
+
+/// A root thread at priority 100 and a thread of priority 200 that waits on the notification that is returned.
+fn with_waiter(w: &World) -> (u64, T<'_>) {
+    let notification = w.make(ObjectType::Notification, 0);
+    let (_, waiter) = w.spawn(255);
+    w.set_priority(100);
+    assert!(w.runs(waiter));
+    w.set_priority_of_current(200);
+    // Whoever waits runs on a budget that has been charged, and a timer that has been set.
+    w.pass(10);
+    w.start(Wait, &[notification], [0; 6]);
+    (notification, waiter)
+}
+
+#[test]
+fn a_signal_to_a_more_urgent_waiter_and_its_next_wait_take_the_short_path() {
+    let w = World::new();
+    let (notification, waiter) = with_waiter(&w);
+    let (root, before) = (w.current(), w.handovers.get());
+    w.start(Signal, &[notification], [0; 6]);
+    assert_eq!(w.handovers.get(), before + 1);
+    assert!(w.runs(waiter));
+    assert_eq!(w.result(waiter).unwrap()[0], 1);
+    check(&w);
+    w.start(Wait, &[notification], [0; 6]);
+    assert_eq!(w.handovers.get(), before + 2);
+    assert!(w.runs(root));
+    assert_eq!(w.result(root).map(drop), Ok(()));
+    check(&w);
+}
+
+#[test]
+fn the_time_until_a_signal_is_charged_to_who_used_it() {
+    let w = World::new();
+    let (notification, waiter) = with_waiter(&w);
+    let (root, used) = (w.current(), |thread: T<'_>| thread.own.get(&w.kernel).unwrap().consumed.get());
+    let before = [used(root), used(waiter)];
+    w.pass(300);
+    w.start(Signal, &[notification], [0; 6]);
+    w.pass(40);
+    w.start(Wait, &[notification], [0; 6]);
+    assert_eq!(w.handovers.get(), 3);
+    assert_eq!([used(root) - before[0], used(waiter) - before[1]], [300, 40]);
+    check(&w);
+}
+
+#[test]
+fn a_signal_with_which_a_budget_ends_takes_the_general_path() {
+    let w = World::new();
+    let (notification, waiter) = with_waiter(&w);
+    let before = w.handovers.get();
+    // The slice is over, and its timer has not come yet.
+    mock::with(|state| state.now += 20 * SLICE);
+    w.start(Signal, &[notification], [0; 6]);
+    assert_eq!(w.handovers.get(), before);
+    assert!(w.runs(waiter));
+    check(&w);
+}
+
+#[test]
+fn a_signal_to_a_receiver_that_the_notification_is_bound_to_takes_the_short_path() {
+    let w = World::new();
+    let (notification, endpoint) = (w.make(ObjectType::Notification, 0), w.make(ObjectType::Endpoint, 0));
+    let (slot, receiver) = w.spawn(255);
+    w.ok(ThreadBindNotification, &[slot, notification]);
+    w.set_priority(100);
+    w.start(Receive, &[endpoint, 0, 0], [0; 6]);
+    let before = w.handovers.get();
+    w.start(Signal, &[notification], [0; 6]);
+    assert_eq!(w.handovers.get(), before + 1);
+    assert!(w.runs(receiver));
+    assert_eq!(w.received(receiver).2[0], 1);
     check(&w);
 }
 

@@ -3,6 +3,8 @@
 use crate::arch::mock::{self, Arena, Mock};
 use crate::arch::{Context, Interrupt};
 use crate::boot::{self, Parameters};
+use crate::ipc::fast::Answer;
+use crate::ipc::notification::Short;
 use crate::memory::view;
 use crate::object::sched_context::SchedContext;
 use crate::object::thread::{Fault, Thread};
@@ -157,7 +159,7 @@ impl World {
             self.handovers.set(self.handovers.get() + 1);
             return;
         }
-        let next = self.kernel.syscall(0, thread);
+        let next = self.kernel.syscall(&self.kernel.cores[0], thread);
         assert_eq!(matches!(next, Next::Idle), self.idle());
     }
 
@@ -172,18 +174,28 @@ impl World {
                 .fast_call::<false>(core, thread, a, info)
                 .or_else(|| kernel.fast_call::<true>(core, thread, a, info)),
             Some(Syscall::ReplyReceive) => {
-                if let Some(faulted) = kernel.fast_fault_reply(core, thread, a, info, b) {
+                let short = kernel.fast_reply_receive::<false>(core, thread, a, info, b);
+                if let Some(Answer::OfFault(faulted)) = short
+                    && let Some(faulted) = kernel.fast_fault_reply(core, thread, a, info, faulted)
+                {
                     core.enter(faulted);
                     return true;
                 }
-                kernel
-                    .fast_reply_receive::<false>(core, thread, a, info, b)
-                    .or_else(|| kernel.fast_reply_receive::<true>(core, thread, a, info, b))
+                match short.or_else(|| kernel.fast_reply_receive::<true>(core, thread, a, info, b)) {
+                    Some(Answer::Given(handover)) => Some(handover),
+                    Some(Answer::OfFault(_)) | None => None,
+                }
             }
             _ => {
-                let status = kernel.shortest_call(core, thread, number, a);
-                status.iter().for_each(|&status| context.set_status(status));
-                return status.is_some() || kernel.short_signal(0, thread, number, a).is_some();
+                match kernel.shortest_call(core, thread, number, a) {
+                    Some(Short::GoesOn(status)) => context.set_status(status),
+                    Some(Short::Switches(slot)) => match kernel.short_switch(core, thread, number, slot) {
+                        Some(next) => core.enter(next),
+                        None => return false,
+                    },
+                    None => return false,
+                }
+                return true;
             }
         };
         let Some(handover) = handover else { return false };
@@ -198,7 +210,8 @@ impl World {
 
     /// An interrupt comes.
     pub fn interrupt(&self, interrupt: Interrupt) {
-        self.kernel.interrupt(0, self.kernel.cores[0].current.get(&self.kernel), interrupt);
+        let core = &self.kernel.cores[0];
+        self.kernel.interrupt(core, core.current.get(&self.kernel), interrupt);
     }
 
     /// Whether the thread's last system call was preempted: it stands on the instruction again.
@@ -360,7 +373,7 @@ impl World {
         {
             core.enter(handler);
         } else {
-            self.kernel.exception(0, thread, fault);
+            self.kernel.exception(core, thread, fault);
         }
     }
 

@@ -542,8 +542,7 @@ impl<'a> Loader<'a> {
         endpoint.0.mint(fault, Rights::SEND, badge).map_err(refused("its fault endpoint"))?;
         thread.configure(table.0, space.0, fault, message_buffer.0).map_err(refused("the thread's surroundings"))?;
         let priority = self.program.header.priority.min(255) as u8;
-        thread.set_priority(priority, priority).map_err(refused("its priority"))?;
-        thread.bind_sched_context(context.0).map_err(refused("its scheduling context"))?;
+        thread.schedule(priority, priority, context).map_err(refused("its priority and processor time"))?;
         CapSlot::OWN_TABLE.move_to(fault.0, table, FAULT_SLOT).map_err(refused("its fault endpoint"))
     }
 

@@ -431,6 +431,13 @@ impl Thread {
         object(Syscall::ThreadSetPriority, [self.0.0, priority.into(), highest.into(), 0, 0, 0]).map(drop)
     }
 
+    /// Sets the priority and the highest it may give to others, and gives it processor time.
+    #[inline]
+    pub fn schedule(self, priority: u8, highest: u8, context: SchedContext) -> Result<(), Error> {
+        let arguments = [self.0.0, priority.into(), highest.into(), context.0.0, 0, 0];
+        object(Syscall::ThreadSetPriority, arguments).map(drop)
+    }
+
     /// Gives it processor time; null takes it away.
     #[inline]
     pub fn bind_sched_context(self, context: CapSlot) -> Result<(), Error> {
@@ -454,6 +461,12 @@ impl Thread {
     pub fn write_registers(self, registers: &Registers) -> Result<(), Error> {
         thread::write_buffer_words(0, &registers.to_words());
         object(Syscall::ThreadWriteRegisters, [self.0.0, 0, 0, 0, 0, 0]).map(drop)
+    }
+
+    /// Sets its registers and lets it run. Uses the caller's message buffer.
+    pub fn start(self, registers: &Registers) -> Result<(), Error> {
+        thread::write_buffer_words(0, &registers.to_words());
+        object(Syscall::ThreadWriteRegisters, [self.0.0, 1, 0, 0, 0, 0]).map(drop)
     }
 
     /// Lets it run.

@@ -284,8 +284,7 @@ fn make_resources() -> Result<Resources, SpawnError> {
     let fault = start::capability("fault").unwrap_or(CapSlot::NULL);
     thread.configure(own::CAP_TABLE.0, own::ADDRESS_SPACE.0, fault, buffer_frame.0)?;
     let priority = start::header().priority.min(255) as u8;
-    thread.set_priority(priority, priority)?;
-    thread.bind_sched_context(context.0)?;
+    thread.schedule(priority, priority, context)?;
     Ok(Resources { thread, stack_top: stack + STACK_BYTES, buffer, park: CapSlot::NULL, former: 0 })
 }
 
@@ -328,8 +327,7 @@ pub fn try_spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) ->
     let start = Box::new(Start { control: ThreadControl::new(), run: Cell::new(Some(body)) });
     let tls = start.control.set_up(resources.buffer, resources.thread);
     start.control.park.set(resources.park);
-    resources.thread.set_tls(tls)?;
-    resources.thread.write_registers(&Registers {
+    resources.thread.start(&Registers {
         rip: arch::thread_entry_address(),
         rsp: resources.stack_top,
         rflags: 0x202,
@@ -337,7 +335,6 @@ pub fn try_spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) ->
         fs_base: tls,
         ..Registers::default()
     })?;
-    resources.thread.resume()?;
     Ok(JoinHandle { packet, thread: resources.thread })
 }
 

@@ -97,7 +97,7 @@ impl UserContext {
     /// thread resumes at an address that is never mapped and faults there.
     #[inline(always)]
     pub(super) fn make_resumable(&self) {
-        if self.rip.get() >= CANONICAL_END {
+        if self.rip.get() / CANONICAL_END != 0 {
             self.rip.set(USER_END);
         }
     }
@@ -200,5 +200,6 @@ impl Context for UserContext {
 
     fn rewind_syscall(&self) {
         self.rip.set(self.rip.get().wrapping_sub(SYSCALL_BYTES));
+        self.make_resumable();
     }
 }

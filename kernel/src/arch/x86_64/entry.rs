@@ -152,7 +152,7 @@ const _: () = {
 unsafe extern "C" {
     static vector_stubs: [u8; 256 * 16];
     fn nmi_entry();
-    pub(super) fn leave_kernel();
+    fn leave_kernel();
 }
 
 /// Makes this core enter by the stubs above. After `percore::initialise`.
@@ -195,7 +195,12 @@ extern "C" fn wait_for_interrupt() -> ! {
 
 /// Leaves the kernel without coming back to where it was entered.
 pub fn leave(next: Next<'_, X86>) -> ! {
-    let context = proceed(next);
+    load(proceed(next))
+}
+
+/// Leaves with all registers of a context. Those of the thread before hold nothing that it has a right to see again, or have been saved.
+#[inline(always)]
+pub(super) fn load(context: *const UserContext) -> ! {
     // SAFETY: the context is a complete user state, and nothing on this stack is needed any more.
     unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
 }
@@ -205,22 +210,20 @@ extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
     let (vector, error) = ((context.vector.get() & 0xff) as usize, context.error.get());
     // SAFETY: the context is where this core's entries save to.
     let thread = unsafe { thread_at(context.frame_end()) };
-    if vector >= 32 {
-        return interrupt(Some(thread), vector);
-    }
-    const DEVICE_NOT_AVAILABLE: usize = 7;
-    if vector == DEVICE_NOT_AVAILABLE {
-        fpu::give(context);
-        context.make_resumable();
-        return context;
-    }
     let (kind, address) = match vector {
+        14 => (FaultKind::PageFault, cpu::fault_address()),
+        32.. => return interrupt(Some(thread), vector),
+        // The floating-point unit is not available.
+        7 => {
+            fpu::give(context);
+            context.make_resumable();
+            return context;
+        }
         0 => (FaultKind::DivideError, 0),
         1 => (FaultKind::Debug, 0),
         3 => (FaultKind::Breakpoint, 0),
         6 => (FaultKind::IllegalInstruction, 0),
         11..=13 => (FaultKind::GeneralProtection, 0),
-        14 => (FaultKind::PageFault, cpu::fault_address()),
         16 | 19 => (FaultKind::FloatingPoint, 0),
         17 => (FaultKind::Alignment, 0),
         _ => (FaultKind::Other, vector as u64),
@@ -229,9 +232,10 @@ extern "C" fn interrupt_from_user(context: &UserContext) -> *const UserContext {
     let core = percore::core();
     core.machine.let_fpu(false);
     if let Some(handler) = kernel().fast_fault(core, thread, fault) {
+        percore::save_bases(context);
         resume(core, handler);
     }
-    proceed(kernel().exception(percore::current().index.get(), thread, fault))
+    proceed(kernel().exception(core, thread, fault))
 }
 
 #[unsafe(no_mangle)]
@@ -245,7 +249,7 @@ fn interrupt(thread: Option<&Thread<X86>>, vector: usize) -> *const UserContext 
         TIMER_VECTOR if apic::timer_is_due() => Interrupt::Timer,
         _ => Interrupt::Wake,
     };
-    let next = kernel().interrupt(percore::current().index.get(), thread, interrupt);
+    let next = kernel().interrupt(percore::core(), thread, interrupt);
     // After the kernel has masked the line: a level-triggered one would come again at once.
     if vector != SPURIOUS_VECTOR {
         apic::end_of_interrupt();

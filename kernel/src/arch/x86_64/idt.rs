@@ -53,25 +53,8 @@ pub fn load() {
 
 /// What an exception is called.
 pub fn name(vector: usize) -> &'static str {
-    match vector {
-        0 => "divide error",
-        1 => "debug exception",
-        2 => "non-maskable interrupt",
-        3 => "breakpoint",
-        4 => "overflow",
-        5 => "bound range exceeded",
-        6 => "invalid opcode",
-        7 => "device not available",
-        8 => "double fault (kernel stack overflow?)",
-        10 => "invalid task state",
-        11 => "segment not present",
-        12 => "stack fault",
-        13 => "general protection fault",
-        14 => "page fault",
-        16 => "x87 exception",
-        17 => "alignment check",
-        18 => "machine check",
-        19 => "SIMD exception",
-        _ => "unexpected exception",
-    }
+    const NAMES: &str = "divide error,debug exception,non-maskable interrupt,breakpoint,overflow,bound range exceeded,\
+        invalid opcode,device not available,double fault (kernel stack overflow?),,invalid task state,segment not present,\
+        stack fault,general protection fault,page fault,,x87 exception,alignment check,machine check,SIMD exception";
+    NAMES.split(',').nth(vector).filter(|name| !name.is_empty()).unwrap_or("unexpected exception")
 }

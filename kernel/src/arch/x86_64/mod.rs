@@ -69,7 +69,7 @@ impl Arch for X86 {
         apic::interrupt_pending()
     }
 
-    fn switch(_core: usize, to: &UserContext) {
+    fn switch(to: &UserContext) {
         percore::switch_bases(to);
         fpu::switch(to);
     }
@@ -79,7 +79,7 @@ impl Arch for X86 {
         fpu::forget(context);
     }
 
-    fn activate(_core: usize, root: u64) {
+    fn activate(root: u64) {
         paging::activate(percore::current(), root);
     }
 
@@ -142,6 +142,15 @@ impl Arch for X86 {
     #[inline(always)]
     fn copy_words(from: u64, to: u64, count: usize) {
         paging::copy_words(from, to, count);
+    }
+
+    #[inline(always)]
+    fn zero(physical: u64, bytes: u64) {
+        // SAFETY: the kernel names RAM in which nothing lies; the direction flag is clear here.
+        unsafe {
+            core::arch::asm!("rep stosq", inout("rcx") bytes / 8 => _, inout("rdi") Self::DIRECT_MAP + physical => _,
+                             in("rax") 0, options(nostack, preserves_flags));
+        }
     }
 
     fn debug_write(bytes: &[u8]) {

@@ -8,7 +8,7 @@ use super::context::UserContext;
 use super::cpu::{self, Features, msr};
 use super::{X86, kernel};
 use crate::arch::MachineCore;
-use crate::sched::{Core, FPU_IN_USE};
+use crate::sched::{Core, FPU_IN_USE, MACHINE};
 use core::arch::asm;
 use core::cell::Cell;
 use core::ptr;
@@ -71,7 +71,6 @@ pub struct PerCore {
     scratch: Cell<u64>,
     /// 1 where SMAP is on: the entry code then clears the AC flag.
     has_smap: Cell<u64>,
-    pub(super) index: Cell<usize>,
     fsgsbase: Cell<bool>,
     /// The context whose floating-point state is in the processor.
     pub(super) fpu_owner: Cell<*const UserContext>,
@@ -104,7 +103,6 @@ impl MachineCore for PerCore {
         stack_top: Cell::new(0),
         scratch: Cell::new(0),
         has_smap: Cell::new(0),
-        index: Cell::new(0),
         fsgsbase: Cell::new(false),
         fpu_owner: Cell::new(ptr::null()),
         fpu_usable: Cell::new(false),
@@ -128,9 +126,15 @@ impl PerCore {
         self.task_state.address(TaskState::RSP0) == context.frame_end()
     }
 
+    /// Whether there is any such context.
+    pub(super) fn has_current(&self) -> bool {
+        self.task_state.address(TaskState::RSP0) != 0
+    }
+
     /// Lets floating-point instructions through, or not: then the first one traps, and `fpu::give` sees whose state is loaded.
     pub(super) fn let_fpu(&self, usable: bool) {
-        if self.fpu_usable.replace(usable) != usable {
+        if self.fpu_usable.get() != usable {
+            self.fpu_usable.set(usable);
             core().hinder_short(FPU_IN_USE, usable);
             cpu::set_fpu_usable(usable);
         }
@@ -171,9 +175,10 @@ pub struct Stacks {
 pub fn initialise(index: usize, stacks: &Stacks, features: &Features) {
     let core = &kernel().cores[index];
     let own = ptr::from_ref(core) as u64;
+    // Writing FS and GS base through model-specific registers would cost more than a short path saves.
+    core.hinder_short(MACHINE, !features.fsgsbase);
     let core = &core.machine;
     core.own.set(own);
-    core.index.set(index);
     core.stack_top.set(stacks.kernel);
     core.has_smap.set(u64::from(features.smap));
     core.fsgsbase.set(features.fsgsbase);
@@ -286,7 +291,8 @@ pub fn forget(context: &UserContext) {
     }
 }
 
-fn load_bases(core: &PerCore, context: &UserContext) {
+/// Brings the bases of `context` into the processor.
+pub fn load_bases(core: &PerCore, context: &UserContext) {
     let (fs, gs) = match context.is_interrupted() {
         true => (context.fs_base.get(), context.gs_base.get()),
         false => (context.tls.get(), 0),

@@ -8,12 +8,14 @@
 
 use super::context::{FIXED_FLAGS, FRAME_END, UserContext};
 use super::cpu::{self, Features, msr};
-use super::entry::{enter_thread, leave, leave_kernel, proceed};
-use super::percore::{self, PerCore, offset};
+use super::entry::{enter_thread, leave, load, proceed};
+use super::percore::{self, offset};
 use super::{X86, kernel, paging};
 use crate::Next;
 use crate::arch::Context;
-use crate::ipc::fast::Handover;
+use crate::cap::slot::Slot;
+use crate::ipc::fast::{Answer, Handover};
+use crate::ipc::notification::Short;
 use crate::object::endpoint::Endpoint;
 use crate::object::thread::Thread;
 use crate::sched::Core;
@@ -33,9 +35,8 @@ const IDLE: u64 = 3;
 global_asm!(
     r#"
     .text
-    // Out with the frame at rax, the badge in rdi and the description of the message in rdx.
-    .macro leave_with_message
-    mov rsi, rdx
+    // What the thread with the frame at rax, which waited in a call, needs besides its results.
+    .macro load_after_call
     mov rcx, [rax - {rip}]
     mov rsp, [rax - {rsp}]
     mov r8, [rax + {tls}]
@@ -45,6 +46,12 @@ global_asm!(
     wrgsbase r9
     mov r11d, {flags}
     xor r10d, r10d                  // of what the kernel had in registers, nothing is shown
+    .endm
+
+    // Out with the frame at rax, the badge in rdi and the description of the message in rdx.
+    .macro leave_with_message
+    mov rsi, rdx
+    load_after_call
     xor eax, eax
     sysretq
     .endm
@@ -80,17 +87,15 @@ short_syscall_entry:
     .global syscall_entry
 syscall_entry:
     swapgs
-    mov gs:[{scratch}], rsp
-    mov rsp, gs:[{frame_end}]
-    mov [rsp - {rip}], rcx
-    mov rcx, gs:[{scratch}]
-    mov [rsp - {rsp}], rcx
-    mov [rsp - {rax}], rax; mov [rsp - {rdi}], rdi; mov [rsp - {rsi}], rsi; mov [rsp - {rdx}], rdx
-    mov [rsp - {r8}], r8; mov [rsp - {r9}], r9; mov [rsp - {r10}], r10
+    mov r11, gs:[{frame_end}]
+    mov [r11 - {rip}], rcx; mov [r11 - {rsp}], rsp
+    mov [r11 - {rax}], rax; mov [r11 - {rdi}], rdi; mov [r11 - {rsi}], rsi; mov [r11 - {rdx}], rdx
+    mov [r11 - {r8}], r8; mov [r11 - {r9}], r9; mov [r11 - {r10}], r10
+    mov [r11 - {rbp}], rbp          // for whoever looks at a thread that waits
     mov rsi, rax
-    mov rdx, rsp
+    mov rdx, r11
     mov rsp, gs:[{stack_top}]
-    mov gs:[{scratch}], rdx
+    mov gs:[{scratch}], r11
     call lean_syscall               // gives the frame to leave with in rax, and how in edx
     test edx, edx
     jnz 4f
@@ -101,6 +106,17 @@ syscall_entry:
     // Of use to a call that is made again.
     mov r8, [rax - {r8}]; mov r9, [rax - {r9}]; mov r10, [rax - {r10}]; mov rax, [rax - {rax}]
     swapgs
+    sysretq
+
+    // Out with the frame at rax, of a thread that waited in a call. The one before has given its message words up.
+    .balign 16
+    .global leave_after_call
+leave_after_call:
+    mov r12, [rax - {r12}]; mov r13, [rax - {r13}]; mov r14, [rax - {r14}]; mov r15, [rax - {r15}]
+    mov rbx, [rax - {rbx}]; mov rbp, [rax - {rbp}]
+    mov rdi, [rax - {rdi}]; mov rsi, [rax - {rsi}]; mov rdx, [rax - {rdx}]
+    load_after_call
+    mov rax, [rax - {rax}]
     sysretq
 
     // A message that does not take the short path: its arguments have been saved, its words are now.
@@ -150,6 +166,7 @@ syscall_entry:
 unsafe extern "C" {
     fn short_syscall_entry();
     fn syscall_entry();
+    fn leave_after_call();
 }
 
 /// Makes this core take system calls. After `percore::initialise`.
@@ -159,7 +176,7 @@ pub fn initialise(features: &Features) {
     const DIRECTION: u64 = 1 << 10;
     const NESTED: u64 = 1 << 14;
     const ALIGNMENT: u64 = 1 << 18;
-    // Writing FS and GS base through model-specific registers would cost more than the short path saves.
+    // As `percore` says: without these instructions no short path.
     let entry = if features.fsgsbase { short_syscall_entry } else { syscall_entry };
     // SAFETY: the registers exist on every 64-bit processor. The selectors are those of `percore`, the entry point is
     // above, and the flags cleared are those under which the kernel must not run.
@@ -174,7 +191,7 @@ pub fn initialise(features: &Features) {
 unsafe extern "C" fn syscall_from_user(frame_end: u64) -> *const UserContext {
     // SAFETY: the entry code passes what it read.
     let thread = unsafe { thread_at(frame_end) };
-    proceed(kernel().syscall(percore::current().index.get(), thread))
+    proceed(kernel().syscall(percore::core(), thread))
 }
 
 #[unsafe(no_mangle)]
@@ -184,39 +201,47 @@ unsafe extern "C" fn lean_syscall(first_argument: u64, number: u64, frame_end: u
     if number >= Syscall::FIRST_OBJECT_CALL {
         return ordinary_call(thread, number);
     }
-    if let Some(status) = kernel().shortest_call(percore::core(), thread, number, first_argument) {
-        thread.context().set_status(status);
-        return Leave { frame_end, with: GO_ON };
-    }
-    longer_call(thread, number, first_argument)
-}
-
-#[inline(never)]
-fn longer_call(thread: &Thread<X86>, number: u64, first_argument: u64) -> Leave {
-    let core = percore::current();
-    match kernel().short_signal(core.index.get(), thread, number, first_argument) {
-        Some(next) => go_on_or_switch(core, thread.context(), next),
+    match kernel().shortest_call(percore::core(), thread, number, first_argument) {
+        Some(Short::GoesOn(status)) => {
+            thread.context().set_status(status);
+            Leave { frame_end, with: GO_ON }
+        }
+        Some(Short::Switches(slot)) => switching_call(thread, number, slot),
         None => ordinary_call(thread, number),
     }
 }
 
-/// Any call but the shortest.
+/// A signal or a wait after which another thread may run.
 #[inline(never)]
-fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
-    let (core, context) = (percore::current(), thread.context());
-    let Some(call) = Syscall::lean_from_raw(number) else {
-        return Leave { frame_end: context.frame_end(), with: GENERAL };
-    };
-    go_on_or_switch(core, context, kernel().lean_syscall(core.index.get(), thread, call))
+fn switching_call(thread: &Thread<X86>, number: u64, slot: &Slot) -> Leave {
+    let core = percore::core();
+    match kernel().short_switch(core, thread, number, slot) {
+        Some(next) => resume(core, next),
+        None => ordinary_call(thread, number),
+    }
 }
 
-/// How a call ends after which this runs next. The calling thread's registers are saved if another one runs; nothing is if it has
-/// destroyed itself.
-#[inline(always)]
-fn go_on_or_switch(core: &PerCore, from: &UserContext, next: Next<'_, X86>) -> Leave {
+/// Any call that does not take a short path.
+#[inline(never)]
+fn ordinary_call(thread: &Thread<X86>, number: u64) -> Leave {
+    let Some(call) = Syscall::lean_from_raw(number) else {
+        return Leave { frame_end: thread.context().frame_end(), with: GENERAL };
+    };
+    percore::core().enter(thread);
+    kernel().perform(thread, call);
+    // The core's state is looked up again, which is shorter than to keep the address.
+    let core = percore::core();
+    match kernel().leave(core) {
+        Next::Run(next) if core.machine.is_current(next) => Leave { frame_end: next.frame_end(), with: GO_ON },
+        next => switch(next),
+    }
+}
+
+/// How a call ends after which something else runs. The calling thread's registers are saved, unless it has destroyed itself.
+#[inline(never)]
+fn switch(next: Next<'_, X86>) -> Leave {
     match next {
-        Next::Run(next) if core::ptr::eq(next, from) => Leave { frame_end: from.frame_end(), with: GO_ON },
-        next if !core.is_current(from) => leave(next),
+        next if !percore::current().has_current() => leave(next),
         Next::Run(next) => Leave { frame_end: enter_thread(next).frame_end(), with: SWITCH },
         Next::Idle => Leave { frame_end: 0, with: IDLE },
     }
@@ -270,8 +295,8 @@ fn unusual_call(&[endpoint, info]: &[u64; 2], caller: &Thread<X86>) -> Leave {
 /// The calling thread goes on with an error.
 fn fail(context: &UserContext, error: Error) -> ! {
     context.set_status(error as u64);
-    // SAFETY: as in `resume`. The message registers get old values of their own: a message call preserves none.
-    unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
+    // The message registers get old values of their own: a message call preserves none.
+    load(context)
 }
 
 #[unsafe(no_mangle)]
@@ -279,21 +304,25 @@ unsafe extern "C" fn fast_reply_receive(endpoint: u64, info: u64, reply: u64, _r
     // SAFETY: the entry code passes what it read.
     let server = unsafe { thread_at(frame_end) };
     let core = percore::core();
-    match kernel().fast_reply_receive::<false>(core, server, endpoint, info, reply) {
-        Some(handover) => hand_over(core, &handover),
-        None => unusual_reply(&[endpoint, info, reply], server),
-    }
+    let faulted = match kernel().fast_reply_receive::<false>(core, server, endpoint, info, reply) {
+        Some(Answer::Given(handover)) => return hand_over(core, &handover),
+        Some(Answer::OfFault(faulted)) => Some(faulted),
+        None => None,
+    };
+    unusual_reply(&[endpoint, info, reply], server, faulted)
 }
 
 /// An answer by a thread that uses the floating-point unit, to one that faulted, with a long message, or for the general path.
 #[cold]
-fn unusual_reply(&[endpoint, info, reply]: &[u64; 3], server: &Thread<X86>) -> Leave {
+fn unusual_reply(&[endpoint, info, reply]: &[u64; 3], server: &Thread<X86>, faulted: Option<&Thread<X86>>) -> Leave {
     let core = percore::core();
     core.machine.let_fpu(false);
-    if let Some(thread) = kernel().fast_fault_reply(core, server, endpoint, info, reply) {
-        resume(core, thread);
+    if let Some(faulted) = faulted
+        && let Some(faulted) = kernel().fast_fault_reply(core, server, endpoint, info, faulted)
+    {
+        resume(core, faulted);
     }
-    if let Some(handover) = kernel().fast_reply_receive::<true>(core, server, endpoint, info, reply) {
+    if let Some(Answer::Given(handover)) = kernel().fast_reply_receive::<true>(core, server, endpoint, info, reply) {
         return hand_over(core, &handover);
     }
     general(server, Syscall::ReplyReceive, [endpoint, info, reply])
@@ -303,22 +332,28 @@ fn unusual_reply(&[endpoint, info, reply]: &[u64; 3], server: &Thread<X86>) -> L
 /// otherwise.
 #[inline(always)]
 fn hand_over(core: &Core<X86>, handover: &Handover<'_, X86>) -> Leave {
-    let context = handover.to.context();
-    paging::activate(&core.machine, handover.to.space_root.get());
-    core.machine.set_current(context);
-    Leave { frame_end: context.frame_end(), with: handover.info }
+    Leave { frame_end: enter(core, handover.to), with: handover.info }
 }
 
-/// Leaves with a thread that goes on with all its registers.
-pub(super) fn resume(core: &Core<X86>, thread: &Thread<X86>) -> ! {
-    let context = thread.context();
-    context.make_resumable();
-    percore::switch_bases(context);
+/// Makes a thread the one that the processor is in. The end of its frame.
+#[inline(always)]
+fn enter(core: &Core<X86>, thread: &Thread<X86>) -> u64 {
     paging::activate(&core.machine, thread.space_root.get());
-    core.machine.set_current(context);
-    // SAFETY: the context is a complete user state, and nothing on this stack is needed any more. The registers of the thread before
-    // hold nothing that it has a right to see again, or have been saved.
-    unsafe { asm!("jmp {}", sym leave_kernel, in("rax") context, options(noreturn)) }
+    core.machine.set_current(thread.context());
+    thread.context().frame_end()
+}
+
+/// Leaves with another thread, after a call by which the one before gave its message words up, or when that one's state has been saved.
+#[inline(always)]
+pub(super) fn resume(core: &Core<X86>, thread: &Thread<X86>) -> ! {
+    let (context, frame_end) = (thread.context(), enter(core, thread));
+    if !context.is_interrupted() {
+        // SAFETY: the state that is loaded is complete, and nothing on this stack is needed any more.
+        unsafe { asm!("jmp {}", sym leave_after_call, in("rax") frame_end, options(noreturn)) }
+    }
+    context.make_resumable();
+    percore::load_bases(&core.machine, context);
+    load(context)
 }
 
 fn general(thread: &Thread<X86>, call: Syscall, arguments: [u64; 3]) -> Leave {
