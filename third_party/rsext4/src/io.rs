@@ -1,5 +1,7 @@
 //! Synchronous block I/O capabilities required by the portable ext4 core.
 
+use alloc::{sync::Arc, vec::Vec};
+
 use bitflags::bitflags;
 
 use crate::error::{Ext4Error, Ext4Result};
@@ -131,6 +133,23 @@ pub trait BlockIo {
     fn discard(&mut self, _start: SectorId, _count: u32) -> Ext4Result<()> {
         Err(Ext4Error::unsupported())
     }
+
+    /// Asked by a writable mount after journal replay: what the running
+    /// transaction held when a former owner of this mount ended, if this mount
+    /// is to go on where that one stopped. `sequence` is that of the next
+    /// transaction; what was kept of an earlier one is on the log already.
+    fn resume(&mut self, _sequence: u32) -> Ext4Result<Option<KeptTransaction>> {
+        Ok(None)
+    }
+}
+
+/// Contents of a running transaction that outlived its owner.
+#[derive(Debug, Default)]
+pub struct KeptTransaction {
+    /// Block numbers and images.
+    pub blocks: Vec<(u64, Arc<[u8]>)>,
+    /// Blocks whose earlier images in the log must not be replayed.
+    pub revoked: Vec<u64>,
 }
 
 #[cfg(test)]

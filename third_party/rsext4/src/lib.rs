@@ -44,7 +44,7 @@ pub use file::{
     reap_unlinked_inode, rename, truncate, truncate_inode, unlink, write_file, write_inode_data,
     zero_range_inode,
 };
-pub use io::{BlockIo, DeviceCapabilities, DeviceGeometry, SectorId, WriteFlags};
+pub use io::{BlockIo, DeviceCapabilities, DeviceGeometry, KeptTransaction, SectorId, WriteFlags};
 pub use metadata::{chmod, chown, set_flags, set_project, utimens};
 pub use runtime::{
     Clock, Delay, EntropySource, Event, MmpIdentity, MountServices, MountedServices, NoopObserver,

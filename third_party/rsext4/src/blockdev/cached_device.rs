@@ -333,8 +333,7 @@ impl<B: BlockIo> BlockDev<B> {
         &self.dev
     }
 
-    #[cfg(test)]
-    pub fn _device_mut(&mut self) -> &mut B {
+    pub fn device_mut(&mut self) -> &mut B {
         &mut self.dev
     }
 

@@ -8,7 +8,7 @@ use crate::{
     checksum::jbd2_superblock_csum32,
     disknode::Ext4Timestamp,
     error::{Ext4Error, Ext4Result},
-    io::{BlockIo, WriteFlags},
+    io::{BlockIo, KeptTransaction, WriteFlags},
     jbd2::{
         jbd2::{Jbd2CommitTimestamp, ReplayFailure, ReplayStatus},
         jbdstruct::{
@@ -862,6 +862,44 @@ impl<B: BlockIo> Jbd2Dev<B> {
         // writeback that could overwrite replayed data.
         self.inner.discard_held();
         status
+    }
+
+    /// What a former owner left of its running transaction, if this mount goes
+    /// on where that one stopped.
+    pub(crate) fn kept_transaction(&mut self) -> Ext4Result<Option<KeptTransaction>> {
+        let sequence = self.system.as_ref().map_or(0, |system| system.sequence);
+        self.inner.device_mut().resume(sequence)
+    }
+
+    /// Makes a kept transaction the running one.
+    pub(crate) fn adopt_transaction(&mut self, kept: KeptTransaction) -> Ext4Result<()> {
+        let block_size = self.inner.block_size() as usize;
+        let total = self.total_blocks();
+        if kept.blocks.is_empty() && kept.revoked.is_empty() {
+            return Ok(());
+        }
+        self.reserve_maximum_transaction_log_space()?;
+        let system = self.system.as_mut().ok_or_else(|| {
+            Ext4Error::journal_aborted().with_operation("jbd2:adopt_without_state")
+        })?;
+        for (block, image) in kept.blocks {
+            if block >= total || image.len() != block_size {
+                return Err(Ext4Error::corrupted().with_operation("jbd2:adopt_image"));
+            }
+            system.running_transaction.updates.push(Jbd2Update(AbsoluteBN::new(block), image));
+        }
+        system.running_transaction.revoked_blocks.extend(kept.revoked.into_iter().map(AbsoluteBN::new));
+        self.inner.discard_held();
+        Ok(())
+    }
+
+    /// The running transaction: its sequence number, its block images, and the
+    /// blocks that it revokes.
+    pub fn running_transaction(&self) -> (u32, &[Jbd2Update], &[AbsoluteBN]) {
+        self.system.as_ref().map_or((0, &[], &[]), |system| {
+            let running = &system.running_transaction;
+            (system.sequence, &running.updates, &running.revoked_blocks)
+        })
     }
 
     /// Enables or disables journal use when no transaction is in flight.
@@ -3967,7 +4005,7 @@ mod tests {
         dev.write_blocks(&latest_payload, target, 1, true)
             .expect("queue replacement transaction");
         dev.commit().expect("commit replacement transaction");
-        dev.inner._device_mut().write_calls = 0;
+        dev.inner.device_mut().write_calls = 0;
 
         dev.flush()
             .expect("checkpoint every committed transaction as one batch");
@@ -4006,7 +4044,7 @@ mod tests {
                 system.used_log_records,
             )
         };
-        dev.inner._device_mut().fail_fua = true;
+        dev.inner.device_mut().fail_fua = true;
 
         let error = dev
             .checkpoint_pending_transactions()
@@ -4460,14 +4498,14 @@ mod tests {
             .expect("a later mount must load a journal error from the previous lifetime");
         assert!(remount.has_recorded_journal_error());
 
-        remount.inner._device_mut().fail_fua = true;
+        remount.inner.device_mut().fail_fua = true;
         let clear_error = remount
             .clear_recorded_journal_error()
             .expect_err("a failed FUA must not clear the in-memory journal error");
         assert_eq!(clear_error.kind(), crate::Ext4ErrorKind::Io);
         assert!(remount.has_recorded_journal_error());
 
-        remount.inner._device_mut().fail_fua = false;
+        remount.inner.device_mut().fail_fua = false;
         remount
             .clear_recorded_journal_error()
             .expect("the recorded error must clear durably after ext4 records it");

@@ -115,13 +115,28 @@ impl Ext4FileSystem {
         Ok(())
     }
 
+    /// Reads the superblock as the running transaction has it.
+    fn read_current_superblock<B: BlockIo>(
+        block_dev: &mut Jbd2Dev<B>,
+    ) -> Ext4Result<Ext4Superblock> {
+        let offset = crate::config::SUPERBLOCK_OFFSET;
+        let block_size = u64::from(block_dev.block_size());
+        let within = (offset % block_size) as usize;
+        block_dev.read_block(AbsoluteBN::new(offset / block_size))?;
+        let bytes = block_dev
+            .buffer()
+            .get(within..within + crate::config::SUPERBLOCK_SIZE)
+            .ok_or_else(Ext4Error::corrupted)?;
+        Ok(Ext4Superblock::from_disk_bytes(bytes))
+    }
+
     fn reload_after_journal_replay<B: BlockIo>(
         &mut self,
         block_dev: &mut Jbd2Dev<B>,
         read_only: bool,
         block_validity: bool,
     ) -> Ext4Result<()> {
-        self.superblock = read_superblock(block_dev).map_err(|_| Ext4Error::io())?;
+        self.superblock = Self::read_current_superblock(block_dev).map_err(|_| Ext4Error::io())?;
         self.superblock.verify_superblock()?;
         self.superblock.validate_geometry()?;
         self.superblock.check_features(read_only)?;
@@ -551,6 +566,7 @@ impl Ext4FileSystem {
 
         let mount_result = (|| -> Ext4Result<()> {
             let mut journal_mapping: Option<(InodeNumber, Vec<AbsoluteBN>)> = None;
+            let mut resumed = false;
             // A normal mount only accepts an existing valid journal. The private
             // mkfs bootstrap path creates the default journal before loading it.
             {
@@ -648,6 +664,12 @@ impl Ext4FileSystem {
                             }
                         }
                         block_dev.set_journal_use(original_journal_use)?;
+                        if !options.readonly
+                            && let Some(kept) = block_dev.kept_transaction()?
+                        {
+                            block_dev.adopt_transaction(kept)?;
+                            resumed = true;
+                        }
 
                         // Journal replay can update the superblock, group
                         // descriptors, bitmaps, inode table, and directory blocks.
@@ -696,7 +718,9 @@ impl Ext4FileSystem {
             // Classic orphan-list recovery must observe metadata after JBD2 replay
             // and complete before ordinary namespace repair can allocate inodes or
             // blocks. Read-only mounts validate but never mutate the chain.
-            if options.readonly {
+            if options.readonly || resumed {
+                // A mount that goes on has unlinked inodes that are in use;
+                // its owner knows which, and removes the others.
                 fs.validate_orphan_chain(block_dev)?;
             } else {
                 fs.recover_orphans(block_dev)?;
@@ -798,7 +822,7 @@ impl Ext4FileSystem {
             // or bootstrap repairs are persisted before normal operation begins.
             // The superblock is written with EXT4_VALID_FS cleared so a later mount
             // can distinguish an unclean shutdown from a real EXT4_ERROR_FS state.
-            if !options.readonly {
+            if !options.readonly && !resumed {
                 fs.mmp.refresh(
                     block_dev,
                     &fs.superblock,

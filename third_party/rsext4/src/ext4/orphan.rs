@@ -66,6 +66,23 @@ impl Ext4FileSystem {
         Ok(())
     }
 
+    /// The inodes on the orphan chain, the newest first.
+    pub(crate) fn orphan_chain<B: BlockIo>(
+        &mut self,
+        block_dev: &mut Jbd2Dev<B>,
+    ) -> Ext4Result<::alloc::vec::Vec<InodeNumber>> {
+        let mut chain = ::alloc::vec::Vec::new();
+        let mut current = self.checked_orphan_number(self.superblock.s_last_orphan)?;
+        while let Some(number) = current {
+            if chain.contains(&number) {
+                return Err(Ext4Error::corrupted().with_operation("orphan:cycle"));
+            }
+            chain.push(number);
+            current = self.orphan_next(block_dev, number)?;
+        }
+        Ok(chain)
+    }
+
     /// Adds an inode to the classic ext4 orphan chain.
     ///
     /// The caller owns the surrounding filesystem transaction. This helper

@@ -1,6 +1,6 @@
 //! Owned, OS-independent mounted filesystem boundary.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 
 use bitflags::bitflags;
 
@@ -653,6 +653,7 @@ where
                 ..Default::default()
             },
         )?;
+        self.publish(number)?;
         self.inspect_inode(number, inode)
     }
 
@@ -1224,7 +1225,15 @@ where
             number,
             offset,
             input,
-        )
+        )?;
+        self.publish(number)
+    }
+
+    /// Puts what an operation changed in memory alone into the running transaction.
+    fn publish(&mut self, number: InodeNumber) -> Ext4Result<()> {
+        self.filesystem.inodetable_cache.flush(&mut self.device, number)?;
+        self.filesystem.bitmap_cache.flush_all(&mut self.device)?;
+        self.filesystem.sync_group_descriptors(&mut self.device)
     }
 
     /// Maps a hole to newly allocated, initialized blocks whose data the caller
@@ -1273,6 +1282,7 @@ where
                 ..Ext4InodeMetadataUpdate::write_access()
             },
         )?;
+        self.publish(number)?;
         self.inspect_inode(number, inode)
     }
 
@@ -1300,6 +1310,34 @@ where
         self.device.pending_checkpoint_blocks()
     }
 
+    /// The running transaction: its sequence number, block numbers and images,
+    /// and the blocks that it revokes. What a caller keeps of it and gives back
+    /// by [`BlockIo::resume`] lets a later mount go on where this one stopped.
+    pub fn running_transaction(
+        &self,
+    ) -> (u32, impl Iterator<Item = (u64, &Arc<[u8]>)>, impl Iterator<Item = u64>) {
+        let (sequence, updates, revoked) = self.device.running_transaction();
+        let updates = updates.iter().map(|update| (update.0.raw(), &update.1));
+        (sequence, updates, revoked.iter().map(|block| block.raw()))
+    }
+
+    /// The inodes on the orphan list: without a name but in use, or with a
+    /// truncation that did not end.
+    pub fn orphans(&mut self) -> Ext4Result<Vec<InodeNumber>> {
+        self.filesystem.orphan_chain(&mut self.device)
+    }
+
+    /// Ends what put an inode on the orphan list.
+    pub fn recover_orphan(&mut self, number: InodeNumber) -> Ext4Result<()> {
+        self.ensure_writable("inode:recover_orphan")?;
+        let inode = self.filesystem.get_inode_by_num(&mut self.device, number)?;
+        if inode.i_links_count == 0 {
+            return self.reap_unlinked_inode(number);
+        }
+        let size = inode.size();
+        crate::file::recover_linked_truncate_inode(&mut self.device, &mut self.filesystem, number, size)
+    }
+
     /// Number of block images in the running transaction.
     pub fn running_blocks(&self) -> usize {
         self.device.running_blocks()
@@ -1322,7 +1360,8 @@ where
 
     pub fn truncate_inode(&mut self, number: InodeNumber, size: u64) -> Ext4Result<()> {
         self.ensure_writable("inode:truncate")?;
-        truncate_inode(&mut self.device, &mut self.filesystem, number, size)
+        truncate_inode(&mut self.device, &mut self.filesystem, number, size)?;
+        self.publish(number)
     }
 
     pub fn preallocate_inode(
