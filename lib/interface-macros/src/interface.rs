@@ -44,6 +44,8 @@ struct Method {
     error: Type,
     /// Repeating it after a server's restart is harmless.
     idempotent: bool,
+    /// The request carries a number, which a repetition carries too.
+    numbered: bool,
     /// The server answers later, through a `Responder`.
     deferred: bool,
 }
@@ -111,21 +113,22 @@ fn read_method(function: &syn::TraitItemFn) -> Result<Method> {
     }
     let arguments = inputs.map(read_argument).collect::<Result<Vec<_>>>()?;
     let (success, error) = read_result(&signature.output, &signature.ident)?;
-    let (mut docs, mut idempotent, mut deferred) = (Vec::new(), false, false);
+    let (mut docs, mut idempotent, mut numbered, mut deferred) = (Vec::new(), false, false, false);
     for attribute in &function.attrs {
         match attribute.path().get_ident().map(Ident::to_string).as_deref() {
             Some("idempotent") => idempotent = true,
+            Some("numbered") => numbered = true,
             Some("deferred") => deferred = true,
             Some("doc") => docs.push(attribute.clone()),
             _ => {
                 return Err(Error::new_spanned(
                     attribute,
-                    "an interface method takes #[idempotent], #[deferred] and documentation, nothing else",
+                    "an interface method takes #[idempotent], #[numbered], #[deferred] and documentation, nothing else",
                 ));
             }
         }
     }
-    Ok(Method { name: signature.ident.clone(), docs, arguments, success, error, idempotent, deferred })
+    Ok(Method { name: signature.ident.clone(), docs, arguments, success, error, idempotent, numbered, deferred })
 }
 
 fn read_argument(input: &FnArg) -> Result<Argument> {
@@ -224,11 +227,31 @@ fn server(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
                 ::motte_interfaces::put_answer(&answer, reply)
             }
         };
-        quote! { #label => { #(#takes)* #act } }
+        let number = method.numbered.then(|| {
+            quote! { let ::core::result::Result::Ok(_) = <u64 as ::motte_interfaces::Wire>::take(request) else { return ::motte_interfaces::Outcome::Malformed; }; }
+        });
+        quote! { #label => { #number #(#takes)* #act } }
+    });
+    let numbered = methods.iter().enumerate().filter(|(_, method)| method.numbered);
+    let numbered: Vec<_> = numbered.map(|(label, _)| header.base + label as u64).collect();
+    let number = (!numbered.is_empty()).then(|| {
+        let name = format_ident!("number_{}", snake(&name.to_string()));
+        quote! {
+            /// The number of a request that carries one, before it is taken apart: the same in every repetition of it.
+            #[inline]
+            #visibility fn #name(label: u64, request: &::motte_interfaces::Reader<'_>) -> ::core::option::Option<u64> {
+                match label {
+                    #(#numbered)|* => request.peek(),
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
     });
     quote! {
         #(#attributes)*
         #visibility trait #name { #(#declarations)* }
+
+        #number
 
         /// Takes a request apart, has the server do it, and puts the answer into `reply`. `defer` is asked for a token when the
         /// method answers later.
@@ -253,7 +276,10 @@ fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
     let (visibility, interface) = (&item.vis, &header.name);
     let client = format_ident!("{}Client", item.ident);
     let functions = methods.iter().enumerate().map(|(label, method)| {
-        let Method { name, docs, arguments, success, error, idempotent, .. } = method;
+        let Method { name, docs, arguments, success, error, numbered, .. } = method;
+        let idempotent = method.idempotent || *numbered;
+        let take_number = numbered.then(|| quote! { let number = self.transport.number(); });
+        let put_number = numbered.then(|| quote! { ::motte_interfaces::Wire::put(&number, writer); });
         let (label, text) = (header.base + label as u64, name.to_string());
         let parameters = arguments.iter().map(|Argument { name, given, .. }| quote!(#name: #given));
         let puts = arguments.iter().map(|Argument { name, given, form, .. }| match given {
@@ -267,7 +293,8 @@ fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
             pub fn #name(&self, #(#parameters),*) -> ::core::result::Result<#success, #error> {
                 const METHOD: ::motte_interfaces::Method =
                     ::motte_interfaces::Method { label: #label, interface: #interface, name: #text, idempotent: #idempotent };
-                ::motte_interfaces::call(&self.transport, &METHOD, |writer| { let _ = &writer; #(#puts)* })
+                #take_number
+                ::motte_interfaces::call(&self.transport, &METHOD, |writer| { let _ = &writer; #put_number #(#puts)* })
             }
         }
     });

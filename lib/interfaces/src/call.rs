@@ -83,6 +83,12 @@ impl From<motte_abi::Error> for CallError {
 
 /// Carries a request to a service and the answer back.
 pub trait Transport {
+    /// A number for a request: no other request of this program, or of another that uses the same capability, has it. A server that kept
+    /// it over its restart tells by it that a request is repeated. 0: the server must not compare it.
+    fn number(&self) -> u64 {
+        0
+    }
+
     /// Has `put` write the request (again for every repetition), sends it under the method's label, and has `take`
     /// read the answer, given the answer's label.
     fn call<R>(
@@ -94,6 +100,10 @@ pub trait Transport {
 }
 
 impl<T: Transport> Transport for &T {
+    fn number(&self) -> u64 {
+        (**self).number()
+    }
+
     fn call<R>(
         &self,
         method: &Method,

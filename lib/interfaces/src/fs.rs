@@ -1,5 +1,18 @@
 //! Files: the file system service. Paths are absolute and `/`-separated; the client library adds the working directory.
 //! Open files are read and written through [`crate::stream`], on the same endpoint.
+//!
+//! # What survives a restart of the service
+//! - Every change that was answered, synced or not: names, attributes and data of files on the disk. What was not synced lies in kept memory, as
+//!   before; a power cut takes it away.
+//! - Open files, under the same handles: position, mode, whether a write goes to the end; files without a name; directories that
+//!   are being listed; duplicates, which go on sharing a position.
+//! - A request that was in hand is repeated by the client's stub and done once: methods that are not idempotent by nature carry a
+//!   number (`#[numbered]`), and the service notes it with what a repetition must go back to.
+//! - Pages that a client lent must be lent anew; requests that name them get `InvalidData` until then. The client library does.
+//!
+//! Not kept are file systems in memory (`/tmp`, and mounts that clients made) and what is open there, open files beyond the 2,048th and handles
+//! beyond the 4,096th: such a handle is `BadHandle` afterwards. When what was kept turns out to be broken, the service begins anew with what is
+//! on the disk, and every handle from before is `ServiceRestarted`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -116,6 +129,7 @@ pub struct CacheInfo {
 #[interface("fs")]
 pub trait Files {
     /// Opens and returns a handle. `mode` counts when a file is made.
+    #[numbered]
     fn open(&self, path: &str, flags: u64, mode: u32) -> Result<u64, IoError>;
     /// Information by path; `follow` a symbolic link at its end.
     #[idempotent]
@@ -137,16 +151,22 @@ pub trait Files {
     #[idempotent]
     fn sync_all(&self) -> Result<(), IoError>;
     /// Makes a directory.
+    #[numbered]
     fn create_directory(&self, path: &str, mode: u32) -> Result<(), IoError>;
     /// Removes an empty directory.
+    #[numbered]
     fn remove_directory(&self, path: &str) -> Result<(), IoError>;
     /// Removes a name; the file lives on while it is open or has another name.
+    #[numbered]
     fn remove_file(&self, path: &str) -> Result<(), IoError>;
     /// Renames, replacing what is at `to`.
+    #[numbered]
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError>;
     /// Makes a second name.
+    #[numbered]
     fn hard_link(&self, original: &str, link: &str) -> Result<(), IoError>;
     /// Makes a symbolic link at `link` that says `target`.
+    #[numbered]
     fn symbolic_link(&self, target: &str, link: &str) -> Result<(), IoError>;
     /// What a symbolic link says.
     #[idempotent]
@@ -167,8 +187,10 @@ pub trait Files {
     #[idempotent]
     fn mounts(&self, first: u64) -> Result<Vec<MountInfo>, IoError>;
     /// Mounts a file system of `kind` (`ext4` of a source `disk`, or `memory`) at `target`. Options: `rw` or `ro`, comma separated.
+    #[numbered]
     fn mount(&self, source: &str, target: &str, kind: &str, options: &str) -> Result<(), IoError>;
     /// Takes a mount away, when nothing of it is open.
+    #[numbered]
     fn unmount(&self, target: &str) -> Result<(), IoError>;
     /// The page cache.
     #[idempotent]

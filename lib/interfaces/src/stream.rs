@@ -48,27 +48,35 @@ pub enum Whence {
 pub trait Stream {
     /// Lends the service four pages of the client's for bulk data: pages `first` to `first + 3` of the session's buffer.
     /// Attaching again replaces them.
+    #[idempotent]
     fn attach(&self, first: u64, a: Cap, b: Cap, c: Cap, d: Cap) -> Result<(), IoError>;
     /// Reads up to `length` bytes (at most [`INLINE_BYTES`]) at the position; none at the end. Waits until there is something.
+    #[numbered]
     #[deferred]
     fn read(&self, handle: u64, length: u64) -> Result<Bytes, IoError>;
     /// Writes at the position. Returns how many bytes were taken, at least one unless `data` is empty.
+    #[numbered]
     #[deferred]
     fn write(&self, handle: u64, data: &[u8]) -> Result<u64, IoError>;
     /// As `read`, into the attached pages at byte `offset`; returns how many bytes.
+    #[numbered]
     #[deferred]
     fn read_shared(&self, handle: u64, offset: u64, length: u64) -> Result<u64, IoError>;
     /// As `write`, from the attached pages at byte `offset`.
+    #[numbered]
     #[deferred]
     fn write_shared(&self, handle: u64, offset: u64, length: u64) -> Result<u64, IoError>;
     /// Sets the position and returns it, counted from the start.
+    #[numbered]
     fn seek(&self, handle: u64, whence: Whence, offset: i64) -> Result<u64, IoError>;
     /// What it is.
     #[idempotent]
     fn kind(&self, handle: u64) -> Result<StreamKind, IoError>;
     /// A capability for another program to use the same object with. Whoever passes it on sees to it that it is closed.
+    #[numbered]
     fn duplicate(&self, handle: u64) -> Result<Cap, IoError>;
     /// Ends the use of the handle.
+    #[numbered]
     fn close(&self, handle: u64) -> Result<(), IoError>;
     /// Everything of a client that is gone is closed. Accepted only from those who may say so ([`crate::badge::LIFECYCLE`]).
     #[idempotent]

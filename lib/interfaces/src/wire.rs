@@ -146,6 +146,12 @@ impl<'a> Reader<'a> {
         Ok(*word)
     }
 
+    /// The next word, which stays the next.
+    #[inline]
+    pub fn peek(&self) -> Option<u64> {
+        self.words.first().copied()
+    }
+
     /// The next capability.
     #[inline]
     pub fn cap(&mut self) -> Result<Cap, WireError> {

@@ -323,7 +323,7 @@ impl Command {
         // The process server was restarted, and knows nothing of the lent pages; the ticket in the request tells it what it started already.
         for _ in 0..REPETITIONS {
             let Some(Err(IoError::InvalidData | IoError::ServiceRestarted)) = sent else { break };
-            server.session.forget_buffer();
+            server.session.lend_again();
             sent = send();
         }
         let result = sent.unwrap_or(Err(IoError::OutOfMemory));

@@ -1,6 +1,7 @@
 //! Calling services: found by name through the registry, reached through a connection that knows what a restart means.
 
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use motte_abi::Error;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
@@ -118,6 +119,12 @@ impl Shared {
 }
 
 impl Transport for Connection {
+    #[inline]
+    fn number(&self) -> u64 {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        start::info().map_or(0, |info| info.header.badge) << 32 | COUNT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff
+    }
+
     #[inline]
     fn call<R>(
         &self,

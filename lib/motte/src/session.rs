@@ -14,6 +14,9 @@ use crate::sync::Mutex;
 /// Bytes of the buffer that a session lends for files, pipes and the console.
 const BUFFER: usize = 65536;
 
+/// How often one request lends pages that a restarted service does not know.
+const LENDINGS: usize = 3;
+
 /// What one client has open at one service. All its handles share the connection and the lent pages.
 pub(crate) struct Session {
     pub client: StreamClient<Connection>,
@@ -56,17 +59,24 @@ impl Session {
 
     fn lend(&self, size: usize) -> Option<Mapping> {
         let memory = Mapping::new(size.div_ceil(4096).next_multiple_of(4)).ok()?;
+        self.attach(&memory)?;
+        Some(memory)
+    }
+
+    fn attach(&self, memory: &Mapping) -> Option<()> {
         for (index, four) in memory.frames().chunks_exact(4).enumerate() {
             let [a, b, c, d] = [0, 1, 2, 3].map(|at| Cap(four[at].0.0));
             self.client.attach(index as u64 * 4, a, b, c, d).ok()?;
         }
-        Some(memory)
+        Some(())
     }
 
-    /// The pages must be lent anew: the service was restarted and knows nothing of them.
-    pub fn forget_buffer(&self) {
+    /// Lends the same pages anew: the service was restarted and knows nothing of them.
+    pub fn lend_again(&self) {
         let mut buffer = self.buffer.lock();
-        if let Buffer::Lent(_) = &*buffer {
+        if let Buffer::Lent(memory) = &*buffer
+            && self.attach(memory).is_none()
+        {
             *buffer = Buffer::None;
         }
     }
@@ -95,7 +105,7 @@ impl Handle {
         if into.is_empty() {
             return Ok(0);
         }
-        if into.len() > INLINE_BYTES {
+        for _ in 0..if into.len() > INLINE_BYTES { LENDINGS } else { 0 } {
             let read = self.session.with_buffer(BUFFER, |memory| {
                 let length = into.len().min(memory.len());
                 let count = self.session.client.read_shared(self.number, 0, length as u64)?;
@@ -104,9 +114,9 @@ impl Handle {
                 Ok(count)
             });
             match read {
-                Some(Err(IoError::InvalidData)) => self.session.forget_buffer(),
+                Some(Err(IoError::InvalidData)) => self.session.lend_again(),
                 Some(result) => return Ok(result?),
-                None => {}
+                None => break,
             }
         }
         let bytes = self.session.client.read(self.number, into.len().min(INLINE_BYTES) as u64)?.0;
@@ -116,7 +126,7 @@ impl Handle {
     }
 
     pub fn write(&self, from: &[u8]) -> Result<usize> {
-        if from.len() > INLINE_BYTES {
+        for _ in 0..if from.len() > INLINE_BYTES { LENDINGS } else { 0 } {
             let written = self.session.with_buffer(BUFFER, |memory| {
                 let length = from.len().min(memory.len());
                 memory.write(0, &from[..length]);
@@ -124,9 +134,9 @@ impl Handle {
                 Ok((count as usize).min(length))
             });
             match written {
-                Some(Err(IoError::InvalidData)) => self.session.forget_buffer(),
+                Some(Err(IoError::InvalidData)) => self.session.lend_again(),
                 Some(result) => return Ok(result?),
-                None => {}
+                None => break,
             }
         }
         let count = self.session.client.write(self.number, &from[..from.len().min(INLINE_BYTES)])?;

@@ -215,6 +215,16 @@ pub fn map_stack(bytes: u64) -> Result<u64, Error> {
     Ok(address)
 }
 
+/// Copies memory of which another program or a device may change either side meanwhile: a copy of what no reference may name.
+///
+/// # Safety
+/// Both ranges are mapped, the destination writable, and they do not overlap.
+#[inline]
+pub unsafe fn copy_shared(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: as the caller promises.
+    unsafe { crate::arch::copy(from, to, length) }
+}
+
 /// Maps the clock page, in init, to whom nobody else does it.
 pub(crate) fn map_clock() {
     let clock = Frame::at(slot::CLOCK_FRAME);
