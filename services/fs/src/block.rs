@@ -2,10 +2,12 @@
 //!
 //! This program sleeps in a call to the driver, which the kernel ends when the driver dies; so there is no timer to look after it.
 
+use alloc::vec::Vec;
+
 use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, Rights};
 use motte::interfaces::Cap;
 use motte::interfaces::block::BlockClient;
-use motte::kernel::{CacheMode, Notification};
+use motte::kernel::{CacheMode, Frame, Notification};
 use motte::memory::{self, Mapping};
 use motte::pages::SharedWords;
 use motte::service::Connection;
@@ -16,7 +18,7 @@ use motte_ring::{Consumer, Producer};
 
 /// As much memory for the page cache as there is, but for `reserve` bytes, in frames of 2 MiB; at most `most` of them.
 pub fn cache_memory(reserve: u64, most: usize) -> Result<Mapping, Error> {
-    let mut frames = alloc::vec::Vec::new();
+    let mut frames = Vec::new();
     while frames.len() < most {
         let usage = memory::usage();
         // A first frame must be aligned, and so may cost almost twice its size.
@@ -35,17 +37,17 @@ pub fn cache_memory(reserve: u64, most: usize) -> Result<Mapping, Error> {
 /// The way to the driver.
 pub struct BlockDriver {
     service: BlockClient<Connection>,
-    memory: &'static Mapping,
+    frames: Vec<Frame>,
     /// The driver could signal this one; nobody waits for it.
     unused: Notification,
     doorbell: Option<Notification>,
 }
 
 impl BlockDriver {
-    /// A way to the driver, which is lent `memory`.
-    pub fn new(service: BlockClient<Connection>, memory: &'static Mapping) -> Result<Self, Error> {
+    /// A way to the driver, which is lent frames of 2 MiB.
+    pub fn new(service: BlockClient<Connection>, frames: &[Frame]) -> Result<Self, Error> {
         let unused = Notification(memory::make(ObjectType::Notification, 0)?);
-        Ok(Self { service, memory, unused, doorbell: None })
+        Ok(Self { service, frames: frames.to_vec(), unused, doorbell: None })
     }
 }
 
@@ -56,7 +58,7 @@ impl Driver for BlockDriver {
         if let Some(old) = self.doorbell.take() {
             slots::delete(old.0);
         }
-        for (index, frame) in self.memory.frames().iter().enumerate() {
+        for (index, frame) in self.frames.iter().enumerate() {
             self.service.attach_memory(index as u64, Cap(frame.0.0)).map_err(|_| DiskError)?;
         }
         let requests = SharedWords::new().map_err(|_| DiskError)?;

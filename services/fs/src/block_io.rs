@@ -7,17 +7,19 @@
 //! the device, durably; while mounted every write of the superblock keeps the flag; and only when unmount has emptied the journal
 //! durably is the flag taken away, as the very last write.
 
-use alloc::rc::Rc;
+use alloc::{boxed::Box, rc::Rc, sync::Arc};
 use core::cell::{Cell, RefCell};
 
 use rsext4::{
-    BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, SectorId, WriteFlags, crc32c::crc32c_append,
+    BlockIo, DeviceCapabilities, DeviceGeometry, Ext4Error, Ext4Result, KeptTransaction, SectorId, WriteFlags,
+    crc32c::crc32c_append,
 };
 
 use crate::{
     cache::PageCache,
-    disk::SECTOR_SIZE,
+    disk::{Disk, SECTOR_SIZE},
     error::{Error, Result},
+    running::Running,
 };
 
 /// First byte of the primary superblock on the device.
@@ -71,6 +73,11 @@ impl RawSuperblock {
     /// Whether the file system is marked as having errors.
     pub fn has_errors(&self) -> bool {
         self.0[0x3a] & 2 != 0
+    }
+
+    /// Bytes in a block.
+    fn block_size(&self) -> usize {
+        1024 << self.word(0x18).min(6)
     }
 
     /// Bytes the file system takes on its device.
@@ -127,17 +134,56 @@ enum Guard {
 pub struct SharedCache {
     cache: Rc<RefCell<PageCache>>,
     guard: Rc<Cell<Guard>>,
+    running: Rc<RefCell<Running>>,
+    /// Whether the next mount is to go on where a former server stopped, and then whether it did.
+    resuming: Rc<Cell<Resuming>>,
+}
+
+/// How far a mount is that goes on where another stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resuming {
+    No,
+    Wanted,
+    Done,
 }
 
 impl SharedCache {
     /// Shares `cache`.
     pub fn new(cache: PageCache) -> Self {
-        Self { cache: Rc::new(RefCell::new(cache)), guard: Rc::new(Cell::new(Guard::Off)) }
+        Self {
+            cache: Rc::new(RefCell::new(cache)),
+            guard: Rc::new(Cell::new(Guard::Off)),
+            running: Rc::default(),
+            resuming: Rc::new(Cell::new(Resuming::No)),
+        }
+    }
+
+    /// Has the next mount go on where a former server stopped.
+    pub fn expect_resumption(&self) {
+        self.resuming.set(Resuming::Wanted);
+    }
+
+    /// Whether the mount went on where a former server stopped.
+    pub fn is_resumed(&self) -> bool {
+        self.resuming.get() == Resuming::Done
+    }
+
+    /// Puts the running transaction down for a server that may have to go on with it. An error means that it must be committed.
+    pub fn keep_transaction<'a>(
+        &self,
+        (sequence, updates, revoked): (u32, impl Iterator<Item = (u64, &'a Arc<[u8]>)>, impl Iterator<Item = u64>),
+    ) -> Result<()> {
+        self.running.borrow_mut().keep(&mut self.borrow(), sequence, updates, revoked)
     }
 
     /// The cache itself; the borrow must end before rsext4 runs.
     pub fn borrow(&self) -> core::cell::RefMut<'_, PageCache> {
         self.cache.borrow_mut()
+    }
+
+    /// The disk, if nobody else uses the cache any more.
+    pub fn into_disk(self) -> Option<Box<dyn Disk>> {
+        Rc::into_inner(self.cache).map(|cache| cache.into_inner().into_disk())
     }
 
     /// Before a writable mount of a file system with a journal: watch for its first write.
@@ -148,6 +194,8 @@ impl SharedCache {
     /// After a failed mount: forget what it left in the cache, and write no more.
     pub fn give_up(&self) {
         self.guard.set(Guard::Off);
+        self.resuming.set(Resuming::No);
+        self.running.borrow_mut().forget();
         self.borrow().forget_all();
     }
 
@@ -237,5 +285,16 @@ impl BlockIo for SharedCache {
 
     fn flush(&mut self) -> Ext4Result<()> {
         self.borrow().flush().map_err(failed)
+    }
+
+    fn resume(&mut self, sequence: u32) -> Ext4Result<Option<KeptTransaction>> {
+        if self.resuming.get() == Resuming::No {
+            return Ok(None);
+        }
+        self.resuming.set(Resuming::Done);
+        let mut cache = self.borrow();
+        let block_size = RawSuperblock::load(&mut cache).map_err(failed)?.block_size();
+        let kept = self.running.borrow_mut().resume(&mut cache, sequence, block_size);
+        kept.map(Some).map_err(failed)
     }
 }

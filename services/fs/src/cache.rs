@@ -7,6 +7,11 @@
 //! Invariants: a frame with a key is in the map under that key, and no other; a dirty frame's key is in the dirty list; a delayed
 //! frame is never evicted and never written; a frame under read is never touched until its batch was waited for.
 //!
+//! An index of the pages lies in kept memory, as the frames do ([`crate::kept`]), so that a server that is started anew goes on with what its
+//! predecessor had: two words for each frame, its key and a seal over the key and what the frame holds. A frame whose contents are not
+//! whole has no seal, so what is filled is sealed when it is full. [`PageCache::resume`] takes everything over or, when any of it makes no
+//! sense, nothing.
+//!
 //! Ordering: a page may reach the device at any time after it was written to, and has reached it when [`PageCache::flush`]
 //! returns. That is what a disk with a volatile write cache promises, and all that rsext4's journal asks for.
 
@@ -17,6 +22,7 @@ use hashbrown::HashMap;
 use crate::{
     disk::{Direction, Disk, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer},
     error::{Error, Result},
+    kept::{INDEX, Kept, MOST_FRAMES, REDO, Word, seal},
     memory::{Input, Output, Region},
 };
 
@@ -28,12 +34,22 @@ pub const MAX_RUN: usize = MAX_TRANSFER / PAGE_SIZE;
 const SECTORS_PER_PAGE: u64 = (PAGE_SIZE / SECTOR_SIZE) as u64;
 const NO_KEY: u64 = u64::MAX;
 const DELAYED: u64 = 1 << 63;
+/// Marks the key of a block image of the journal's running transaction; the rest is the block.
+pub(crate) const RUNNING: u64 = 1 << 62;
+/// Marks, besides, one that is to take the place of the former.
+pub(crate) const NEXT: u64 = 1 << 61;
 /// Transfers handed to the device at once when writing back.
 const WRITE_BATCH: usize = 64;
 
 const REFERENCED: u8 = 1;
 const DIRTY: u8 = 2;
 const READING: u8 = 4;
+/// The contents are whole, and the kept index says so.
+const SEALED: u8 = 8;
+
+/// What a frame holds, in the seal of its entry in the kept index.
+const CLEAN_PAGE: u64 = 1;
+const DIRTY_PAGE: u64 = 2;
 
 /// Names the frame that holds a page; valid until the next call that may evict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +88,7 @@ pub struct PageCache {
     disk: Box<dyn Disk>,
     geometry: Geometry,
     memory: Region,
+    kept: Option<Kept>,
     slots: Vec<Slot>,
     map: HashMap<u64, u32>,
     hand: usize,
@@ -101,19 +118,29 @@ fn is_delayed(key: u64) -> bool {
     key & DELAYED != 0
 }
 
+/// Whether a key names no page of the device.
+fn is_special(key: u64) -> bool {
+    key & (DELAYED | RUNNING) != 0
+}
+
+/// The file and the page within it that a delayed page's key names.
+fn delayed_place(key: u64) -> (u32, u32) {
+    ((key >> 32) as u32 & 0x7fff_ffff, key as u32)
+}
+
 impl PageCache {
     /// A cache of `disk` in `memory`, of which whole pages are used; at least 16.
-    pub fn new(disk: Box<dyn Disk>, memory: Region) -> Result<Self> {
+    pub fn new(disk: Box<dyn Disk>, memory: Region) -> core::result::Result<Self, (Box<dyn Disk>, Error)> {
         let count = memory.len() / PAGE_SIZE;
-        if count < 16 || u32::try_from(count).is_err() {
-            return Err(Error::OutOfMemory);
-        }
         let mut map = HashMap::new();
-        map.try_reserve(count).map_err(|_| Error::OutOfMemory)?;
+        if count < 16 || u32::try_from(count).is_err() || map.try_reserve(count).is_err() {
+            return Err((disk, Error::OutOfMemory));
+        }
         Ok(Self {
             geometry: disk.geometry(),
             disk,
             memory,
+            kept: None,
             slots: alloc::vec![Slot { key: NO_KEY, flags: 0 }; count],
             map,
             hand: 0,
@@ -124,6 +151,196 @@ impl PageCache {
             unflushed: false,
             statistics: CacheStatistics { frames: count, ..CacheStatistics::default() },
         })
+    }
+
+    /// Keeps an index in `kept`, from an empty cache on.
+    pub fn keep_in(&mut self, mut kept: Kept, generation: u64) {
+        if self.slots.len() <= MOST_FRAMES {
+            kept.begin(self.slots.len(), self.geometry.sectors, generation);
+            self.kept = Some(kept);
+        }
+    }
+
+    /// A cache that goes on with what a former one, in the same memory, left in `kept`. Or, with a sentence why, that nothing there can be used.
+    pub fn resume(
+        disk: Box<dyn Disk>,
+        memory: Region,
+        kept: Kept,
+    ) -> core::result::Result<Self, (Box<dyn Disk>, &'static str)> {
+        let (frames, sectors) = (memory.len() / PAGE_SIZE, disk.geometry().sectors);
+        if frames > MOST_FRAMES || !kept.is_usable(frames, sectors) {
+            return Err((disk, "nothing usable was kept"));
+        }
+        let mut cache = match Self::new(disk, memory) {
+            Ok(cache) => cache,
+            Err((disk, _)) => return Err((disk, "there is too little memory")),
+        };
+        cache.kept = Some(kept);
+        match cache.take_over(kept) {
+            Ok(()) => Ok(cache),
+            Err(why) => Err((cache.disk, why)),
+        }
+    }
+
+    fn take_over(&mut self, mut kept: Kept) -> core::result::Result<(), &'static str> {
+        // What was under way first: a write that must not be cut in two, and a page that got its place.
+        let (redo, frame) = (kept.word(Word::Redo), kept.word(Word::RedoFrame) as usize);
+        if redo != 0 {
+            let (length, within) = ((redo >> 32) as usize, redo as u32 as usize);
+            if frame >= self.slots.len() || within + length > PAGE_SIZE {
+                return Err("an unfinished write makes no sense");
+            }
+            self.copy_redo(kept, frame * PAGE_SIZE + within, length);
+            kept.set(Word::Redo, 0);
+        }
+        let placing = kept.word(Word::Placing) as usize;
+        if placing > self.slots.len() {
+            return Err("a page without a place makes no sense");
+        }
+        if placing > 0 {
+            let key = kept.word(Word::PlacingKey);
+            self.write_entry(placing as u32 - 1, key, DIRTY_PAGE);
+            kept.set(Word::Placing, 0);
+        }
+        for index in 0..self.slots.len() {
+            let (key, sealed) = (kept.get(INDEX, index * 2), kept.get(INDEX, index * 2 + 1));
+            if sealed == 0 {
+                continue;
+            }
+            let dirty = match sealed {
+                _ if sealed == seal(&[index as u64, key, CLEAN_PAGE]) => false,
+                _ if sealed == seal(&[index as u64, key, DIRTY_PAGE]) => true,
+                _ => return Err("the index of the page cache is broken"),
+            };
+            if !is_special(key) && self.page_bytes(key) == 0 {
+                return Err("the index of the page cache names a place beyond the disk");
+            }
+            if self.map.insert(key, index as u32).is_some() {
+                return Err("the index of the page cache names a page twice");
+            }
+            let mut flags = SEALED;
+            if is_delayed(key) {
+                self.delayed_count += 1;
+            } else if dirty && !is_special(key) {
+                flags |= DIRTY;
+                self.dirty_count += 1;
+                self.dirty.push(key);
+            }
+            self.slots[index] = Slot { key, flags };
+        }
+        // Nobody knows what reached the device, and what the device made durable.
+        self.unflushed = true;
+        Ok(())
+    }
+
+    /// The disk alone.
+    pub fn into_disk(self) -> Box<dyn Disk> {
+        self.disk
+    }
+
+    /// The kept state, if there is one.
+    pub fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
+    /// The delayed pages, as file and page within it.
+    pub fn delayed(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.map.keys().copied().filter(|key| is_delayed(*key)).map(delayed_place)
+    }
+
+    /// The blocks of which images are kept under keys with this mark.
+    pub(crate) fn images(&self, mark: u64) -> Vec<u64> {
+        let special = RUNNING | NEXT;
+        let marked = self.map.keys().copied().filter(|key| !is_delayed(*key) && key & special == mark);
+        marked.map(|key| key & !special).collect()
+    }
+
+    /// Puts down a block's image under a key, whole and sealed when this returns.
+    pub(crate) fn put_image(&mut self, key: u64, image: &[u8]) -> Result<()> {
+        if image.len() > PAGE_SIZE {
+            return Err(Error::InvalidArgument);
+        }
+        self.discard(key);
+        let frame = self.claim(key, 0)?;
+        self.memory.write(Self::offset(frame), image);
+        self.seal(frame.0);
+        Ok(())
+    }
+
+    /// An image that was put down.
+    pub(crate) fn image(&self, key: u64, target: &mut [u8]) -> Result<()> {
+        let index = *self.map.get(&key).ok_or(Error::Io)?;
+        self.memory.read(index as usize * PAGE_SIZE, &mut target[..]);
+        Ok(())
+    }
+
+    /// Gives an image another key.
+    pub(crate) fn rename_image(&mut self, from: u64, to: u64) {
+        self.discard(to);
+        if let Some(index) = self.map.remove(&from) {
+            self.slots[index as usize] = Slot { key: to, flags: SEALED };
+            self.map.insert(to, index);
+            self.move_entry(index, to);
+        }
+    }
+
+    /// Gives a frame another key in the kept index, at any moment under the one or the other; it is dirty, if that means something.
+    fn move_entry(&mut self, index: u32, key: u64) {
+        if let Some(mut kept) = self.kept {
+            kept.set(Word::PlacingKey, key);
+            kept.set(Word::Placing, u64::from(index) + 1);
+            self.write_entry(index, key, DIRTY_PAGE);
+            kept.set(Word::Placing, 0);
+        }
+    }
+
+    /// Puts an entry into the kept index, which had none for this frame or one with this key.
+    fn write_entry(&mut self, index: u32, key: u64, holds: u64) {
+        if let Some(kept) = &mut self.kept {
+            let at = index as usize * 2;
+            if kept.get(INDEX, at) != key {
+                kept.put(INDEX, at + 1, 0);
+                kept.put(INDEX, at, key);
+            }
+            kept.put(INDEX, at + 1, seal(&[index.into(), key, holds]));
+        }
+    }
+
+    /// A frame's contents are whole.
+    fn seal(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.flags |= SEALED;
+        let (key, holds) = (slot.key, if slot.flags & DIRTY != 0 { DIRTY_PAGE } else { CLEAN_PAGE });
+        self.write_entry(index, key, holds);
+    }
+
+    /// A frame's contents do not count any more.
+    fn empty_entry(&mut self, index: u32) {
+        if self.slots[index as usize].flags & SEALED != 0
+            && let Some(kept) = &mut self.kept
+        {
+            kept.put(INDEX, index as usize * 2 + 1, 0);
+        }
+    }
+
+    fn copy_redo(&mut self, kept: Kept, to: usize, length: usize) {
+        let mut page = [0; PAGE_SIZE];
+        kept.memory().read(REDO, &mut page[..length]);
+        self.memory.write(to, &page[..length]);
+    }
+
+    /// Writes into a frame so that an end in the middle leaves all or nothing of it.
+    fn write_whole(&mut self, frame: Frame, within: usize, source: &[u8]) {
+        let sealed = self.slots[frame.0 as usize].flags & SEALED != 0;
+        let Some(mut kept) = self.kept.filter(|_| sealed) else {
+            self.memory.write(Self::offset(frame) + within, source);
+            return;
+        };
+        kept.memory().write(REDO, source);
+        kept.set(Word::RedoFrame, frame.0.into());
+        kept.set(Word::Redo, (source.len() as u64) << 32 | within as u64);
+        self.memory.write(Self::offset(frame) + within, source);
+        kept.set(Word::Redo, 0);
     }
 
     /// The device's size and mode.
@@ -194,6 +411,8 @@ impl PageCache {
             if failed {
                 self.map.remove(&slot.key);
                 *slot = Slot { key: NO_KEY, flags: 0 };
+            } else {
+                self.seal(index);
             }
         }
     }
@@ -212,7 +431,7 @@ impl PageCache {
             if slot.key == NO_KEY {
                 return Some(index as u32);
             }
-            if slot.flags & (DIRTY | READING) != 0 || is_delayed(slot.key) {
+            if slot.flags & (DIRTY | READING) != 0 || is_special(slot.key) {
                 continue;
             }
             if slot.flags & REFERENCED != 0 {
@@ -221,6 +440,8 @@ impl PageCache {
             }
             self.map.remove(&slot.key);
             slot.key = NO_KEY;
+            self.empty_entry(index as u32);
+            self.slots[index].flags = 0;
             return Some(index as u32);
         }
         None
@@ -327,9 +548,11 @@ impl PageCache {
         let Some(index) = self.map.remove(&key) else { return };
         self.discard(page);
         self.delayed_count -= 1;
-        self.slots[index as usize] = Slot { key: page, flags: REFERENCED };
+        self.slots[index as usize] = Slot { key: page, flags: REFERENCED | DIRTY | SEALED };
         self.map.insert(page, index);
-        self.mark_dirty(Frame(index));
+        self.dirty_count += 1;
+        self.dirty.push(page);
+        self.move_entry(index, page);
     }
 
     /// Forgets a page, written or not.
@@ -341,6 +564,7 @@ impl PageCache {
         if self.map.remove(&key).is_none() {
             return;
         }
+        self.empty_entry(index);
         let slot = &mut self.slots[index as usize];
         if slot.flags & DIRTY != 0 {
             self.dirty_count -= 1;
@@ -351,13 +575,24 @@ impl PageCache {
         *slot = Slot { key: NO_KEY, flags: 0 };
     }
 
-    /// Notes that a device page differs from the device.
+    /// Notes that a page was changed and is whole: one of the device differs from the device from now on.
     pub fn mark_dirty(&mut self, frame: Frame) {
         let slot = &mut self.slots[frame.0 as usize];
-        if slot.flags & DIRTY == 0 && !is_delayed(slot.key) {
+        if slot.flags & DIRTY == 0 && !is_special(slot.key) {
             slot.flags |= DIRTY;
             self.dirty_count += 1;
             self.dirty.push(slot.key);
+            self.seal(frame.0);
+        } else if slot.flags & SEALED == 0 {
+            self.seal(frame.0);
+        }
+    }
+
+    /// Before a whole page is changed: an end in the middle must not leave it as one that is like the device's.
+    #[inline]
+    fn touch(&mut self, frame: Frame) {
+        if self.slots[frame.0 as usize].flags & (SEALED | DIRTY) == SEALED {
+            self.mark_dirty(frame);
         }
     }
 
@@ -370,12 +605,14 @@ impl PageCache {
     /// Copies into a frame; the caller marks it dirty.
     pub fn copy_in(&mut self, frame: Frame, offset: usize, length: usize, input: &mut Input<'_>) {
         debug_assert!(offset + length <= PAGE_SIZE);
+        self.touch(frame);
         self.memory.copy_in(Self::offset(frame) + offset, length, input);
     }
 
     /// Clears part of a frame; the caller marks it dirty.
     pub fn zero(&mut self, frame: Frame, offset: usize, length: usize) {
         debug_assert!(offset + length <= PAGE_SIZE);
+        self.touch(frame);
         self.memory.zero(Self::offset(frame) + offset, length);
     }
 
@@ -403,7 +640,8 @@ impl PageCache {
             let within = (at % PAGE_SIZE as u64) as usize;
             let length = (PAGE_SIZE - within).min(source.len() - done);
             let frame = if length == PAGE_SIZE { self.page_to_replace(page)? } else { self.page(page, 1)? };
-            self.memory.write(Self::offset(frame) + within, &source[done..done + length]);
+            self.touch(frame);
+            self.write_whole(frame, within, &source[done..done + length]);
             self.mark_dirty(frame);
             done += length;
         }
@@ -474,6 +712,7 @@ impl PageCache {
         self.disk.wait(ticket).map_err(|_| Error::Io)?;
         for index in frames {
             self.slots[*index as usize].flags &= !DIRTY;
+            self.seal(*index);
         }
         self.dirty_count -= frames.len();
         Ok(())
@@ -495,8 +734,9 @@ impl PageCache {
     /// Forgets every page, written or not, as after a failed mount.
     pub fn forget_all(&mut self) {
         self.finish_all();
-        for slot in &mut self.slots {
-            *slot = Slot { key: NO_KEY, flags: 0 };
+        for index in 0..self.slots.len() {
+            self.empty_entry(index as u32);
+            self.slots[index] = Slot { key: NO_KEY, flags: 0 };
         }
         self.map.clear();
         self.dirty.clear();

@@ -1,5 +1,6 @@
 //! The two places where this program turns mapped memory into what the library copies from and to.
 
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 use motte::interfaces::Cap;
@@ -38,8 +39,9 @@ unsafe impl LentPages for ClientPages {
     }
 }
 
-/// The page cache's memory, which stays mapped for good.
-pub fn region(memory: &'static Mapping) -> Region {
+/// Memory that stays mapped for good.
+pub fn region(memory: Mapping) -> Region {
+    let memory = ManuallyDrop::new(memory);
     let base = NonNull::new(memory.as_ptr()).unwrap_or(NonNull::dangling());
     // SAFETY: the mapping is never dropped, is readable and writable, and this program has no reference into it.
     unsafe { Region::from_raw(base, memory.len()) }

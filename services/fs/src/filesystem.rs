@@ -196,6 +196,14 @@ pub trait FileSystem {
     fn sync(&mut self) -> Result<()>;
     /// Space and nodes.
     fn space(&mut self) -> Result<Space>;
+    /// Whether it goes on where one of a former server stopped, so that that server's nodes are its nodes.
+    fn is_resumed(&self) -> bool {
+        false
+    }
+    /// After the nodes that are in use were retained again: those in use no more may go.
+    fn end_resumption(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// What its page cache holds, if it has one.
     fn cache_statistics(&self) -> Option<CacheStatistics> {
         None

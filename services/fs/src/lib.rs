@@ -17,9 +17,12 @@ pub mod disk;
 pub mod error;
 pub mod ext4;
 pub mod filesystem;
+pub mod kept;
 pub mod memory;
 pub mod memory_fs;
+pub mod requests;
 pub mod ring_disk;
+mod running;
 pub mod server;
 pub mod vfs;
 

@@ -15,28 +15,31 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use motte::abi::Error;
+use motte::abi::{Error, LARGE_PAGE_SIZE};
 use motte::interfaces::block::BlockClient;
 use motte::interfaces::clock::ClockClient;
 use motte::interfaces::error::IoError;
-use motte::interfaces::fs::{dispatch_files, open};
-use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
+use motte::interfaces::fs::{dispatch_files, number_files, open};
+use motte::interfaces::stream::{STREAM_BASE, dispatch_stream, number_stream};
 use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::kernel::Frame;
 use motte::log;
 use motte::pages::Pages;
 use motte::server::{Handler, Replies, Server, Tasks};
 use motte::service;
 use motte::time::monotonic_ns;
-use motte::{memory, start};
+use motte::{kept, memory, start};
 use motte_fs::clock::WallClock;
 use motte_fs::device_fs::DeviceFs;
 use motte_fs::disk::Geometry;
 use motte_fs::ext4::{Ext4, MountProblem};
 use motte_fs::filesystem::FileSystem;
-use motte_fs::memory::Input;
+use motte_fs::kept::{Kept, STATE_BYTES};
+use motte_fs::memory::{Input, Region};
 use motte_fs::memory_fs::MemoryFs;
 use motte_fs::ring_disk::RingDisk;
 use motte_fs::server::{FilesServer, Root, Roots};
@@ -88,6 +91,10 @@ impl Handler for Service {
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
         let mut server = self.server.borrow_mut();
+        let number = if label >= STREAM_BASE { number_stream(label, request) } else { number_files(label, request) };
+        if let Some(number) = number {
+            server.begin_request(number);
+        }
         let outcome = if label >= STREAM_BASE {
             dispatch_stream(&mut *server, sender, label, request, reply, defer)
         } else {
@@ -119,8 +126,39 @@ fn wall_clock() -> WallClock {
     WallClock::new(move || offset.saturating_add(monotonic_ns()))
 }
 
-/// Mounts the disk. Returns the file system and a remark for the mount table, or why there is none.
-fn mount_disk(clock: &WallClock) -> Result<(Ext4, Option<String>), String> {
+/// The page cache's memory, and where what outlives this server lies.
+struct CacheMemory {
+    frames: Vec<Frame>,
+    region: Region,
+    kept: Option<Kept>,
+}
+
+/// Kept memory, if the manifest gives it: the state and behind it the page cache. Otherwise as much of the component's own as can be spared.
+fn cache_memory() -> Result<CacheMemory, Error> {
+    match kept::map()? {
+        Some(memory) if memory.memory.len() > STATE_BYTES => {
+            let frames = memory.memory.frames()[STATE_BYTES / LARGE_PAGE_SIZE..].to_vec();
+            let whole = region(memory.memory);
+            let state = Kept::new(whole.part(0, STATE_BYTES));
+            Ok(CacheMemory { frames, region: whole.part(STATE_BYTES, whole.len() - STATE_BYTES), kept: state })
+        }
+        _ => {
+            let memory = block::cache_memory(RESERVE, MOST_CACHE_FRAMES)?;
+            Ok(CacheMemory { frames: memory.frames().to_vec(), region: region(memory), kept: None })
+        }
+    }
+}
+
+/// What the mount of the disk brought.
+struct Mounted {
+    file_system: Ext4,
+    /// For the mount table.
+    remark: Option<String>,
+    kept: Option<Kept>,
+}
+
+/// Mounts the disk, or says why there is none.
+fn mount_disk(clock: &WallClock) -> Result<Mounted, String> {
     let missing = || MountProblem::Missing.to_string();
     let service = BlockClient::new(service::connect("block").map_err(|_| missing())?);
     let info = service.info().map_err(|error| match error {
@@ -128,21 +166,28 @@ fn mount_disk(clock: &WallClock) -> Result<(Ext4, Option<String>), String> {
         error => format!("the disk driver does not answer ({error})"),
     })?;
     let no_memory = |_| MountProblem::OutOfMemory.to_string();
-    let cache = block::cache_memory(RESERVE, MOST_CACHE_FRAMES).map_err(no_memory)?;
-    let cache = &*Box::leak(Box::new(cache));
-    let driver = BlockDriver::new(service, cache).map_err(no_memory)?;
+    let CacheMemory { frames, region, kept } = cache_memory().map_err(no_memory)?;
+    let driver = BlockDriver::new(service, &frames).map_err(no_memory)?;
     let geometry = Geometry { sectors: info.sectors, read_only: info.read_only };
     let disk = RingDisk::new(driver, geometry, info.write_cache)
         .map_err(|_| String::from("the disk driver does not take requests"))?;
-    let mounted = Ext4::mount(Box::new(disk), region(cache), clock.clone(), false);
+    let disk = Box::new(disk);
+    let mounted = match kept {
+        Some(kept) => Ext4::mount_kept(disk, region, clock.clone(), kept, start::header().generation),
+        None => Ext4::mount(disk, region, clock.clone(), false),
+    };
     let (file_system, notice) = mounted.map_err(|problem| problem.to_string())?;
     let mode = if file_system.is_read_only() { "read-only" } else { "for reading and writing" };
-    log::info!("the disk's ext4 file system is mounted {mode}");
+    if file_system.is_resumed() {
+        log::info!("the disk's file system goes on where the former server stopped");
+    } else {
+        log::info!("the disk's ext4 file system is mounted {mode}");
+    }
     let remark = notice.map(|notice| notice.to_string());
     if let Some(remark) = &remark {
         log::warn!("{remark}");
     }
-    Ok((file_system, remark))
+    Ok(Mounted { file_system, remark, kept })
 }
 
 /// Memory that heap and file systems in memory can still take.
@@ -151,11 +196,13 @@ fn memory_left() -> u64 {
     usage.budget.saturating_sub(usage.used)
 }
 
-/// Mounts everything.
-fn mount_all(clock: &WallClock) -> Vfs {
+/// Mounts everything. Returns the kept state too, if there is one.
+fn mount_all(clock: &WallClock) -> (Vfs, Option<Kept>) {
     let mut root_limit = 0;
+    let mut state = None;
     let mut vfs = match mount_disk(clock) {
-        Ok((file_system, remark)) => {
+        Ok(Mounted { file_system, remark, kept }) => {
+            state = kept;
             let mut vfs = Vfs::new(Box::new(file_system), "disk", clock.clone());
             if let Some(remark) = remark {
                 vfs.set_root_options(&remark);
@@ -186,7 +233,7 @@ fn mount_all(clock: &WallClock) -> Vfs {
     {
         log::error!("the system's programs cannot be provided in /bin: {error}");
     }
-    vfs
+    (vfs, state)
 }
 
 /// Provides the system's programs in `/bin`, out of the boot image, where the disk has no such directory: in memory, so that a disk
@@ -223,10 +270,21 @@ fn roots() -> Roots {
 
 fn main() -> Result<(), Error> {
     let mut server = Server::for_service("fs")?;
-    let vfs = mount_all(&wall_clock());
+    let (mut vfs, state) = mount_all(&wall_clock());
     let pages = ClientPages(Pages::new(server.endpoint(), server.replies()));
     let generation = start::header().generation;
-    let files = Rc::new(RefCell::new(FilesServer::new(server.replies(), pages, vfs, roots(), generation)));
+    let files = match state {
+        Some(kept) => {
+            match vfs.keep_in(kept, generation) {
+                Ok(0) => {}
+                Ok(lost) => log::warn!("{lost} open files were closed by the restart"),
+                Err(error) => log::error!("not everything that was open could be taken over: {error}"),
+            }
+            FilesServer::resume(server.replies(), pages, vfs, roots(), kept)
+        }
+        None => FilesServer::new(server.replies(), pages, vfs, roots(), generation),
+    };
+    let files = Rc::new(RefCell::new(files));
     let mut service = Service { server: files, tasks: server.tasks(), due: Rc::new(Cell::new(false)) };
     Err(server.run(&mut service))
 }

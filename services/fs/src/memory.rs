@@ -1,11 +1,28 @@
 //! Raw memory that is copied into and out of, never referenced.
 //!
 //! The page cache's frames are written by the block device, and a client's buffer by the client, at any moment. So neither is
-//! ever behind a Rust reference: [`Region`], [`Output`] and [`Input`] only copy. This is the one module of the crate with `unsafe`.
+//! ever behind a Rust reference: [`Region`], [`Output`] and [`Input`] only copy, by [`copy_shared`], which is to the compiler no access of the
+//! language's. This is the one module of the crate with `unsafe`.
 
 use core::{marker::PhantomData, ptr::NonNull};
 
+use motte::memory::copy_shared;
 use motte_interfaces::{error::IoError, stream::SharedPages};
+
+/// Clears memory that another may write meanwhile.
+///
+/// # Safety
+/// The range is mapped writable.
+unsafe fn zero_shared(target: *mut u8, length: usize) {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut done = 0;
+    while done < length {
+        let piece = (length - done).min(ZEROS.len());
+        // SAFETY: the caller promises the range, of which this is a part; the zeros are elsewhere.
+        unsafe { copy_shared(ZEROS.as_ptr(), target.add(done), piece) };
+        done += piece;
+    }
+}
 
 /// The page cache's memory: one contiguous, mapped, writable range that lives as long as the program.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +35,12 @@ impl Region {
     /// Takes over memory that nothing else uses.
     pub fn new(memory: &'static mut [u8]) -> Self {
         Self { base: NonNull::from(&mut *memory).cast(), length: memory.len() }
+    }
+
+    /// Fresh memory of the heap, for good: what tests use.
+    pub fn leaked(bytes: usize) -> Self {
+        let words = alloc::vec![0_u64; bytes.div_ceil(8)].leak();
+        Self { base: NonNull::from(words).cast(), length: bytes }
     }
 
     /// Takes over memory that is shared with the block device.
@@ -46,25 +69,54 @@ impl Region {
         unsafe { self.base.as_ptr().add(offset) }
     }
 
+    /// Part of the region.
+    ///
+    /// # Panics
+    /// If it is not inside.
+    pub fn part(&self, offset: usize, length: usize) -> Self {
+        let base = self.at(offset, length);
+        Self { base: NonNull::new(base).unwrap_or(self.base), length }
+    }
+
+    fn word_at(&self, offset: usize) -> *mut u64 {
+        let address = self.at(offset, 8);
+        assert!(offset.is_multiple_of(8), "a word of the region is aligned");
+        address.cast()
+    }
+
+    /// Reads a word, once. The offset is a multiple of eight.
+    #[inline]
+    pub fn word(&self, offset: usize) -> u64 {
+        // SAFETY: `word_at` checked place and alignment; the region is mapped at least page-aligned, or a test's allocation of words.
+        unsafe { self.word_at(offset).read_volatile() }
+    }
+
+    /// Writes a word, once. The offset is a multiple of eight.
+    #[inline]
+    pub fn set_word(&mut self, offset: usize, value: u64) {
+        // SAFETY: as in `word`.
+        unsafe { self.word_at(offset).write_volatile(value) }
+    }
+
     /// Copies out of the region.
     pub fn read(&self, offset: usize, target: &mut [u8]) {
         let source = self.at(offset, target.len());
         // SAFETY: `at` checked the source range; the target is an exclusive reference and so elsewhere.
-        unsafe { source.copy_to_nonoverlapping(target.as_mut_ptr(), target.len()) }
+        unsafe { copy_shared(source, target.as_mut_ptr(), target.len()) }
     }
 
     /// Copies into the region.
     pub fn write(&mut self, offset: usize, source: &[u8]) {
         let target = self.at(offset, source.len());
         // SAFETY: `at` checked the target range; no reference into the region exists, so the source is elsewhere.
-        unsafe { target.copy_from_nonoverlapping(source.as_ptr(), source.len()) }
+        unsafe { copy_shared(source.as_ptr(), target, source.len()) }
     }
 
     /// Clears a range.
     pub fn zero(&mut self, offset: usize, length: usize) {
         let target = self.at(offset, length);
         // SAFETY: `at` checked the range.
-        unsafe { target.write_bytes(0, length) }
+        unsafe { zero_shared(target, length) }
     }
 
     /// Copies from the region to the next bytes of `output`.
@@ -72,7 +124,7 @@ impl Region {
         let source = self.at(offset, length);
         let target = output.advance(length);
         // SAFETY: both ranges were checked; an output is never part of the region.
-        unsafe { source.copy_to_nonoverlapping(target, length) }
+        unsafe { copy_shared(source, target, length) }
     }
 
     /// Copies the next bytes of `input` into the region.
@@ -80,7 +132,7 @@ impl Region {
         let target = self.at(offset, length);
         let source = input.advance(length);
         // SAFETY: both ranges were checked; an input is never part of the region.
-        unsafe { target.copy_from_nonoverlapping(source, length) }
+        unsafe { copy_shared(source, target, length) }
     }
 }
 
@@ -129,14 +181,14 @@ impl<'a> Output<'a> {
     pub fn put(&mut self, source: &[u8]) {
         let target = self.advance(source.len());
         // SAFETY: `advance` checked the range; nothing references the target.
-        unsafe { target.copy_from_nonoverlapping(source.as_ptr(), source.len()) }
+        unsafe { copy_shared(source.as_ptr(), target, source.len()) }
     }
 
     /// Appends zeros.
     pub fn put_zeros(&mut self, length: usize) {
         let target = self.advance(length);
         // SAFETY: `advance` checked the range.
-        unsafe { target.write_bytes(0, length) }
+        unsafe { zero_shared(target, length) }
     }
 }
 
@@ -190,7 +242,7 @@ impl<'a> Input<'a> {
     pub fn take(&mut self, target: &mut [u8]) {
         let source = self.advance(target.len());
         // SAFETY: `advance` checked the range; the target is an exclusive reference.
-        unsafe { source.copy_to_nonoverlapping(target.as_mut_ptr(), target.len()) }
+        unsafe { copy_shared(source, target.as_mut_ptr(), target.len()) }
     }
 }
 

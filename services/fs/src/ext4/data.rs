@@ -175,6 +175,7 @@ impl Ext4 {
             node.modified = now;
             node.touched = true;
             self.unsettled = true;
+            self.note(number)?;
         }
         if self.delayed > self.most_delayed() {
             let settled = self.settle(number);
@@ -284,6 +285,7 @@ impl Ext4 {
                 self.delayed += 1;
             }
             cache.copy_in(frame, within, piece, input);
+            cache.mark_dirty(frame);
             done += piece;
             within = 0;
         }
@@ -332,7 +334,15 @@ impl Ext4 {
         self.bound_transaction()
     }
 
+    /// Writes through rsext4. What it keeps in memory of its own goes to the page cache at the end, which a restart does not take away.
     fn write_by_core(&mut self, number: u32, position: u64, input: &mut Input<'_>) -> Result<usize> {
+        let written = self.write_all_by_core(number, position, input);
+        self.core.purge_data_cache()?;
+        self.bound_transaction()?;
+        written
+    }
+
+    fn write_all_by_core(&mut self, number: u32, position: u64, input: &mut Input<'_>) -> Result<usize> {
         let length = input.remaining();
         let mut bounce = alloc::vec![0; length.min(BOUNCE)];
         let mut done = 0;
@@ -421,7 +431,8 @@ impl Ext4 {
         node.modified = now;
         node.touched = true;
         self.unsettled = true;
-        self.bound_transaction()
+        self.bound_transaction()?;
+        self.note(number)
     }
 
     /// Forgets delayed pages from `page` on.

@@ -10,6 +10,7 @@
 //!   cut the old file may be back, with the bytes it had.
 
 mod data;
+pub(crate) mod kept;
 mod mount;
 mod names;
 mod node;
@@ -22,7 +23,7 @@ use hashbrown::HashMap;
 use rsext4::{Ext4 as Core, InodeNumber, MountedServices, NoopObserver};
 
 pub use self::mount::{MountNotice, MountProblem};
-use self::{names::Names, node::Node};
+use self::{kept::KeptNodes, names::Names, node::Node};
 use crate::{
     block_io::SharedCache,
     cache::CacheStatistics,
@@ -55,6 +56,8 @@ pub struct Ext4 {
     delayed: usize,
     /// Whether a node may have changed since all were settled.
     unsettled: bool,
+    /// What the disk does not know, where a server that is started anew finds it.
+    kept_nodes: KeptNodes,
 }
 
 fn number(node: u64) -> Result<u32> {
@@ -70,15 +73,18 @@ impl Ext4 {
     fn commit(&mut self) -> Result<()> {
         self.core.sync()?;
         self.freed = false;
+        // Nothing runs now, so nothing has to find room.
+        let _ = self.cache.keep_transaction(self.core.running_transaction());
         if self.core.pending_checkpoint_blocks() > MOST_PENDING {
             self.core.checkpoint()?;
         }
         Ok(())
     }
 
-    /// After a change of metadata: keeps the running transaction short.
+    /// After a change of metadata: puts it where a server that is started anew finds it, and keeps the running transaction short.
     fn bound_transaction(&mut self) -> Result<()> {
-        if self.core.running_blocks() > MOST_RUNNING { self.commit() } else { Ok(()) }
+        let kept = self.cache.keep_transaction(self.core.running_transaction());
+        if kept.is_err() || self.core.running_blocks() > MOST_RUNNING { self.commit() } else { Ok(()) }
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -226,6 +232,14 @@ impl FileSystem for Ext4 {
         })
     }
 
+    fn is_resumed(&self) -> bool {
+        self.cache.is_resumed()
+    }
+
+    fn end_resumption(&mut self) -> Result<()> {
+        if self.read_only { Ok(()) } else { self.end_take_over() }
+    }
+
     fn cache_statistics(&self) -> Option<CacheStatistics> {
         Some(self.cache.borrow().statistics())
     }
@@ -243,6 +257,10 @@ impl FileSystem for Ext4 {
             self.nodes.iter().filter(|(_, node)| node.nameless).map(|(number, _)| *number).collect();
         for number in orphans {
             self.reap(number)?;
+        }
+        if let Some(mut kept) = self.cache.borrow().kept() {
+            // Nobody goes on behind an unmount.
+            kept.end();
         }
         let settled = self.settle_all();
         self.commit()?;

@@ -6,13 +6,14 @@ use core::fmt;
 use hashbrown::HashMap;
 use rsext4::{Ext4 as Core, Ext4Error, Ext4ErrorKind, MountOptions, MountServices, NoopObserver};
 
-use super::{Ext4, names::Names};
+use super::{Ext4, kept::KeptNodes, names::Names};
 use crate::{
     block_io::{RawSuperblock, SharedCache},
     cache::{PAGE_SIZE, PageCache},
     clock::WallClock,
     disk::Disk,
     error::Error,
+    kept::Kept,
     memory::Region,
 };
 
@@ -123,7 +124,54 @@ impl Ext4 {
         read_only: bool,
     ) -> Result<(Self, Option<MountNotice>), MountProblem> {
         let cache = PageCache::new(disk, memory).map_err(|_| MountProblem::OutOfMemory)?;
-        let cache = SharedCache::new(cache);
+        Self::mount_over(&SharedCache::new(cache), &clock, read_only)
+    }
+
+    /// As [`Ext4::mount`], keeping what a server that is started anew needs in `kept`; if a former one left something usable there, goes on
+    /// where that stopped. `generation` counts the starts.
+    pub fn mount_kept(
+        disk: Box<dyn Disk>,
+        memory: Region,
+        clock: WallClock,
+        mut kept: Kept,
+        generation: u64,
+    ) -> Result<(Self, Option<MountNotice>), MountProblem> {
+        let disk = match PageCache::resume(disk, memory, kept) {
+            Ok(cache) => {
+                let cache = SharedCache::new(cache);
+                cache.expect_resumption();
+                match Self::mount_over(&cache, &clock, false) {
+                    Ok((mut mounted, notice)) if cache.is_resumed() => {
+                        mounted.take_over_nodes();
+                        return Ok((mounted, notice.filter(|notice| *notice != MountNotice::Recovered)));
+                    }
+                    Ok(_) => log::warn!("what the former server left is not needed"),
+                    Err(problem) => log::error!("what the former server left is of no use: {problem}"),
+                }
+                // Whatever was mounted is forgotten with its cache.
+                cache.give_up();
+                cache.into_disk().ok_or(MountProblem::OutOfMemory)?
+            }
+            Err((disk, why)) => {
+                if generation > 1 {
+                    log::warn!("the file server begins anew: {why}");
+                }
+                disk
+            }
+        };
+        kept.end();
+        let mut cache = PageCache::new(disk, memory).map_err(|_| MountProblem::OutOfMemory)?;
+        cache.keep_in(kept, generation);
+        let (mut mounted, notice) = Self::mount_over(&SharedCache::new(cache), &clock, false)?;
+        mounted.keep_nodes();
+        Ok((mounted, notice))
+    }
+
+    fn mount_over(
+        cache: &SharedCache,
+        clock: &WallClock,
+        read_only: bool,
+    ) -> Result<(Self, Option<MountNotice>), MountProblem> {
         let geometry = cache.borrow().geometry();
         let superblock = RawSuperblock::load(&mut cache.borrow()).map_err(|error| match error {
             Error::OutOfMemory => MountProblem::OutOfMemory,
@@ -154,13 +202,13 @@ impl Ext4 {
             if superblock.has_journal() && !geometry.read_only && recovering {
                 cache.expect_journal();
             }
-            let mounted = Self::attempt(&cache, &clock, options)?;
+            let mounted = Self::attempt(cache, clock, options)?;
             return Ok((mounted, Some(notice)));
         }
         if superblock.has_journal() {
             cache.expect_journal();
         }
-        let first = match Self::attempt(&cache, &clock, MountOptions::read_write()) {
+        let first = match Self::attempt(cache, clock, MountOptions::read_write()) {
             Ok(mounted) => {
                 let notice = match (recovering, mounted.core.statfs().free_blocks) {
                     (true, _) => Some(MountNotice::Recovered),
@@ -177,7 +225,7 @@ impl Ext4 {
             MountProblem::Damaged(_) => MountNotice::Damaged,
             other => return Err(other),
         };
-        match Self::attempt(&cache, &clock, MountOptions::read_only_no_journal_replay()) {
+        match Self::attempt(cache, clock, MountOptions::read_only_no_journal_replay()) {
             Ok(mounted) => Ok((mounted, Some(notice))),
             Err(_) => Err(first),
         }
@@ -198,6 +246,7 @@ impl Ext4 {
             freed: false,
             delayed: 0,
             unsettled: false,
+            kept_nodes: KeptNodes::default(),
         })
     }
 }

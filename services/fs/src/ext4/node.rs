@@ -56,6 +56,8 @@ pub struct Node {
     pub extents: Option<Vec<Extent>>,
     /// Pages that wait for a place.
     pub delayed: Ranges,
+    /// Its place among what is kept of files.
+    pub kept_at: Option<u16>,
 }
 
 pub(super) fn kind_of(kind: DirectoryEntryType) -> Kind {
@@ -82,6 +84,7 @@ impl Node {
             nameless: false,
             extents: None,
             delayed: Ranges::default(),
+            kept_at: None,
         }
     }
 
@@ -184,7 +187,7 @@ impl Ext4 {
             return;
         }
         if self.nodes.len() >= MOST_NODES {
-            self.nodes.retain(|_, node| node.opens > 0 || node.nameless || node.is_changed());
+            self.nodes.retain(|_, node| node.opens > 0 || node.nameless || node.is_changed() || node.kept_at.is_some());
         }
         self.nodes.insert(number, Node::new(info));
     }
@@ -268,20 +271,21 @@ impl Ext4 {
             node.touched = !node.delayed.is_empty();
         }
         node.refresh(info);
-        self.bound_transaction()
+        self.bound_transaction()?;
+        self.note(number)
     }
 
     /// Stores a node's size and time of change, its data being in place.
     pub(super) fn store_attributes(&mut self, number: u32) -> Result<()> {
         let node = self.node(number)?;
         if node.size == node.info.size && !node.touched {
-            return Ok(());
+            return self.note(number);
         }
         let (size, modified) = (node.size, Ext4Timestamp::new(node.modified, 0));
         let info = self.core.set_inode_size(inode(number)?, size, modified)?;
         let node = self.node(number)?;
         node.touched = false;
         node.info = info;
-        Ok(())
+        self.note(number)
     }
 }

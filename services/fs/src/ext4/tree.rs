@@ -59,6 +59,7 @@ impl Ext4 {
     /// Notes a new inode under a new name.
     fn made(&mut self, directory: u32, name: &[u8], info: InodeInfo) -> Result<u64> {
         // The number may have belonged to a file that is gone.
+        self.forget_node(info.number.raw());
         self.nodes.insert(info.number.raw(), Node::new(info));
         let child = self.learn(info);
         self.names.insert(directory, name, Some(child));
@@ -189,7 +190,7 @@ impl Ext4 {
     pub(super) fn reap(&mut self, number: u32) -> Result<()> {
         if self.nodes.contains_key(&number) {
             self.drop_delayed(number, 0)?;
-            self.nodes.remove(&number);
+            self.forget_node(number);
         }
         self.freed = true;
         self.core.reap_unlinked_inode(inode(number)?)?;

@@ -7,7 +7,7 @@
 //! A client's paths begin at the root, or at the folder that the manifest gives it as one ([`Root`]), which it does not see beyond. The paths of
 //! such a capability's holder begin at its open directory, and it changes nothing there.
 //!
-//! What survives a restart of this service: everything that was synced; open files and what lay in `/tmp` do not.
+//! What survives a restart of this service stands in [`motte_interfaces::fs`].
 
 mod root;
 mod stream;
@@ -23,6 +23,7 @@ use motte_interfaces::{
 use crate::{
     cache::PAGE_SIZE,
     filesystem::{AttributeChange, DirectoryEntry, Kind},
+    kept::{Kept, Word},
     memory::LentPages,
     vfs::{Handle, OpenFlags, Status, Vfs},
 };
@@ -51,8 +52,10 @@ pub struct FilesServer<R, P> {
     /// `None` after the shutdown.
     vfs: Option<Vfs>,
     roots: Roots,
-    generation: u64,
+    /// The generation from which on handles count.
+    epoch: u64,
     next_object: u64,
+    kept: Option<Kept>,
     /// Whether something was changed since this was last asked.
     changed: bool,
     /// Whether the last sync on our own account failed.
@@ -60,10 +63,44 @@ pub struct FilesServer<R, P> {
 }
 
 impl<R: Replier, P: LentPages> FilesServer<R, P> {
-    /// Serves `vfs`; `generation` counts the starts of this service, from 1.
-    pub fn new(replier: R, pages: P, vfs: Vfs, roots: Roots, generation: u64) -> Self {
-        let generation = (generation & GENERATION_MASK).max(1);
-        Self { replier, pages, vfs: Some(vfs), roots, generation, next_object: 1, changed: false, sync_failed: false }
+    /// Serves `vfs`; `epoch` is the number of the start of this service, from 1, from which on handles count.
+    pub fn new(replier: R, pages: P, vfs: Vfs, roots: Roots, epoch: u64) -> Self {
+        let epoch = (epoch & GENERATION_MASK).max(1);
+        Self {
+            replier,
+            pages,
+            vfs: Some(vfs),
+            roots,
+            epoch,
+            next_object: 1,
+            kept: None,
+            changed: false,
+            sync_failed: false,
+        }
+    }
+
+    /// As [`FilesServer::new`], going on with the handles and objects that `kept` tells of.
+    pub fn resume(replier: R, pages: P, vfs: Vfs, roots: Roots, kept: Kept) -> Self {
+        let mut server = Self::new(replier, pages, vfs, roots, kept.word(Word::Epoch));
+        server.next_object = kept.word(Word::NextObject).max(1);
+        server.kept = Some(kept);
+        server
+    }
+
+    /// A request with this number comes next; 0 if it has none.
+    #[inline]
+    pub fn begin_request(&mut self, number: u64) {
+        if let Some(vfs) = &mut self.vfs {
+            vfs.begin_request(number);
+        }
+    }
+
+    /// The result of a change of names. A request that repeats one which was done finds its work done.
+    fn once(&mut self, already: &[IoError], result: Result<(), IoError>) -> Result<(), IoError> {
+        match result {
+            Err(error) if already.contains(&error) && self.vfs()?.was_done() => Ok(()),
+            result => result,
+        }
     }
 
     fn vfs(&mut self) -> Result<&mut Vfs, IoError> {
@@ -85,13 +122,13 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
     /// The client that sent a request.
     fn client(&self, sender: &Sender) -> Result<u64, IoError> {
         let client = sender.badge & !badge::LIFECYCLE;
-        let earlier = client & badge::OBJECT != 0 && client >> 32 & GENERATION_MASK != self.generation;
+        let earlier = client & badge::OBJECT != 0 && client >> 32 & GENERATION_MASK != self.epoch;
         if earlier { Err(IoError::ServiceRestarted) } else { Ok(client) }
     }
 
     /// The handle as clients know it.
     fn number(&self, handle: Handle) -> u64 {
-        self.generation << 32 | u64::from(handle)
+        self.epoch << 32 | u64::from(handle)
     }
 
     /// The open file that a handle names.
@@ -101,8 +138,8 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
             return Ok((client, 0));
         }
         match handle >> 32 {
-            generation if generation == self.generation => Ok((client, handle as Handle)),
-            generation if (1..self.generation).contains(&generation) => Err(IoError::ServiceRestarted),
+            generation if generation == self.epoch => Ok((client, handle as Handle)),
+            generation if (1..self.epoch).contains(&generation) => Err(IoError::ServiceRestarted),
             _ => Err(IoError::BadHandle),
         }
     }
@@ -240,27 +277,33 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
     }
 
     fn create_directory(&mut self, sender: &Sender, path: &str, mode: u32) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.make_directory(path, mode & 0o7777)?)
+        let result = self.change_from(sender)?.make_directory(path, mode & 0o7777);
+        self.once(&[IoError::AlreadyExists], result.map_err(IoError::from))
     }
 
     fn remove_directory(&mut self, sender: &Sender, path: &str) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.remove_directory(path)?)
+        let result = self.change_from(sender)?.remove_directory(path);
+        self.once(&[IoError::NotFound], result.map_err(IoError::from))
     }
 
     fn remove_file(&mut self, sender: &Sender, path: &str) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.unlink(path)?)
+        let result = self.change_from(sender)?.unlink(path);
+        self.once(&[IoError::NotFound], result.map_err(IoError::from))
     }
 
     fn rename(&mut self, sender: &Sender, from: &str, to: &str) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.rename(from, to)?)
+        let result = self.change_from(sender)?.rename(from, to);
+        self.once(&[IoError::NotFound], result.map_err(IoError::from))
     }
 
     fn hard_link(&mut self, sender: &Sender, original: &str, link: &str) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.link(original, link)?)
+        let result = self.change_from(sender)?.link(original, link);
+        self.once(&[IoError::AlreadyExists], result.map_err(IoError::from))
     }
 
     fn symbolic_link(&mut self, sender: &Sender, target: &str, link: &str) -> Result<(), IoError> {
-        Ok(self.change_from(sender)?.make_symlink(target, link)?)
+        let result = self.change_from(sender)?.make_symlink(target, link);
+        self.once(&[IoError::AlreadyExists], result.map_err(IoError::from))
     }
 
     fn read_link(&mut self, sender: &Sender, path: &str) -> Result<String, IoError> {

@@ -11,7 +11,9 @@ use motte_interfaces::{
 use super::{FilesServer, GENERATION_MASK};
 use crate::{
     cache::PAGE_SIZE,
+    error::Error,
     filesystem::Kind,
+    kept::Word,
     memory::{Input, LentPages, Output},
     vfs,
 };
@@ -145,9 +147,15 @@ impl<R: Replier, P: LentPages> Stream for FilesServer<R, P> {
         if self.next_object > u64::from(u32::MAX) {
             return Err(IoError::OutOfMemory);
         }
-        let object = badge::OBJECT | (self.generation & GENERATION_MASK) << 32 | self.next_object;
-        self.vfs()?.duplicate(client, handle, object)?;
+        if let Some(object) = self.vfs()?.duplicate_made() {
+            return self.pages.mint(object);
+        }
+        let object = badge::OBJECT | (self.epoch & GENERATION_MASK) << 32 | self.next_object;
         self.next_object += 1;
+        if let Some(kept) = &mut self.kept {
+            kept.set(Word::NextObject, self.next_object);
+        }
+        self.vfs()?.duplicate(client, handle, object)?;
         let cap = self.pages.mint(object);
         if cap.is_err() {
             self.vfs()?.client_gone(object);
@@ -158,7 +166,11 @@ impl<R: Replier, P: LentPages> Stream for FilesServer<R, P> {
     fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
         let (client, handle) = self.file(sender, handle)?;
         let vfs = self.change()?;
-        vfs.close(client, handle)?;
+        match vfs.close(client, handle) {
+            // It was closed before the restart that this request is repeated after.
+            Err(Error::BadHandle) if vfs.is_repeated() => {}
+            result => result?,
+        }
         if client & badge::OBJECT != 0 && handle == 0 {
             // Nobody reaches what this object's holder may have opened beside it.
             vfs.client_gone(client);

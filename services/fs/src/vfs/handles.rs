@@ -69,39 +69,101 @@ pub enum Whence {
 }
 
 pub(super) struct Description {
-    location: Location,
-    kind: Kind,
-    flags: OpenFlags,
-    position: u64,
-    ahead: ReadAhead,
-    holders: u32,
+    pub location: Location,
+    pub kind: Kind,
+    pub flags: OpenFlags,
+    pub position: u64,
+    pub ahead: ReadAhead,
+    pub holders: u32,
+}
+
+/// What a handle leads to.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub description: u32,
+    /// Its place in kept memory.
+    pub place: Option<u16>,
+    /// The number of the request that made it.
+    pub request: u64,
 }
 
 /// The handles of one client.
 #[derive(Default)]
 pub(super) struct Client {
-    handles: Vec<Option<u32>>,
+    handles: Vec<Option<Held>>,
 }
 
 impl Client {
-    fn add(&mut self, description: u32) -> Result<Handle> {
-        let index = match self.handles.iter().position(Option::is_none) {
-            Some(index) => index,
-            None if self.handles.len() < MOST_HANDLES => {
-                self.handles.push(None);
-                self.handles.len() - 1
-            }
-            None => return Err(Error::OutOfMemory),
-        };
-        self.handles[index] = Some(description);
-        Ok(index as Handle)
+    /// A handle that leads nowhere yet.
+    fn vacancy(&self) -> Result<Handle> {
+        match self.handles.iter().position(Option::is_none) {
+            Some(index) => Ok(index as Handle),
+            None if self.handles.len() < MOST_HANDLES => Ok(self.handles.len() as Handle),
+            None => Err(Error::OutOfMemory),
+        }
+    }
+
+    /// Lets a handle lead to `held`; false if it leads to something, or there cannot be such a handle.
+    pub(super) fn set(&mut self, handle: Handle, held: Held) -> bool {
+        let index = handle as usize;
+        if index >= MOST_HANDLES {
+            return false;
+        }
+        if self.handles.len() <= index {
+            self.handles.resize(index + 1, None);
+        }
+        self.handles[index].replace(held).is_none()
+    }
+
+    /// The handle that this request made.
+    fn made_by(&self, request: u64) -> Option<Handle> {
+        let made = |held: &Option<Held>| held.is_some_and(|held| held.request == request);
+        self.handles.iter().position(made).map(|index| index as Handle)
     }
 }
 
 impl Vfs {
     fn description_number(&self, client: u64, handle: Handle) -> Result<u32> {
         let client = self.clients.get(&client).ok_or(Error::BadHandle)?;
-        client.handles.get(handle as usize).copied().flatten().ok_or(Error::BadHandle)
+        let held = client.handles.get(handle as usize).copied().flatten().ok_or(Error::BadHandle)?;
+        Ok(held.description)
+    }
+
+    /// Gives a client a handle for an open file.
+    fn add_handle(&mut self, client: u64, description: u32) -> Result<Handle> {
+        let handles = self.clients.entry(client).or_default();
+        let handle = handles.vacancy()?;
+        let request = self.requests.number();
+        let place = self.open_files.put_handle(client, handle, description, request);
+        handles.set(handle, Held { description, place, request });
+        Ok(handle)
+    }
+
+    /// The handle that the request which is repeated made, if it came so far.
+    fn already_made(&self, client: u64) -> Option<Handle> {
+        let repeated = self.requests.repeated()?;
+        self.clients.get(&client)?.made_by(repeated.number)
+    }
+
+    /// Begins a request. If it repeats one that a restart interrupted, the open file that it is about goes back to where it was.
+    pub fn begin_request(&mut self, number: u64) {
+        let Some((description, position)) = self.requests.begin(number).and_then(|repeated| repeated.position) else {
+            return;
+        };
+        if let Some(Some(open)) = self.descriptions.get_mut(description as usize) {
+            open.position = position;
+            self.open_files.set_position(description, position);
+        }
+    }
+
+    /// Whether the request in hand repeats one that a restart interrupted.
+    pub fn is_repeated(&self) -> bool {
+        self.requests.repeated().is_some()
+    }
+
+    /// Whether the request in hand repeats one that had been done, at least in part.
+    pub fn was_done(&self) -> bool {
+        self.requests.repeated().is_some_and(|repeated| repeated.changed)
     }
 
     fn description(&mut self, client: u64, handle: Handle) -> Result<&mut Description> {
@@ -120,6 +182,16 @@ impl Vfs {
         {
             return Err(Error::InvalidArgument);
         }
+        if let Some(handle) = self.already_made(client) {
+            return Ok(handle);
+        }
+        let flags = match self.was_done() {
+            // The name is there because of the request that this repeats.
+            true if flags.any(OpenFlags::CREATE_NEW) => {
+                OpenFlags(flags.0 & !OpenFlags::CREATE_NEW.0 | OpenFlags::CREATE.0)
+            }
+            _ => flags,
+        };
         let (location, kind) = match flags.any(OpenFlags::CREATE_NEW | OpenFlags::NO_FOLLOW) {
             false if !making => self.find(path)?,
             _ => self.find_or_make(path, flags, permissions)?,
@@ -152,7 +224,10 @@ impl Vfs {
                 (self.descriptions.len() - 1) as u32
             }
         };
-        let added = self.clients.entry(client).or_default().add(number);
+        if let Some(Some(description)) = self.descriptions.get(number as usize) {
+            self.open_files.put(number, description);
+        }
+        let added = self.add_handle(client, number);
         if added.is_err() {
             self.end_hold(number);
         }
@@ -182,6 +257,7 @@ impl Vfs {
         if description.holders == 0 {
             let location = description.location;
             *slot = None;
+            self.open_files.remove(number);
             self.free_descriptions.push(number);
             if let Ok(file_system) = self.file_system(location.mount) {
                 file_system.release(location.node);
@@ -192,25 +268,33 @@ impl Vfs {
     /// Closes a handle.
     pub fn close(&mut self, client: u64, handle: Handle) -> Result<()> {
         let handles = self.clients.get_mut(&client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
-        let number = handles.get_mut(handle as usize).and_then(Option::take).ok_or(Error::BadHandle)?;
+        let held = handles.get_mut(handle as usize).and_then(Option::take).ok_or(Error::BadHandle)?;
         while handles.last().is_some_and(Option::is_none) {
             handles.pop();
         }
-        self.end_hold(number);
+        self.open_files.remove_handle(held.place);
+        self.end_hold(held.description);
         Ok(())
     }
 
     /// Closes all that a client had open.
     pub fn client_gone(&mut self, client: u64) {
-        for number in self.clients.remove(&client).into_iter().flat_map(|gone| gone.handles).flatten() {
-            self.end_hold(number);
+        for held in self.clients.remove(&client).into_iter().flat_map(|gone| gone.handles).flatten() {
+            self.open_files.remove_handle(held.place);
+            self.end_hold(held.description);
         }
+    }
+
+    /// The client that the request which is repeated made a duplicate for, if it came so far.
+    pub fn duplicate_made(&self) -> Option<u64> {
+        let repeated = self.requests.repeated()?;
+        self.clients.iter().find(|(_, handles)| handles.made_by(repeated.number).is_some()).map(|(client, _)| *client)
     }
 
     /// Gives `to` a handle for the same open file; both share one position.
     pub fn duplicate(&mut self, client: u64, handle: Handle, to: u64) -> Result<Handle> {
         let number = self.description_number(client, handle)?;
-        let made = self.clients.entry(to).or_default().add(number)?;
+        let made = self.add_handle(to, number)?;
         if let Some(description) = self.descriptions.get_mut(number as usize).and_then(Option::as_mut) {
             description.holders += 1;
         }
@@ -239,7 +323,9 @@ impl Vfs {
         let at = position.unwrap_or(description.position);
         let got = mount.file_system.read(node, at, output, &mut description.ahead)?;
         if position.is_none() {
+            self.requests.note_position(number, at);
             description.position = at + got as u64;
+            self.open_files.set_position(number, description.position);
         }
         Ok(got)
     }
@@ -252,6 +338,7 @@ impl Vfs {
         position: Option<u64>,
         input: &mut Input<'_>,
     ) -> Result<usize> {
+        let number = self.description_number(client, handle)?;
         let description = self.description(client, handle)?;
         if !description.flags.any(OpenFlags::WRITE | OpenFlags::APPEND) {
             return Err(Error::BadHandle);
@@ -259,13 +346,17 @@ impl Vfs {
         let location = description.location;
         let appending = description.flags.any(OpenFlags::APPEND);
         let mut at = position.unwrap_or(description.position);
-        let file_system = self.file_system(location.mount)?;
-        if appending {
-            at = file_system.attributes(location.node)?.size;
+        // What is appended once more goes to where it went before: that is the position to which the repetition went back.
+        if appending && self.requests.repeated().is_none_or(|repeated| repeated.position.is_none()) {
+            at = self.file_system(location.mount)?.attributes(location.node)?.size;
         }
-        let put = file_system.write(location.node, at, input)?;
+        if position.is_none() || appending {
+            self.requests.note_position(number, at);
+        }
+        let put = self.file_system(location.mount)?.write(location.node, at, input)?;
         if position.is_none() || appending {
             self.description(client, handle)?.position = at + put as u64;
+            self.open_files.set_position(number, at + put as u64);
         }
         Ok(put)
     }
@@ -280,7 +371,10 @@ impl Vfs {
             Whence::End => self.file_system(location.mount)?.attributes(location.node)?.size,
         };
         let position = base.checked_add_signed(offset).ok_or(Error::InvalidArgument)?;
+        let number = self.description_number(client, handle)?;
+        self.requests.note_position(number, current);
         self.description(client, handle)?.position = position;
+        self.open_files.set_position(number, position);
         Ok(position)
     }
 

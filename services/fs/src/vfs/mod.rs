@@ -4,6 +4,7 @@
 //! handle of an open file (`handles`).
 
 mod handles;
+mod kept;
 mod known;
 mod path;
 
@@ -13,6 +14,7 @@ use hashbrown::HashMap;
 
 use self::{
     handles::{Client, Description},
+    kept::OpenFiles,
     known::KnownPaths,
     path::Resolved,
 };
@@ -26,6 +28,7 @@ use crate::{
     error::{Error, Result},
     filesystem::{AttributeChange, Attributes, FileSystem, Kind, Space},
     memory_fs::MemoryFs,
+    requests::Requests,
 };
 
 /// A node of a mounted file system.
@@ -110,6 +113,10 @@ pub struct Vfs {
     known: KnownPaths,
     /// Kept between walks for its memory.
     walked: Vec<Location>,
+    /// The open files, where a server that is started anew finds them.
+    open_files: OpenFiles,
+    /// The request in hand.
+    requests: Requests,
 }
 
 impl Vfs {
@@ -132,6 +139,8 @@ impl Vfs {
             memory_pool: u64::MAX,
             known: KnownPaths::default(),
             walked: Vec::new(),
+            open_files: OpenFiles::default(),
+            requests: Requests::default(),
         }
     }
 
