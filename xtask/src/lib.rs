@@ -10,11 +10,13 @@
 //! | [`machine`], [`network`] | one QEMU process and how it ended; its network card |
 //! | [`session`] | a machine driven from a program as a person would at its console |
 //! | [`load`] | what the system writes while it is cut off or its components are killed, and the check of it |
+//! | [`random`] | numbers that follow from a seed |
 //! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
 //! | [`run`] and the rest | the commands |
 
 pub mod bench;
 pub mod boot_image;
+pub mod campaign;
 pub mod compile;
 pub mod disk;
 pub mod elf;
@@ -27,6 +29,7 @@ pub mod powercut;
 pub mod prepare;
 pub mod process;
 pub mod progress;
+pub mod random;
 pub mod run;
 pub mod session;
 pub mod test;

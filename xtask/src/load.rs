@@ -16,21 +16,6 @@ const UNSEEN: u64 = 5;
 /// Of the synced files, so many stay on the disk: old ones are removed, so that it never fills.
 const FILES_KEPT: u64 = 40;
 
-/// Numbers that look random and follow from a seed (splitmix64, by Steele, Lea and Flood, 2014).
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % limit
-    }
-}
-
 /// Commands that write file `$n`, sync it, give it its name by rename, say `synced N.`, and remove an old one; a failure ends the chain.
 /// File `N` holds the numbers from `N` to a sum that follows from `N`.
 pub fn write_file() -> String {
@@ -106,11 +91,12 @@ impl Synced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn a_seed_gives_the_same_numbers() {
         let numbers = |seed| {
-            let mut random = Random(seed);
+            let mut random = Random::new(seed);
             (0..5).map(|_| random.below(3000)).collect::<Vec<_>>()
         };
         assert_eq!(numbers(7), numbers(7));

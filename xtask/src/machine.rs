@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -57,6 +57,8 @@ pub struct Hardware {
     pub read_only: bool,
     /// Waits for a debugger on this port.
     pub debugger: Option<u16>,
+    /// Lets this process stop and change the machine, through [`Machine::stub`].
+    pub has_stub: bool,
 }
 
 impl Default for Hardware {
@@ -72,6 +74,7 @@ impl Default for Hardware {
             forgets_writes: false,
             read_only: false,
             debugger: None,
+            has_stub: false,
         }
     }
 }
@@ -123,6 +126,8 @@ pub struct Machine {
     pub com1: Option<UnixStream>,
     /// The second serial port: standard error of commands.
     pub com2: Option<UnixStream>,
+    /// QEMU's stub for a debugger.
+    pub stub: Option<UnixStream>,
 }
 
 impl Machine {
@@ -161,21 +166,20 @@ impl Machine {
             }
             Console::Sockets => {
                 for (name, own) in [("com1", &mut com1), ("com2", &mut com2)] {
-                    let (ours, theirs) = UnixStream::pair().context("a pair of sockets could not be made")?;
-                    let theirs = OwnedFd::from(theirs);
-                    qemu.arg("-chardev").arg(format!("socket,id={name},fd={}", theirs.as_raw_fd()));
-                    qemu.arg("-serial").arg(format!("chardev:{name}"));
-                    inherited.push(theirs);
-                    *own = Some(ours);
+                    *own = Some(connect(&mut qemu, name, "-serial", &mut inherited)?);
                 }
                 qemu.stdin(Stdio::null()).stdout(Stdio::null());
                 // Ctrl-C is for this process to see; it ends the machine itself.
                 qemu.process_group(0);
             }
         }
+        let stub = match hardware.has_stub {
+            true => Some(connect(&mut qemu, "stub", "-gdb", &mut inherited)?),
+            false => None,
+        };
         qemu.stderr(errors);
         let qemu = Guarded::spawn_with(&mut qemu, inherited)?;
-        Ok(Self { qemu, directory, _disk: disk, com1, com2 })
+        Ok(Self { qemu, directory, _disk: disk, com1, com2, stub })
     }
 
     /// Waits for the machine's end, at most so long. `None` when it still runs.
@@ -228,6 +232,16 @@ impl Drop for Machine {
         // The last machine's log stays where a person finds it.
         let _ = fs::rename(self.kernel_log_file(), workspace::run_directory().join("kernel.log"));
     }
+}
+
+/// Leads one of the machine's lines, which `option` makes, to this process.
+fn connect(qemu: &mut Command, name: &str, option: &str, inherited: &mut Vec<OwnedFd>) -> Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair().context("a pair of sockets could not be made")?;
+    let theirs = OwnedFd::from(theirs);
+    qemu.arg("-chardev").arg(format!("socket,id={name},fd={}", theirs.as_raw_fd()));
+    qemu.arg(option).arg(format!("chardev:{name}"));
+    inherited.push(theirs);
+    Ok(ours)
 }
 
 /// QEMU's arguments but for the consoles.

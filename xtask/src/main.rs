@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, disk, new_service, powercut, run, test, torture, unsafe_check, workspace};
+use xtask::{bench, campaign, disk, new_service, powercut, run, test, torture, unsafe_check, workspace};
 
 /// Builds, runs, tests, draws and measures Motte.
 #[derive(Parser)]
@@ -84,6 +84,13 @@ enum Command {
         #[command(flatten)]
         options: torture::Options,
     },
+    /// Inject faults into running components under load; see of each whether it showed and what came of it
+    #[command(after_help = "Examples: cargo xtask campaign --faults 200 --seed 7\n          \
+                            cargo xtask campaign --faults 1000 --components fs,virtio-blk --types code-bit,stack,heap")]
+    Campaign {
+        #[command(flatten)]
+        options: campaign::Options,
+    },
     /// Measure what things cost, beside Linux on the same machine and what is known of seL4
     #[command(after_help = "Example: cargo xtask bench ipc kernel --json costs.json")]
     Bench {
@@ -142,6 +149,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Image { out, size, files, force } => run::image(&out, size, &files, force).map(|()| 0),
         Command::Powercut { options } => powercut::run(&options).map(|()| 0),
         Command::Torture { options } => torture::run(&options).map(|()| 0),
+        Command::Campaign { options } => campaign::run(&options).map(|()| 0),
         Command::Bench { options } => bench::run(&options).map(|()| 0),
         Command::New { what: New::Service { name } } => {
             for file in new_service::write(workspace::root(), &name)? {

@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::compile::{self, Application, Profile, System};
 use crate::disk::{self, Access};
-use crate::load::{self, Random, Synced};
+use crate::load::{self, Synced};
 use crate::machine::{Ending, Hardware};
 use crate::prepare::{self, Tool};
 use crate::process::RunDirectory;
 use crate::progress::Progress;
+use crate::random::Random;
 use crate::session::Session;
 use crate::{manifest, workspace};
 
@@ -57,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut programs = system.applications.clone();
     programs.push(Application { name: LOAD_NAME.into(), contents: load().into_bytes().into(), links: Vec::new() });
     disk::create(&image, DISK_SIZE, &workspace::root().join("rootfs"), &programs, &[])?;
-    let mut random = Random(options.seed);
+    let mut random = Random::new(options.seed);
     let progress = Progress::bar(u64::from(options.cuts), "power cuts");
     let started = Instant::now();
     let mut synced = Synced::new(1000);

@@ -36,6 +36,12 @@ impl Progress {
         Self::new(Some(length), "[{bar:30}] {pos}/{len} {elapsed} {wide_msg}", what)
     }
 
+    /// Work of `length` steps that takes so long that a person wants to know when it ends.
+    #[must_use]
+    pub fn estimated(length: u64, what: &str) -> Self {
+        Self::new(Some(length), "[{bar:30}] {pos}/{len} {elapsed}, {eta} to go, {wide_msg}", what)
+    }
+
     /// One step done; `what` is being worked on.
     pub fn step(&self, what: &str) {
         if self.bar.length().is_some_and(|length| self.bar.position() >= length) {

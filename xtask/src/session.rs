@@ -92,7 +92,7 @@ impl Session {
     }
 
     fn machine_has_ended(&mut self) -> Result<bool> {
-        Ok(self.machine.wait_until(Some(Instant::now()))?.is_some())
+        Ok(self.ending()?.is_some())
     }
 
     /// Runs one command line and waits for its end.
@@ -182,6 +182,16 @@ impl Session {
             Some(ending) => Ok(ending),
             None => self.fail("the system did not shut down"),
         }
+    }
+
+    /// How the machine ended, if it has.
+    pub fn ending(&mut self) -> Result<Option<Ending>> {
+        self.machine.wait_until(Some(Instant::now()))
+    }
+
+    /// The stub through which the machine is stopped and changed, if its hardware has one. To be asked for once.
+    pub fn take_stub(&mut self) -> Option<UnixStream> {
+        self.machine.stub.take()
     }
 
     /// Cuts the power.

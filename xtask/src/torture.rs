@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use crate::compile::{self, Application, Profile, System};
 use crate::disk::{self, Access};
-use crate::load::{self, Random, Synced};
+use crate::load::{self, Synced};
 use crate::machine::{Ending, Hardware};
 use crate::prepare::{self, Tool};
 use crate::process::RunDirectory;
 use crate::progress::Progress;
+use crate::random::Random;
 use crate::session::Session;
 use crate::{manifest, workspace};
 
@@ -159,7 +160,7 @@ pub fn torture(options: &Options) -> Result<Vec<Outcome>> {
         ensure!(known.component(name).is_some(), "the system has no component `{name}`; `services` lists them");
     }
     let system = compile::system(Profile::Release, &manifest)?;
-    let mut random = Random(options.seed);
+    let mut random = Random::new(options.seed);
     let progress = Progress::bar(options.components.len() as u64 * u64::from(options.kills), "kills");
     let mut outcomes = Vec::new();
     for name in &options.components {
