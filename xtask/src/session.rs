@@ -13,9 +13,12 @@ use anyhow::{Context, Result, bail};
 use crate::compile::System;
 use crate::disk::LockedDisk;
 use crate::machine::{Console, Ending, Hardware, Machine};
+use crate::network::Network;
 
 /// How long a machine may take to its prompt.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How long the machine may take to print the address of its page. A system without a page never does.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
 /// How long a command may take when nothing else is said.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 /// How long a clean shutdown may take.
@@ -55,6 +58,10 @@ impl Session {
         let console = machine.com1.take().context("the machine has no console")?;
         let mut session = Self { machine, console, unread: Vec::new(), transcript: Vec::new(), frames: 0 };
         session.wait_for_shell().context("the system did not come to its prompt")?;
+        if hardware.network != Network::None && find(&session.transcript, b"?token=").is_none() {
+            // Where there is a network, the address of the page is printed once, in whatever the console shows then.
+            let _ = session.expect("?token=", ADDRESS_LIMIT);
+        }
         Ok(session)
     }
 

@@ -18,6 +18,7 @@ mod serving;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddr};
 
 use motte::executor::Executor;
@@ -39,6 +40,9 @@ motte::entry!(main);
 const BUFFERS: Buffers = Buffers { receive: 4096, send: 12288 };
 /// Connections that may wait to be accepted.
 const BACKLOG: u64 = 128;
+/// How often, and how many times, it is looked whether the machine has an address.
+const ADDRESS_LOOK: Duration = Duration::from_millis(100);
+const ADDRESS_LOOKS: u32 = 300;
 /// Attempts to listen: what was killed a moment ago may not be back yet.
 const ATTEMPTS: u32 = 20;
 
@@ -71,6 +75,9 @@ async fn serve(options: Options, tasks: Tasks) -> Result<i32, String> {
         true => Some(Gateway::start().map_err(|error| error.to_string())?),
         false => None,
     };
+    if let Some(gateway) = &gateway {
+        tasks.spawn(announce(gateway.clone(), tasks.clone()));
+    }
     let server = Rc::new(Server::new(site, gateway, tasks.clone(), options.connections));
     loop {
         match listener.accept_task().await {
@@ -86,6 +93,22 @@ async fn serve(options: Options, tasks: Tasks) -> Result<i32, String> {
             }
         }
     }
+}
+
+/// Waits until the machine has an address that others reach it at, and has the page announced.
+async fn announce(gateway: Arc<Gateway>, tasks: Tasks) {
+    for _ in 0..ADDRESS_LOOKS {
+        if has_address() {
+            return gateway.announce();
+        }
+        tasks.sleep(ADDRESS_LOOK).await;
+    }
+}
+
+fn has_address() -> bool {
+    let Ok(admin) = net::admin() else { return false };
+    let mut interfaces = (0..).map_while(|index| admin.interface(index).ok());
+    interfaces.any(|interface| interface.name != "lo" && interface.up && !interface.addresses.is_empty())
 }
 
 async fn listen(address: SocketAddr, tasks: &Tasks) -> Result<TcpListener, String> {

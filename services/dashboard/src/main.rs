@@ -28,10 +28,13 @@ motte::entry!(main);
 
 /// A state is as new as this.
 const FRESH_NS: u64 = 900_000_000;
-/// So long of each second every message is traced, while somebody looks.
-const SAMPLE: Duration = Duration::from_millis(50);
-/// From one sample to the next.
-const BETWEEN_SAMPLES: Duration = Duration::from_millis(950);
+/// A sample takes so many of these, or fewer if much happens: what is traced costs more.
+const STEP: Duration = Duration::from_millis(50);
+const MOST_STEPS: u32 = 19;
+/// From the beginning of one sample to that of the next, in steps.
+const PERIOD: u32 = 20;
+/// Events after which a sample is enough: half of what the trace holds.
+const ENOUGH: u64 = 1024;
 /// When nobody has asked for so long, nobody looks.
 const FORGOTTEN_NS: u64 = 3_000_000_000;
 /// The page as it is reached from outside, if the manifest does not say.
@@ -69,10 +72,14 @@ impl Service {
         let (system, tasks) = (self.system.clone(), self.tasks.clone());
         self.tasks.spawn(async move {
             while monotonic_ns() - system.borrow().asked_ns < FORGOTTEN_NS {
-                let begin = system.borrow().begin_sample();
-                tasks.sleep(SAMPLE).await;
+                let (begin, events) = system.borrow_mut().begin_sample();
+                let mut steps = 0;
+                while steps < MOST_STEPS && system.borrow().events() - events < ENOUGH {
+                    tasks.sleep(STEP).await;
+                    steps += 1;
+                }
                 system.borrow_mut().end_sample(begin);
-                tasks.sleep(BETWEEN_SAMPLES).await;
+                tasks.sleep(STEP * (PERIOD - steps)).await;
             }
             system.borrow_mut().samples = false;
         });
@@ -136,7 +143,8 @@ impl Dashboard for Service {
         let is_batch = motte::env::var("MOTTE_BATCH").is_some();
         if !core::mem::replace(&mut self.is_announced, true) && !is_batch {
             let address = motte::env::args().nth(1);
-            motte::println!("open {}?token={}", address.as_deref().unwrap_or(ADDRESS), self.token);
+            // Over the prompt that may stand there already.
+            motte::println!("\r\x1b[Kopen {}?token={}", address.as_deref().unwrap_or(ADDRESS), self.token);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use motte::memory::Mapping;
 use motte::service::{self, Connection, ServiceError};
 use motte::time::{counter_ns, monotonic_ns};
 use motte_dashboard::state::{State, shares};
-use motte_dashboard::traffic::{Event, OTHERS, Traffic};
+use motte_dashboard::traffic::{Event, Makers, Traffic};
 
 /// Fault records that are listed.
 const MOST_FAULTS: usize = 32;
@@ -32,6 +32,7 @@ pub struct System {
     components: Vec<ComponentInfo>,
     looked_ns: u64,
     traffic: Traffic,
+    makers: Makers,
     faults: VecDeque<FaultSummary>,
     faults_total: u64,
     lines: VecDeque<LogRecord>,
@@ -59,6 +60,7 @@ impl System {
             components: Vec::new(),
             looked_ns: 0,
             traffic: Traffic::default(),
+            makers: Makers::default(),
             faults: VecDeque::new(),
             faults_total: 0,
             lines: VecDeque::new(),
@@ -141,23 +143,36 @@ impl System {
         }
     }
 
-    /// Has every message traced, from the time that is returned on.
-    pub fn begin_sample(&self) -> u64 {
+    /// Has every message traced: from the time that is returned on, and from so many events on.
+    pub fn begin_sample(&mut self) -> (u64, u64) {
+        // Before messages push out what little is there otherwise: who made whom.
+        self.learn_makers();
         let _ = self.supervisor.trace_messages(true);
-        monotonic_ns()
+        (monotonic_ns(), self.events())
+    }
+
+    fn learn_makers(&mut self) {
+        let Some(trace) = &self.trace else { return };
+        rings(trace).for_each(|ring| self.makers.learn(&events(trace, ring)));
+    }
+
+    /// The most events that any core has written into its trace.
+    pub fn events(&self) -> u64 {
+        let of = |trace: &Mapping| rings(trace).map(|ring| trace.read_u64(ring)).max();
+        self.trace.as_ref().and_then(of).unwrap_or(0)
     }
 
     /// Ends a sample and takes its figures in.
     pub fn end_sample(&mut self, begin_ns: u64) {
         let end_ns = monotonic_ns();
         let _ = self.supervisor.trace_messages(false);
+        self.learn_makers();
         let Some(trace) = &self.trace else { return };
-        let component = |thread: u64| {
-            let known = |info: &ComponentInfo| info.thread == thread;
-            self.components.iter().position(known).unwrap_or(OTHERS)
-        };
+        let runner = self.components.iter().position(|info| info.provides.iter().any(|service| service == "process"));
+        let first = |thread: u64| self.components.iter().position(|info| info.thread == thread);
+        let component = |thread: u64| self.makers.component(thread, runner, first);
         let mut sample = Traffic::default();
-        for ring in (0..trace.len() / TRACE_BYTES).map(|core| core * TRACE_BYTES) {
+        for ring in rings(trace) {
             let events = events(trace, ring);
             for (pair, rate) in Traffic::of_sample(&events, begin_ns, end_ns, component).rates {
                 *sample.rates.entry(pair).or_default() += rate;
@@ -165,6 +180,11 @@ impl System {
         }
         self.traffic.blend(&sample);
     }
+}
+
+/// Where each core's ring begins.
+fn rings(trace: &Mapping) -> impl Iterator<Item = usize> {
+    (0..trace.len() / TRACE_BYTES).map(|core| core * TRACE_BYTES)
 }
 
 /// The events that one core's ring holds, the oldest first. The kernel may write on meanwhile: what it overwrites has a time that is not

@@ -1,6 +1,6 @@
 //! Who talks to whom, from a sample of the kernel's trace.
 //!
-//! The trace holds every message only while it is asked to, so a sample is a short stretch of time. What it shows is blended with what was
+//! The trace holds every message only while it is asked to, so a sample is a stretch of time, the shorter the more happens. What it shows is blended with what was
 //! known before ([`Traffic::blend`]): rare messages, which fall into one sample and not into the next, do not make the figures jump.
 
 use alloc::collections::BTreeMap;
@@ -21,8 +21,34 @@ pub struct Event {
     pub to: u64,
 }
 
-/// Stands for everybody who is no component's first thread: programs, mostly.
+/// Stands for everybody whose component is not known: programs.
 pub const OTHERS: usize = usize::MAX;
+
+/// Threads whose makers are remembered.
+const MOST_MADE: usize = 1024;
+
+/// Which thread made which, as far as the trace has told.
+#[derive(Clone, Debug, Default)]
+pub struct Makers(BTreeMap<u64, u64>);
+
+impl Makers {
+    /// Takes in what events say.
+    pub fn learn(&mut self, events: &[Event]) {
+        let made = events.iter().filter(|event| event.kind == TraceKind::ThreadCreated);
+        self.0.extend(made.map(|event| (event.to, event.from)));
+        while self.0.len() > MOST_MADE {
+            // Numbers only grow: the lowest is the oldest.
+            self.0.pop_first();
+        }
+    }
+
+    /// A thread's component: `first` knows those of components' first threads, which make the others. Whoever runs programs (`runner`)
+    /// makes their threads, too; they are nobody's.
+    pub fn component(&self, thread: u64, runner: Option<usize>, first: impl Fn(u64) -> Option<usize>) -> usize {
+        let by_maker = || first(*self.0.get(&thread)?).filter(|component| Some(*component) != runner);
+        first(thread).or_else(by_maker).unwrap_or(OTHERS)
+    }
+}
 
 /// Messages a second, in thousandths, from one component to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,6 +121,18 @@ mod tests {
         assert_eq!(traffic.rates, BTreeMap::from([((1, 2), 40_000), ((OTHERS, 2), 20_000)]));
         assert_eq!((traffic.of(2), traffic.of(1), traffic.total()), (60_000, 40_000, 60_000));
         assert!(Traffic::of_sample(&[], 5, 5, component).rates.is_empty());
+    }
+
+    #[test]
+    fn a_thread_belongs_to_the_component_that_made_it() {
+        let mut makers = Makers::default();
+        makers.learn(&[event(1, TraceKind::ThreadCreated, 10, 20), event(2, TraceKind::ThreadCreated, 11, 21)]);
+        let first = |thread| [10, 11, 20].iter().position(|known| *known == thread);
+        let of = |thread| makers.component(thread, Some(1), first);
+        assert_eq!([of(10), of(20), of(21), of(22)], [0, 2, OTHERS, OTHERS]);
+        assert_eq!(makers.component(21, None, first), 1);
+        makers.learn(&(100..1124).map(|to| event(3, TraceKind::ThreadCreated, 10, to)).collect::<Vec<_>>());
+        assert_eq!((makers.component(21, None, first), makers.component(1123, None, first)), (OTHERS, 0));
     }
 
     #[test]

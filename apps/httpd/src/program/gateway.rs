@@ -27,6 +27,8 @@ struct Desk {
     calls: VecDeque<(u64, Call, Waker)>,
     replies: BTreeMap<u64, Reply>,
     tickets: u64,
+    /// Whether the dashboard is to be told that the page can be reached.
+    announces: bool,
     /// Connections that want events.
     watchers: usize,
     /// The newest event and its number, and who waits for the next.
@@ -42,12 +44,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the thread. The dashboard has it announced that the page can be reached.
+    /// Starts the thread.
     pub fn start() -> Result<Arc<Self>, SpawnError> {
         let gateway = Arc::new(Self { desk: Mutex::new(Desk::default()), asked: Condvar::new() });
         let theirs = gateway.clone();
         thread::try_spawn(move || theirs.work())?;
         Ok(gateway)
+    }
+
+    /// Has the dashboard told that the page can be reached.
+    pub fn announce(&self) {
+        self.desk.lock().announces = true;
+        self.asked.notify_all();
     }
 
     /// Hands a call in; the waker is woken when there is an answer. `None`: too many wait.
@@ -106,10 +114,12 @@ impl Gateway {
     /// The thread: answers, and fetches an event every second while somebody wants them.
     fn work(&self) {
         let mut dashboard = Dashboard(None);
-        let _ = dashboard.with(|dashboard| dashboard.announce());
         loop {
             let mut desk = self.desk.lock();
-            if let Some((ticket, call, waker)) = desk.calls.pop_front() {
+            if core::mem::take(&mut desk.announces) {
+                drop(desk);
+                let _ = dashboard.with(|dashboard| dashboard.announce());
+            } else if let Some((ticket, call, waker)) = desk.calls.pop_front() {
                 drop(desk);
                 let reply = dashboard.reply(&call);
                 self.desk.lock().replies.insert(ticket, reply);

@@ -82,10 +82,14 @@ pub fn read(mut arguments: impl Iterator<Item = String>) -> Given {
             return Given::Wrong(what);
         }
     }
-    let given = folder.unwrap_or_else(|| ".".to_string());
-    match motte::fs::canonicalize(&given) {
-        Ok(path) => options.folder = path.trim_end_matches('/').to_string(),
-        Err(error) => return Given::Wrong(format!("the folder '{given}' cannot be served: {error}")),
-    }
+    let path = match folder {
+        // Where there is no disk, the folder is missing: what else is served is served.
+        None => motte::env::current_dir().unwrap_or_default(),
+        Some(given) => match motte::fs::canonicalize(&given) {
+            Ok(path) => path,
+            Err(error) => return Given::Wrong(format!("the folder '{given}' cannot be served: {error}")),
+        },
+    };
+    options.folder = path.trim_end_matches('/').to_string();
     Given::Run(options)
 }
