@@ -40,9 +40,9 @@ motte::entry!(main);
 const BUFFERS: Buffers = Buffers { receive: 4096, send: 12288 };
 /// Connections that may wait to be accepted.
 const BACKLOG: u64 = 128;
-/// How often, and how many times, it is looked whether the machine has an address.
-const ADDRESS_LOOK: Duration = Duration::from_millis(100);
-const ADDRESS_LOOKS: u32 = 300;
+/// Whether the machine has an address is looked after this time, twice this time and so on, so many times.
+const ADDRESS_LOOK: Duration = Duration::from_millis(50);
+const ADDRESS_LOOKS: u32 = 10;
 /// Attempts to listen: what was killed a moment ago may not be back yet.
 const ATTEMPTS: u32 = 20;
 
@@ -97,11 +97,11 @@ async fn serve(options: Options, tasks: Tasks) -> Result<i32, String> {
 
 /// Waits until the machine has an address that others reach it at, and has the page announced.
 async fn announce(gateway: Arc<Gateway>, tasks: Tasks) {
-    for _ in 0..ADDRESS_LOOKS {
+    for look in 0..ADDRESS_LOOKS {
         if has_address() {
             return gateway.announce();
         }
-        tasks.sleep(ADDRESS_LOOK).await;
+        tasks.sleep(ADDRESS_LOOK * (1 << look)).await;
     }
 }
 
