@@ -37,6 +37,9 @@ pub struct Requests {
     /// The number of the request in hand; 0 if it has none.
     number: u64,
     repeated: Option<Interrupted>,
+    /// What the place says besides the number: whether of a position, and how often metadata had been changed.
+    noted: bool,
+    publications: u64,
 }
 
 impl Requests {
@@ -57,7 +60,7 @@ impl Requests {
             }
         }
         (0..WORDS).for_each(|word| kept.put(REQUESTS, place * WORDS + word, 0));
-        Self { kept: Some(kept), place, interrupted, number: 0, repeated: None }
+        Self { kept: Some(kept), place, interrupted, ..Self::default() }
     }
 
     /// A request is begun. If it is the repetition of one that was interrupted, returns that.
@@ -67,12 +70,14 @@ impl Requests {
         self.repeated = None;
         if let Some(kept) = &mut self.kept {
             let base = self.place * WORDS;
-            kept.put(REQUESTS, base, 0);
-            if number != 0 {
+            let publications = kept.word(Word::Publications);
+            if self.noted || publications != self.publications {
+                kept.put(REQUESTS, base, 0);
                 kept.put(REQUESTS, base + 1, 0);
-                kept.put(REQUESTS, base + 3, kept.word(Word::Publications));
-                kept.put(REQUESTS, base, number);
+                kept.put(REQUESTS, base + 3, publications);
+                (self.noted, self.publications) = (false, publications);
             }
+            kept.put(REQUESTS, base, number);
         }
         if !self.interrupted.is_empty()
             && number != 0
@@ -87,7 +92,8 @@ impl Requests {
     #[inline]
     pub fn note_position(&mut self, description: u32, position: u64) {
         let base = self.place * WORDS;
-        if let Some(kept) = self.kept.as_mut().filter(|kept| self.number != 0 && kept.get(REQUESTS, base + 1) == 0) {
+        if let Some(kept) = self.kept.as_mut().filter(|_| self.number != 0 && !self.noted) {
+            self.noted = true;
             kept.put(REQUESTS, base + 2, position);
             kept.put(REQUESTS, base + 1, u64::from(description) + 1);
         }

@@ -114,7 +114,6 @@ impl Ext4 {
         let Some(kept) = self.cache.borrow().kept() else { return };
         let (table, entries) = KeptNodes::take_over(kept);
         self.kept_nodes = table;
-        log::info!("x");
         for (place, number, size, modified) in entries {
             match self.file(number) {
                 Ok(node) if node.kept_at.is_none() => {

@@ -109,6 +109,10 @@ impl Client {
         if index >= MOST_HANDLES {
             return false;
         }
+        if index == self.handles.len() {
+            self.handles.push(Some(held));
+            return true;
+        }
         if self.handles.len() <= index {
             self.handles.resize(index + 1, None);
         }
@@ -140,12 +144,14 @@ impl Vfs {
     }
 
     /// The handle that the request which is repeated made, if it came so far.
+    #[inline]
     fn already_made(&self, client: u64) -> Option<Handle> {
         let repeated = self.requests.repeated()?;
         self.clients.get(&client)?.made_by(repeated.number)
     }
 
     /// Begins a request. If it repeats one that a restart interrupted, the open file that it is about goes back to where it was.
+    #[inline]
     pub fn begin_request(&mut self, number: u64) {
         let Some((description, position)) = self.requests.begin(number).and_then(|repeated| repeated.position) else {
             return;
