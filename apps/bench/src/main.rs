@@ -7,7 +7,7 @@
 //! | `machine` | the processor's counter, marks, memory reached by address |
 //! | `arena` | memory and slots of one measurement |
 //! | `child`, `roles` | threads in other address spaces, and what they do |
-//! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files`, `recover` | what is measured |
+//! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files`, `recover`, `recover_files` | what is measured |
 //! | `growth` | how costs grow |
 //! | `elsewhere` | has a component measure |
 //!
@@ -32,6 +32,7 @@ mod meter;
 mod objects;
 mod programs;
 mod recover;
+mod recover_files;
 mod roles;
 mod threads;
 
@@ -130,6 +131,10 @@ fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(
         "disk/write_per_mib" => files::write(&mut meter),
         "recover/crash_loop" => recover::crash_loop(&mut meter),
         "recover/flood" => recover::flood(&mut meter),
+        "recover/copy" => recover_files::copy_alone(&mut meter),
+        "recover/copy_driver_killed" => recover_files::copy_driver(&mut meter),
+        "recover/copy_files_killed" => recover_files::copy_files(&mut meter),
+        "recover/files_first_answer" => recover_files::first_answer(&mut meter),
         _ => Err(Failure::Unavailable("nobody knows how")),
     }
 }

@@ -33,6 +33,10 @@ pub const NAMES: &[&str] = &[
     "disk/write_per_mib",
     "recover/crash_loop",
     "recover/flood",
+    "recover/copy",
+    "recover/copy_driver_killed",
+    "recover/copy_files_killed",
+    "recover/files_first_answer",
 ];
 
 /// What `bench --help` prints.

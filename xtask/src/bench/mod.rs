@@ -150,13 +150,15 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The plugin, where something needs it. Without it the disk's figures are missing, which is said.
 fn plugin_for(groups: &[Group]) -> Option<Plugin> {
-    if !groups.contains(&Group::Disk) {
+    if ![Group::Disk, Group::Recover].iter().any(|group| groups.contains(group)) {
         return None;
     }
     match Plugin::prepare() {
         Ok(plugin) => Some(plugin),
         Err(error) => {
-            eprintln!("motte: the disk is not measured, for the counting plugin cannot be used: {error:#}");
+            eprintln!(
+                "motte: what waits for the disk is not measured, for the counting plugin cannot be used: {error:#}"
+            );
             None
         }
     }

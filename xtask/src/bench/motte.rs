@@ -52,7 +52,7 @@ impl Motte {
         let directory = RunDirectory::create(&workspace::run_directory())?;
         let marks = directory.path().join("marks");
         let option = plugin.map(|plugin| count.option(plugin, &marks));
-        let on_disk = [Group::Disk, Group::File].map(Group::name);
+        let on_disk = [Group::Disk, Group::File, Group::Recover].map(Group::name);
         let needs_disk = what.iter().any(|word| on_disk.iter().any(|group| word.starts_with(group)));
         let disk = needs_disk.then(|| directory.path().join("disk.img"));
         let heard = self.run(&format!("bench {}", what.join(" ")), count, option, disk.as_deref(), count.words())?;

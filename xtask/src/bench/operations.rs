@@ -269,6 +269,30 @@ pub const OPERATIONS: &[Operation] = &[
         linux: &[],
     },
     Operation {
+        name: "recover/copy",
+        title: "copy a file of 128 MiB to the disk, per MiB",
+        meaning: "In order, through the file server and the driver, until the disk has everything. What the next two are compared with.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/copy_driver_killed",
+        title: "the same, while the disk's driver is killed every 32 MiB",
+        meaning: "The file server asks the next driver for what the former had not done.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/copy_files_killed",
+        title: "the same, while the file server is killed every 32 MiB",
+        meaning: "The next server goes on with the open files and with what was not yet written.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/files_first_answer",
+        title: "from the file server's end to its first answer",
+        meaning: "It is killed, taken apart, recorded, started, mounts, and reads a page of an open file; the wait before the start included.",
+        linux: &[],
+    },
+    Operation {
         name: "boot/prompt",
         title: "from reset to the first prompt",
         meaning: "Everything the processor executes until a person can type, waits included.",
