@@ -54,6 +54,7 @@ pub mod fs;
 pub mod lifecycle;
 pub mod log;
 pub mod net;
+pub mod net_rules;
 pub mod netdev;
 pub mod pci;
 pub mod pipe;

@@ -20,7 +20,7 @@ use crate::model::{MAX_COMPONENTS, Manifest, PAGE_SIZE, is_keepable};
 pub const MAGIC: [u8; 8] = *b"MOTTEMAN";
 
 /// The version of the binary form.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The length of the header in bytes.
 pub const HEADER: usize = 20;
@@ -209,6 +209,7 @@ pub(crate) mod samples {
             args: Vec::new(),
             env: Vec::new(),
             grants: Grants::NONE,
+            net: Vec::new(),
             root: None,
         }
     }
@@ -243,6 +244,7 @@ mod tests {
         shell.grants.insert(Grant::SystemInfo);
         shell.restart.policy = RestartPolicy::Always;
         shell.start = Start::Manual;
+        shell.net = vec!["connect:*".into()];
         shell.root = Some(Root { path: "/root".into(), read_only: false });
         Manifest { name: "sample".into(), memory: 32 << 20, heartbeats: true, components: vec![console, shell] }
     }
@@ -265,7 +267,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: (u32, usize, u32) = (5, 230, 941_217_431);
+    const GOLDEN: (u32, usize, u32) = (6, 242, 829_763_478);
 
     #[test]
     fn the_checksum_is_the_common_one() {

@@ -87,6 +87,8 @@ pub struct Component {
     pub env: Vec<(String, String)>,
     /// Special authorities.
     pub grants: Grants,
+    /// What it may do with the network: rules as `motte_interfaces::net_rules` reads them.
+    pub net: Vec<String>,
     /// What it sees of the files, if not all.
     pub root: Option<Root>,
 }

@@ -3,6 +3,7 @@
 //! Nothing here decides whether a frame is well-formed: what is not understood goes to the stack without a socket, which takes it apart
 //! with all checks.
 
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
@@ -11,7 +12,7 @@ use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv
 pub const ETHERNET: usize = 14;
 
 /// The two ends of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Where it is sent to: this machine's end.
     pub local: IpAddr,
@@ -21,6 +22,23 @@ pub struct Flow {
     pub remote: IpAddr,
     /// The other end's port.
     pub remote_port: u16,
+}
+
+impl Hash for Flow {
+    /// In as few words as there are: this is done for every frame.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u64::from(self.local_port) << 16 | u64::from(self.remote_port);
+        match (self.local, self.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                state.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
+                state.write_u64(ports);
+            }
+            (local, remote) => {
+                (local, remote).hash(state);
+                state.write_u64(ports);
+            }
+        }
+    }
 }
 
 /// A packet, by what becomes of it.

@@ -6,7 +6,6 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `session` | clients: shared memory and news |
-//! | `rules` | what a client may do |
 //! | `server` | requests to open, close and wait for sockets |
 //! | `admin` | requests to look at the stack and set it up |
 //! | `stack` | what happens between two waits: frames in, news in, sockets served, frames out |
@@ -31,7 +30,6 @@ pub mod device;
 pub mod frame;
 pub mod links;
 pub mod resolver;
-pub mod rules;
 pub mod server;
 pub mod session;
 pub mod stack;

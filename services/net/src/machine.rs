@@ -1,17 +1,18 @@
 //! The kernel, as the stack needs it.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
 use motte::abi::{Error, Rights};
-use motte::interfaces::Cap;
 use motte::interfaces::error::IoError;
+use motte::interfaces::net_rules::Rules;
+use motte::interfaces::{Cap, badge};
 use motte::kernel::{CacheMode, CapSlot, Frame, Notification};
 use motte::memory::Mapping;
 use motte::pages::SharedWords;
 use motte::time::monotonic_ns;
 use motte::{slots, start};
-use motte_net::rules::Rules;
 use motte_net::session::Machine;
 use motte_netdev::{Adapter, Attachment, Buffer, Driver, Memory, PacketMemory};
 use motte_ring::AtomicU64;
@@ -63,11 +64,17 @@ impl Drop for LentBytes {
     }
 }
 
-/// Clients' memory and notifications.
+/// Clients' memory and notifications, and what they may do: `NET_BADGE=RULE,…` in the environment for a component, `NET_PROGRAMS` for
+/// programs. Who is not named there may do nothing.
 pub struct Clients {
     doorbell: Cap,
     random: u64,
+    components: BTreeMap<u64, Rules>,
+    programs: Rules,
 }
+
+/// Prefix of the environment's names that say what a component may do.
+const RULES: &str = "NET_";
 
 impl Clients {
     /// Clients signal `news`.
@@ -75,7 +82,19 @@ impl Clients {
         let doorbell = slots::allocate()?;
         news.0.copy(doorbell, Rights::WRITE)?;
         let generation = start::header().generation;
-        Ok(Self { doorbell: Cap(doorbell.0), random: monotonic_ns() ^ generation.rotate_left(48) | 1 })
+        let (mut components, mut programs) = (BTreeMap::new(), Rules::default());
+        for (name, value) in motte::env::vars() {
+            let Some(whose) = name.strip_prefix(RULES) else { continue };
+            // The manifest's compiler has refused what makes no sense.
+            let (rules, _) = Rules::parse(&value);
+            match whose.parse() {
+                Ok(client) => drop(components.insert(client, rules)),
+                Err(_) if whose == "PROGRAMS" => programs = rules,
+                Err(_) => {}
+            }
+        }
+        let random = monotonic_ns() ^ generation.rotate_left(48) | 1;
+        Ok(Self { doorbell: Cap(doorbell.0), random, components, programs })
     }
 
     /// A number that differs from start to start.
@@ -124,8 +143,11 @@ impl Machine for Clients {
         self.doorbell
     }
 
-    fn rules(&mut self, _client: u64) -> Rules {
-        Rules::all()
+    fn rules(&mut self, client: u64) -> Rules {
+        if client >= badge::FIRST_PROGRAM {
+            return self.programs.clone();
+        }
+        self.components.get(&client).cloned().unwrap_or_default()
     }
 
     fn random(&mut self) -> u64 {

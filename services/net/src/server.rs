@@ -12,6 +12,8 @@ use crate::stack::{Kind, Stack, Waiter};
 
 /// Label of `client_gone` in the stream interface, by which every service hears that a client vanishes.
 pub const CLIENT_GONE: u64 = 0x109;
+/// The most pages that all clients may lend for slots; one may lend half of them.
+const MOST_PAGES: usize = 12288;
 /// Labels of [`NetAdmin`] begin here.
 pub const ADMIN_BASE: u64 = 0x200;
 
@@ -136,7 +138,10 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Net for Stack<R, M, D, P> {
     fn lend(&mut self, sender: &Sender, place: (u64, u64), a: Cap, b: Cap, c: Cap, d: Cap) -> Result<(), IoError> {
         let client = badge::client(sender.badge);
         let pages = [a, b, c, d];
+        // Each takes a slot of the stack's capability table.
+        let all: usize = self.sessions.values().map(|session| session.pages).sum();
         let lent = match self.sessions.get_mut(&client) {
+            Some(session) if session.pages >= MOST_PAGES / 2 || all >= MOST_PAGES => Err(IoError::OutOfMemory),
             Some(session) => session.lend(&mut self.machine, place, pages),
             None => Err(IoError::ServiceRestarted),
         };

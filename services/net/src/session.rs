@@ -11,10 +11,9 @@ use core::sync::atomic::{Ordering, fence};
 
 use motte_interfaces::error::IoError;
 use motte_interfaces::net::{Buffers, SLOTS, SLOTS_PER_PAGE, header, page, state, wants};
+use motte_interfaces::net_rules::Rules;
 use motte_interfaces::{Cap, Responder};
 use motte_ring::{AtomicU64, Buffer, ByteConsumer, ByteProducer};
-
-use crate::rules::Rules;
 
 /// What the stack needs of the machine.
 pub trait Machine {
@@ -32,7 +31,7 @@ pub trait Machine {
     fn signal(&self, notification: Cap);
     /// The notification that clients signal the stack by.
     fn doorbell(&self) -> Cap;
-    /// What the client with this badge may do, as the manifest or its parent says ([`crate::rules`]).
+    /// What the client with this badge may do, as the manifest or its parent says ([`motte_interfaces::net_rules`]).
     fn rules(&mut self, client: u64) -> Rules;
     /// A number that nobody can guess, or almost.
     fn random(&mut self) -> u64;
@@ -66,6 +65,8 @@ pub struct Session<M: Machine> {
     pub watching: Vec<Responder<(), IoError>>,
     /// What it may do.
     pub rules: Rules,
+    /// Pages that it has lent for slots.
+    pub pages: usize,
     /// Its sockets, and the bytes of the stack's memory that they take.
     pub sockets: usize,
     /// See `sockets`.
@@ -83,6 +84,7 @@ impl<M: Machine> Session<M> {
             told: false,
             watching: Vec::new(),
             rules,
+            pages: 0,
             sockets: 0,
             bytes: 0,
         }
@@ -111,15 +113,18 @@ impl<M: Machine> Session<M> {
         if slot.socket.is_some() || first >= most {
             return Err(IoError::InvalidInput);
         }
+        let mut given_back = 0;
         if first == 0 {
+            given_back = slot.pages.len() + slot.memory.as_ref().map_or(0, |(_, pages)| *pages);
             slot.pages.drain(..).for_each(|page| machine.release(page));
             slot.memory = None;
         }
-        if slot.pages.len() as u64 != first || slot.memory.is_some() {
-            return Err(IoError::InvalidInput);
+        let follows = slot.pages.len() as u64 == first && slot.memory.is_none();
+        if follows {
+            slot.pages.extend(pages);
         }
-        slot.pages.extend(pages);
-        Ok(())
+        self.pages = self.pages + if follows { pages.len() } else { 0 } - given_back;
+        if follows { Ok(()) } else { Err(IoError::InvalidInput) }
     }
 
     /// Joins a socket to a slot: the rings of what it moves.
@@ -142,7 +147,13 @@ impl<M: Machine> Session<M> {
             if place.pages.len() != pages {
                 return Err(IoError::InvalidInput);
             }
-            place.memory = Some((Rc::new(machine.map_bytes(core::mem::take(&mut place.pages))?), pages));
+            match machine.map_bytes(core::mem::take(&mut place.pages)) {
+                Ok(memory) => place.memory = Some((Rc::new(memory), pages)),
+                Err(error) => {
+                    self.pages -= pages;
+                    return Err(error);
+                }
+            }
         }
         let memory = match &place.memory {
             Some((memory, mapped)) if *mapped == pages => Some(memory.clone()),

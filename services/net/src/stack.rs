@@ -273,7 +273,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             more = true;
         }
         self.links.card.port.flush();
-        for client in core::mem::take(&mut self.told) {
+        for client in self.told.drain(..) {
             if let Some(session) = self.sessions.get_mut(&client) {
                 session.signal(&self.machine);
             }

@@ -341,7 +341,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             return self.serve_waiting(number, listening, after);
         }
         let bits = shown(tcp, stream.error);
-        let over = after == State::Closed && !tcp.can_recv();
+        let over = after == State::Closed && (!tcp.can_recv() || stream.error == Some(IoError::ConnectionAborted));
         self.show(socket, bits);
         if news && let Some(ends) = &socket.ends {
             let (client, slot) = (ends.client, ends.slot);
@@ -523,15 +523,16 @@ fn shown(tcp: &tcp::Socket<'_>, error: Option<IoError>) -> u64 {
     let mut bits = match tcp.state() {
         State::Listen | State::SynSent | State::SynReceived => 0,
         State::Established | State::CloseWait => state::OPEN,
+        State::Closed => state::CANNOT_SEND,
         _ => state::OPEN | state::CANNOT_SEND,
     };
     if bits != 0 && !tcp.may_recv() {
         bits |= state::RECEIVED_ALL;
     }
+    // What has come before is read first, unless the client's rings are spoilt.
     if let Some(error) = error
-        && !tcp.can_recv()
+        && (!tcp.can_recv() || error == IoError::ConnectionAborted)
     {
-        // One that never was open has neither been read nor written.
         bits |= state::of_error(error);
     }
     bits

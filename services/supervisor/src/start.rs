@@ -72,6 +72,9 @@ impl State {
         if component.provides.iter().any(|service| service == "fs") {
             environment.extend(self.roots());
         }
+        if component.provides.iter().any(|service| service == "net") {
+            environment.extend(self.network_rules());
+        }
         if component.provides.iter().any(|service| service == "pci") {
             environment.push(self.claims());
         }
@@ -162,6 +165,19 @@ impl State {
             let suffix = if root.read_only { ":ro" } else { "" };
             let badge = motte::interfaces::badge::client(badge_of(&self.manifest, index));
             Some(format!("ROOT_{badge}={}{suffix}", root.path))
+        })
+    }
+
+    /// What the network stack must know of the manifest: what a component may do with the network, as `NET_BADGE=RULE,…`, and what programs
+    /// may, which is what the manifest says of whoever runs them, as `NET_PROGRAMS`.
+    fn network_rules(&self) -> impl Iterator<Item = String> {
+        let components = self.manifest.components.iter().enumerate().filter(|(_, component)| !component.net.is_empty());
+        components.map(|(index, component)| {
+            let rules = component.net.join(",");
+            if component.provides.iter().any(|service| service == "process") {
+                return format!("NET_PROGRAMS={rules}");
+            }
+            format!("NET_{}={rules}", motte::interfaces::badge::client(badge_of(&self.manifest, index)))
         })
     }
 

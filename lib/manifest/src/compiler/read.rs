@@ -1,5 +1,6 @@
 //! From TOML to drafts: every key's type and form, nothing yet about how components fit together.
 
+use motte_interfaces::net_rules::Rules;
 use toml_span::value::{Table, Value};
 
 use super::source::{At, Finding, Findings, Spanned, nearest};
@@ -10,7 +11,7 @@ use crate::model::{
 };
 
 /// Every key of a component.
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "program",
     "kind",
     "priority",
@@ -42,6 +43,7 @@ const KEYS: [&str; 32] = [
     "args",
     "env",
     "grants",
+    "net",
     "root",
 ];
 
@@ -529,6 +531,21 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
     let restart_with = r.names("restart-with", "component names", "component");
     let start = r.word("start", &[("boot", Start::Boot), ("manual", Start::Manual)]);
     let args = r.strings("args", "strings", |text| Ok(text.to_owned()));
+    let net = r.strings("net", "rules such as \"listen:80\"", |text| match Rules::parse(text) {
+        (_, senseless) if senseless.is_empty() && !text.contains(',') && !text.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err(Wrong {
+            message: format!("`{text}` is no rule of what a component may do with the network"),
+            label: "such as listen:80, listen:8000-8080, connect:*, connect:10.0.2.0/24, connect:*:53, ping, admin"
+                .into(),
+        }),
+    });
+    let runs_programs = provides.iter().any(|service| service.value == "process");
+    if !net.is_empty() && !runs_programs && !uses.iter().any(|used| used.service.value == "net") {
+        let finding =
+            Finding::error(r.place("net"), format!("component `{name}` has `net` rules but does not use `net`"))
+                .help("add `\"net\"` to its `uses`");
+        r.findings.push(finding);
+    }
     let root = r.root();
     if root.is_some() && !uses.iter().any(|used| used.service.value == "fs") {
         let finding = Finding::error(r.place("root"), format!("component `{name}` has a `root` but does not use `fs`"))
@@ -560,6 +577,7 @@ pub(super) fn component(findings: &mut Findings, file: usize, name: &str, at: At
         args: args.into_iter().map(|arg| arg.value).collect(),
         env: r.env(),
         grants: r.grants(),
+        net: net.into_iter().map(|rule| rule.value).collect(),
         root,
     };
     let [program_at, budget_at, start_at, escalate_at] =

@@ -11,9 +11,9 @@ use motte_interfaces::net::{Address, Buffers};
 use crate::io::{ErrorKind, Result};
 use crate::sync::Mutex;
 
-use super::DATAGRAM_BUFFERS;
 use super::address::{ToSocketAddrs, first};
 use super::socket::{Direction, Socket};
+use super::{DATAGRAM_BUFFERS, refusal};
 
 /// A socket that is opened anew when the stack is restarted.
 #[derive(Debug)]
@@ -34,9 +34,13 @@ impl Lasting {
         match local {
             Some(local) => {
                 let opened = Socket::open(buffers, |client, slot| client.bind(slot, Address(local), buffers));
-                opened.map(|(socket, Address(local))| (socket, Some(local)))
+                opened
+                    .map(|(socket, Address(local))| (socket, Some(local)))
+                    .map_err(|error| refusal(error, format_args!("to use UDP port {}", local.port())))
             }
-            None => Socket::open(buffers, |client, slot| client.echo(slot, buffers)).map(|(socket, ())| (socket, None)),
+            None => Socket::open(buffers, |client, slot| client.echo(slot, buffers))
+                .map(|(socket, ())| (socket, None))
+                .map_err(|error| refusal(error, "to ping")),
         }
     }
 

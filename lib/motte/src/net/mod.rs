@@ -23,7 +23,7 @@ pub use tcp::{Incoming, TcpListener, TcpStream};
 
 use motte_interfaces::net::NetAdminClient;
 
-use crate::io::Result;
+use crate::io::{self, Result};
 use crate::service::Connection;
 
 /// Buffers of a connection that the program begins, unless it says otherwise.
@@ -44,6 +44,17 @@ pub enum Shutdown {
     Write,
     /// Both.
     Both,
+}
+
+/// A refusal as a sentence: what was not allowed.
+fn refusal(error: io::Error, what: impl core::fmt::Display) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            alloc::format!("the manifest does not allow this program {what}"),
+        ),
+        _ => error,
+    }
 }
 
 /// Looking at the network stack and setting it up.

@@ -16,7 +16,7 @@ use crate::time::Instant;
 
 use super::address::{ToSocketAddrs, first};
 use super::socket::{Direction, Socket};
-use super::{ACCEPT_BUFFERS, BACKLOG, CONNECT_BUFFERS, Shutdown};
+use super::{ACCEPT_BUFFERS, BACKLOG, CONNECT_BUFFERS, Shutdown, refusal};
 
 /// A connection. It is closed when the last of its handles is dropped; what was written is still sent.
 #[derive(Clone, Debug)]
@@ -29,14 +29,18 @@ pub struct TcpStream {
 impl TcpStream {
     fn begin(address: SocketAddr, buffers: Buffers) -> Result<Self> {
         let (socket, Address(local)) =
-            Socket::open(buffers, |client, slot| client.connect(slot, Address(address), buffers))?;
+            Socket::open(buffers, |client, slot| client.connect(slot, Address(address), buffers))
+                .map_err(|error| refusal(error, format_args!("to connect to {address}")))?;
         Ok(Self { socket: Arc::new(socket), local, peer: address })
     }
 
     /// `Some` when the connection is there, or has failed.
     fn connected(&self) -> Result<Option<()>> {
-        // A failure has no end of reading before it.
-        if self.socket.state() & state::OPEN != 0 {
+        // One that has been there and ended has been there.
+        if self.socket.state() & (state::OPEN | state::RECEIVED_ALL) != 0 && !self.socket.is_stale() {
+            if let Some(error) = state::error(self.socket.state()) {
+                return Err(error.into());
+            }
             return Ok(Some(()));
         }
         self.socket.try_read(&mut [0; 1]).map(|_| None)
@@ -231,7 +235,8 @@ impl TcpListener {
     fn listen(request: &Request) -> Result<(Socket, SocketAddr)> {
         let (socket, Address(local)) = Socket::open(Buffers::NONE, |client, slot| {
             client.listen(slot, Address(request.local), request.backlog, request.buffers)
-        })?;
+        })
+        .map_err(|error| refusal(error, format_args!("to listen at port {}", request.local.port())))?;
         Ok((socket, local))
     }
 

@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 use motte_interfaces::error::IoError;
 use motte_interfaces::net::{Address, Buffers, SLOTS_PER_PAGE, header, page, state, wants};
+use motte_interfaces::net_rules::Rules;
 use motte_interfaces::{Cap, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Wire, Writer};
 use motte_net::config::Config;
 use motte_net::links::Links;
-use motte_net::rules::Rules;
 use motte_net::session::Machine;
 use motte_net::stack::Stack;
 use motte_netdev::Port;
@@ -190,6 +190,8 @@ pub struct Net {
     pub now: u64,
     /// Frames that are lost: every so many.
     pub lose: Option<u64>,
+    /// Frames to `b`, if they are to be kept.
+    pub kept: Option<Vec<Vec<u8>>>,
     sent: u64,
 }
 
@@ -198,7 +200,7 @@ pub use motte_interfaces::net::Net as NetRequests;
 impl Net {
     pub fn new() -> Self {
         let (a, b) = (Host::new("10.0.0.1/24", 0x0200_0000_0001), Host::new("10.0.0.2/24", 0x0200_0000_0002));
-        Self { a, b, now: 1000, lose: None, sent: 0 }
+        Self { a, b, now: 1000, lose: None, kept: None, sent: 0 }
     }
 
     /// Lets everything happen that happens without time passing.
@@ -210,6 +212,9 @@ impl Net {
             let frames = (self.a.card.sent(), self.b.card.sent());
             if frames.0.is_empty() && frames.1.is_empty() && !more {
                 return;
+            }
+            if let Some(kept) = &mut self.kept {
+                kept.extend(frames.0.iter().cloned());
             }
             for (frames, to) in [(frames.0, &self.b.card), (frames.1, &self.a.card)] {
                 for frame in frames {
@@ -242,7 +247,7 @@ impl Net {
 pub struct Client {
     pub badge: u64,
     page: Words,
-    headers: Words,
+    headers: RefCell<Vec<Words>>,
     pub wake: Cap,
 }
 
@@ -260,24 +265,27 @@ pub const BUFFERS: Buffers = Buffers { receive: 8192, send: 8192 };
 
 impl Client {
     pub fn new(host: &mut Host, badge: u64) -> Self {
-        let (page, headers) = (Words::new(), Words::new());
-        let caps = [host.memory.cap(), host.memory.cap()];
-        host.memory.words.borrow_mut().extend([(caps[0].0, page.clone()), (caps[1].0, headers.clone())]);
-        let sender = Sender { badge };
-        host.stack.begin(&sender, caps[0]).unwrap();
-        host.stack.lend_headers(&sender, 0, caps[1]).unwrap();
+        let (page, cap, sender) = (Words::new(), host.memory.cap(), Sender { badge });
+        host.memory.words.borrow_mut().insert(cap.0, page.clone());
+        host.stack.begin(&sender, cap).unwrap();
         let wake = host.memory.cap();
         host.stack.wake_by(&sender, wake).unwrap();
-        Self { badge, page, headers, wake }
+        Self { badge, page, headers: RefCell::default(), wake }
     }
 
     pub fn sender(&self) -> Sender {
         Sender { badge: self.badge }
     }
 
-    /// A slot with memory for these buffers. There are few, for tests.
+    /// A slot with memory for these buffers.
     pub fn slot(&self, host: &mut Host, slot: u64, buffers: Buffers) -> Socket {
-        assert!((slot as usize) < SLOTS_PER_PAGE, "a test's client has one page of headers");
+        let mut headers = self.headers.borrow_mut();
+        while headers.len() <= slot as usize / SLOTS_PER_PAGE {
+            let (page, cap) = (Words::new(), host.memory.cap());
+            host.memory.words.borrow_mut().insert(cap.0, page.clone());
+            host.stack.lend_headers(&self.sender(), headers.len() as u64, cap).unwrap();
+            headers.push(page);
+        }
         let pages = buffers.pages().unwrap();
         let bytes = Bytes(Rc::new(RefCell::new(vec![0; pages * 4096])));
         for first in (0..pages as u64).step_by(4) {
@@ -291,7 +299,7 @@ impl Client {
         let (receive, send) = (buffers.receive as usize, buffers.send as usize);
         let socket = Socket {
             slot,
-            headers: self.headers.clone(),
+            headers: headers[slot as usize / SLOTS_PER_PAGE].clone(),
             page: self.page.clone(),
             bytes,
             receive: ByteConsumer::new(0, receive),

@@ -11,13 +11,29 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use smoltcp::wire::{IpAddress, IpCidr};
+/// Addresses that begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    fn contains(self, other: IpAddr) -> bool {
+        let differ = match (self.address, other) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()) << 96,
+            (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits() ^ b.to_bits(),
+            _ => return false,
+        };
+        differ.leading_zeros() >= self.prefix
+    }
+}
 
 /// Where a rule allows to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Destination {
     /// `None`: anywhere.
-    network: Option<IpCidr>,
+    network: Option<Network>,
     port: Option<u16>,
 }
 
@@ -39,18 +55,18 @@ fn ports(text: &str) -> Option<(u16, u16)> {
     (range.0 <= range.1).then_some(range)
 }
 
-fn network(text: &str) -> Option<Option<IpCidr>> {
+fn network(text: &str) -> Option<Option<Network>> {
     if text == "*" {
         return Some(None);
     }
     let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
+        Some((address, prefix)) => (address, Some(prefix.parse::<u32>().ok()?)),
         None => (text, None),
     };
     let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.unwrap_or(longest);
-    (prefix <= longest).then(|| Some(IpCidr::new(IpAddress::from(address), prefix)))
+    (prefix <= longest).then_some(Some(Network { address, prefix }))
 }
 
 fn destination(text: &str) -> Option<Destination> {
@@ -108,13 +124,9 @@ impl Rules {
 
     /// Whether it may connect or send there.
     pub fn may_connect(&self, to: SocketAddr) -> bool {
-        let address = IpAddress::from(to.ip());
         self.connect.iter().any(|destination| {
-            let there = match destination.network {
-                None => true,
-                Some(network) => network.address().version() == address.version() && network.contains_addr(&address),
-            };
-            there && destination.port.is_none_or(|port| port == to.port())
+            destination.network.is_none_or(|network| network.contains(to.ip()))
+                && destination.port.is_none_or(|port| port == to.port())
         })
     }
 
