@@ -11,7 +11,7 @@ use motte_interfaces::{Cap, ReplyToken, Responder, Sender, badge};
 use motte_ring::Producer;
 use motte_virtio::fake::{CLIENT, FRAME};
 use proptest::prelude::*;
-use support::{CSUM, EVENT_IDX, GUEST_CSUM, MAC, STACK, STATUS, USUAL, World};
+use support::{CSUM, EVENT_IDX, GUEST_CSUM, MAC, NoMarks, STACK, STATUS, USUAL, World};
 
 #[test]
 fn frames_pass_in_both_directions() {
@@ -114,7 +114,7 @@ fn checksums_are_left_to_a_card_that_can() {
         world.server.work();
         let frame = port.receive().unwrap();
         assert_eq!(frame.checksum_good, good);
-        port.recycle(frame.buffer);
+        port.recycle(frame.buffer, &NoMarks);
     }
     // One that can not is not asked, and not believed.
     let mut world = World::new(USUAL);
@@ -214,7 +214,7 @@ fn a_card_that_lies_is_reset() {
         assert_eq!(world.machine.0.answered.take(), [(1, Err(IoError::Interrupted))], "{what}");
         assert_eq!(port.receive(), None, "{what}");
         world.attach().unwrap();
-        assert!(port.refresh());
+        assert!(port.refresh(&NoMarks));
         world.ring();
         assert!(world.deliver(&[2; 60]) && world.send(&mut port, &[3; 60]), "{what}");
         port.flush();
@@ -357,7 +357,7 @@ proptest! {
                     world.machine.0.pages.borrow()[page][word].store(value, Ordering::Relaxed);
                 }
             }
-            port.refresh();
+            port.refresh(&NoMarks);
             port.flush();
             world.ring();
             let mut device = world.device.borrow_mut();

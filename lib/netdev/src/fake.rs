@@ -127,20 +127,32 @@ impl FakeCard {
         self.deliver_as(frame, false)
     }
 
+    /// A frame comes, and the driver does not get round to reporting it. False: there is no empty buffer.
+    pub fn deliver_unreported(&self, frame: &[u8]) -> bool {
+        self.write(frame).is_some()
+    }
+
     /// A frame comes whose checksum the card has checked.
     pub fn deliver_checked(&self, frame: &[u8]) -> bool {
         self.deliver_as(frame, true)
     }
 
-    fn deliver_as(&self, frame: &[u8], checksum_good: bool) -> bool {
+    /// Writes a frame into an empty buffer, and says where that begins.
+    fn write(&self, frame: &[u8]) -> Option<u64> {
         let mut server = self.0.server.borrow_mut();
-        let Some(server) = server.as_mut() else { return false };
-        let Some(words) = server.empty.pop().expect("the client's ring makes sense") else { return false };
+        let words = server.as_mut()?.empty.pop().expect("the client's ring makes sense")?;
         let request = ReceiveRequest::of(words).expect("the client's request makes sense");
         assert!(request.length as usize >= self.0.info.get().mtu as usize + ETHERNET_HEADER as usize);
         let memory = &self.0.memory.0;
         memory[request.offset as usize / self.0.layout.buffer].borrow_mut()[..frame.len()].copy_from_slice(frame);
-        let received = Received { offset: request.offset, length: frame.len() as u32, checksum_good };
+        Some(request.offset)
+    }
+
+    fn deliver_as(&self, frame: &[u8], checksum_good: bool) -> bool {
+        let Some(offset) = self.write(frame) else { return false };
+        let mut server = self.0.server.borrow_mut();
+        let Some(server) = server.as_mut() else { return false };
+        let received = Received { offset, length: frame.len() as u32, checksum_good };
         server.received.push(received.words()).expect("there is room for a completion");
         self.0.wakes.set(self.0.wakes.get() + usize::from(server.received.must_wake()));
         true

@@ -14,6 +14,7 @@
 //! let card = FakeCard::new();
 //! let memory: FakeMemory = card.memory();
 //! let mut port = Port::new(card.driver(), card.layout());
+//! assert!(port.refresh(&memory));
 //!
 //! // To the network: take an empty buffer, fill it, send it; then flush, once for all.
 //! let mut buffer = port.reserve().expect("a buffer is free");
@@ -26,7 +27,7 @@
 //! card.deliver(&[2; 60]);
 //! let mut frame = port.receive().expect("a frame came");
 //! memory.with(&mut frame.buffer, |bytes| assert_eq!(bytes[..frame.length], [2; 60]));
-//! port.recycle(frame.buffer);
+//! port.recycle(frame.buffer, &memory);
 //!
 //! // Before the thread sleeps until the driver signals; false: there is something to do at once.
 //! assert!(port.prepare_to_sleep());

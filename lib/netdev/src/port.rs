@@ -8,6 +8,9 @@
 //! The driver's successor knows nothing. What its predecessor completed is still taken; then all lent buffers are lent anew, transmit
 //! buffers in the order in which they were sent. Buffers in the hands of the stack stay there.
 //!
+//! Nothing of what the card received is lost either: before a buffer is lent its EtherType is cleared, so that a frame which the card had written, and the
+//! former driver not reported, is found in its buffer. The card was reset by then, and writes no more.
+//!
 //! # Trust
 //! A completion that names a buffer that is not lent in that direction, or a length beyond the buffer, or a ring that makes no sense: the
 //! driver is asked for new rings and none of it is believed. A driver that lies can lose, double or garble packets, which networks do
@@ -18,7 +21,7 @@ use alloc::vec::Vec;
 use core::ops::Deref;
 
 use motte_interfaces::netdev::{
-    Checksum, ENTRY_WORDS, NetdevInfo, ReceiveRequest, Received, TransmitRequest, Transmitted,
+    Checksum, ENTRY_WORDS, ETHERNET_HEADER, NetdevInfo, ReceiveRequest, Received, TransmitRequest, Transmitted,
 };
 use motte_ring::{AtomicU64, Consumer, Producer, RingError};
 
@@ -158,6 +161,24 @@ pub struct Counters {
     pub attachments: u64,
     /// Attachments that the driver spoilt.
     pub spoilt: u64,
+    /// Frames that were found in their buffers after a restart.
+    pub unreported: u64,
+}
+
+/// Where a frame says what it carries. No protocol has the number 0.
+const ETHERTYPE: core::ops::Range<usize> = 12..14;
+
+/// Bytes of the frame that lies in a buffer, as far as it says so itself; `None` if there is none, or it is of a protocol that does not say.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let word = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    let header = ETHERNET_HEADER as usize;
+    match word(ETHERTYPE.start)? {
+        // IPv4, ARP, IPv6 (IEEE 802 numbers).
+        0x0800 => Some(header + usize::from(word(header + 2)?)),
+        0x0806 => Some(header + 28),
+        0x86dd => Some(header + 40 + usize::from(word(header + 4)?)),
+        _ => None,
+    }
 }
 
 /// A card and its buffers.
@@ -168,6 +189,9 @@ pub struct Port<D: Driver> {
     attachment: Option<Attachment<D::Words>>,
     info: Option<NetdevInfo>,
     states: Vec<State>,
+    /// By receive buffer: when it was lent, in lendings.
+    lent_at: Vec<u64>,
+    lendings: u64,
     /// Free buffers for transmission.
     spare: Vec<u16>,
     /// Frames under way to the network, in the order in which they were sent, as requests.
@@ -184,21 +208,21 @@ impl<D: Driver> Port<D> {
     /// A port of packet memory that is divided like that.
     pub fn new(driver: D, layout: Layout) -> Self {
         let buffers = layout.receive + layout.transmit;
-        let mut port = Self {
+        Self {
             driver,
             layout,
             attachment: None,
             info: None,
             states: alloc::vec![State::Free; buffers],
+            lent_at: alloc::vec![0; layout.receive],
+            lendings: 0,
             spare: (layout.receive..buffers).rev().map(|number| number as u16).collect(),
             unsent: VecDeque::with_capacity(layout.transmit),
             left: VecDeque::new(),
             fresh_receive: false,
             fresh_transmit: false,
             counters: Counters::default(),
-        };
-        port.refresh();
-        port
+        }
     }
 
     /// The card; `None` while no driver was ever heard of.
@@ -212,10 +236,11 @@ impl<D: Driver> Port<D> {
     }
 
     /// Joins a driver that was started since, if one was. To be called when the driver's side signals, before [`receive`](Self::receive).
-    /// Returns whether there was one.
-    pub fn refresh(&mut self) -> bool {
+    /// Returns whether there was one. `memory` is zeroed at first.
+    pub fn refresh(&mut self, memory: &impl Memory) -> bool {
         let Some(attachment) = self.driver.attached() else { return false };
         self.drain();
+        self.find_unreported(memory);
         self.counters.attachments += 1;
         self.info = Some(attachment.info);
         self.attachment = Some(attachment);
@@ -239,6 +264,24 @@ impl<D: Driver> Port<D> {
         }
         let _ = self.try_reclaim();
         self.attachment = None;
+    }
+
+    /// Takes the frames that lie in buffers which the former driver did not hand back.
+    fn find_unreported(&mut self, memory: &impl Memory) {
+        let mut lent: Vec<usize> =
+            (0..self.layout.receive).filter(|number| self.states[*number] == State::Lent).collect();
+        // A card uses them in order.
+        lent.sort_unstable_by_key(|number| self.lent_at[*number]);
+        for number in lent {
+            let mut buffer = self.buffer(number as u16);
+            let most = buffer.length;
+            if let Some(length) = memory.with(&mut buffer, |bytes| frame_length(bytes)).filter(|length| *length <= most)
+            {
+                self.states[number] = State::Out;
+                self.counters.unreported += 1;
+                self.left.push_back(Frame { buffer, length, checksum_good: false });
+            }
+        }
     }
 
     /// Does without the rings until there are others.
@@ -272,6 +315,8 @@ impl<D: Driver> Port<D> {
         match attachment.receive.requests.push(request.words()) {
             Ok(()) => {
                 self.states[usize::from(number)] = State::Lent;
+                self.lendings += 1;
+                self.lent_at[usize::from(number)] = self.lendings;
                 self.fresh_receive = true;
             }
             Err(error) => {
@@ -387,8 +432,9 @@ impl<D: Driver> Port<D> {
     }
 
     /// Gives a buffer back: one of a frame that was looked at, or one that is not to be sent after all.
-    pub fn recycle(&mut self, buffer: Buffer) {
+    pub fn recycle(&mut self, mut buffer: Buffer, memory: &impl Memory) {
         if usize::from(buffer.number) < self.layout.receive {
+            memory.with(&mut buffer, |bytes| bytes[ETHERTYPE].fill(0));
             self.lend(buffer.number);
         } else {
             self.free(buffer.number);

@@ -8,7 +8,9 @@ use motte_netdev::{Buffer, Layout, Memory, Port};
 use proptest::prelude::*;
 
 fn port(card: &FakeCard) -> Port<FakeDriver> {
-    Port::new(card.driver(), card.layout())
+    let mut port = Port::new(card.driver(), card.layout());
+    assert!(port.refresh(&card.memory()));
+    port
 }
 
 fn send(card: &FakeCard, port: &mut Port<FakeDriver>, frame: &[u8]) -> bool {
@@ -21,7 +23,7 @@ fn send(card: &FakeCard, port: &mut Port<FakeDriver>, frame: &[u8]) -> bool {
 fn receive(card: &FakeCard, port: &mut Port<FakeDriver>) -> Option<Vec<u8>> {
     let mut frame = port.receive()?;
     let bytes = card.memory().with(&mut frame.buffer, |bytes| bytes[..frame.length].to_vec());
-    port.recycle(frame.buffer);
+    port.recycle(frame.buffer, &card.memory());
     Some(bytes)
 }
 
@@ -116,17 +118,57 @@ fn a_restart_loses_no_frame_that_was_to_be_sent() {
     card.kill();
     assert!(send(&card, &mut port, &[5; 60]));
     card.start();
-    assert!(port.refresh());
-    assert!(!port.refresh());
+    assert!(port.refresh(&card.memory()));
+    assert!(!port.refresh(&card.memory()));
     assert_eq!(card.sent(), [[2; 60], [3; 60], [5; 60]]);
     assert_eq!(receive(&card, &mut port), Some(vec![4; 60]), "what the former driver had handed over");
-    port.recycle(held);
+    port.recycle(held, &card.memory());
     // No buffer was lost.
     let sent = (0..).take_while(|number: &u8| send(&card, &mut port, &[*number; 64])).count();
     assert_eq!(sent, card.layout().transmit);
     let delivered = (0..).take_while(|number: &u8| card.deliver(&[*number; 64])).count();
     assert_eq!(delivered, card.layout().receive);
     assert_eq!(port.counters().attachments, 2);
+}
+
+/// A frame of ARP, or of IP with as many bytes as it says.
+fn frame_of(ethertype: u16, length: usize, byte: u8) -> Vec<u8> {
+    let mut frame = vec![byte; length];
+    frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
+    match ethertype {
+        0x0800 => frame[16..18].copy_from_slice(&(length as u16 - 14).to_be_bytes()),
+        0x86dd => frame[18..20].copy_from_slice(&(length as u16 - 54).to_be_bytes()),
+        _ => {}
+    }
+    frame
+}
+
+#[test]
+fn a_restart_loses_no_frame_that_the_card_had_received() {
+    let card = FakeCard::new();
+    let mut port = port(&card);
+    for round in 1..20 {
+        let frames = [frame_of(0x0800, 100, round), frame_of(0x86dd, 1514, round), frame_of(0x0806, 42, round)];
+        assert!(card.deliver(&frames[0]));
+        assert!(card.deliver_unreported(&frames[1]));
+        assert!(card.deliver_unreported(&frames[2]));
+        assert!(card.deliver_unreported(&frame_of(0x0000, 60, round)), "what says of itself nothing is not kept");
+        card.restart();
+        port.refresh(&card.memory());
+        for frame in frames {
+            assert_eq!(receive(&card, &mut port), Some(frame));
+        }
+        assert_eq!(port.receive(), None);
+    }
+    assert_eq!(port.counters().unreported, 38);
+    // What was found once is not found again, and one that claims to be larger than its buffer is none.
+    let mut lie = frame_of(0x0800, 100, 1);
+    lie[16..18].copy_from_slice(&60000u16.to_be_bytes());
+    assert!(card.deliver_unreported(&lie));
+    card.restart();
+    port.refresh(&card.memory());
+    assert_eq!(port.receive(), None);
+    assert_eq!((0..).take_while(|_: &u8| card.deliver(&[1; 64])).count(), card.layout().receive);
 }
 
 #[test]
@@ -143,7 +185,7 @@ fn checksums_are_the_cards_to_fill_in_where_it_can() {
     card.deliver_checked(&[1; 60]);
     let frame = port.receive().unwrap();
     assert!(frame.checksum_good);
-    port.recycle(frame.buffer);
+    port.recycle(frame.buffer, &card.memory());
 }
 
 #[test]
@@ -176,9 +218,9 @@ fn a_driver_that_lies_is_asked_for_new_rings() {
         // What was sent is not taken back before buffers are wanted.
         let held: Vec<Buffer> = std::iter::from_fn(|| port.reserve()).collect();
         assert_eq!(port.receive(), None, "{what}");
-        held.into_iter().for_each(|buffer| port.recycle(buffer));
+        held.into_iter().for_each(|buffer| port.recycle(buffer, &card.memory()));
         assert_eq!((card.renewals(), port.counters().spoilt), (1, 1), "{what}");
-        assert!(port.refresh());
+        assert!(port.refresh(&card.memory()));
         assert!(card.deliver(&[1; 60]) && send(&card, &mut port, &[2; 60]), "{what}");
         assert_eq!((receive(&card, &mut port), card.sent()), (Some(vec![1; 60]), vec![vec![2; 60]]), "{what}");
     }
@@ -251,20 +293,20 @@ proptest! {
                         held_frames.push(frame.buffer);
                     }
                 }
-                Step::Release => held.drain(..).chain(held_frames.drain(..)).for_each(|buffer| port.recycle(buffer)),
+                Step::Release => held.drain(..).chain(held_frames.drain(..)).for_each(|buffer| port.recycle(buffer, &card.memory())),
                 Step::Kill => card.kill(),
                 Step::Start => card.restart(),
                 Step::LieReceived(words) => card.lie_received(words),
                 Step::LieTransmitted(words) => card.lie_transmitted(words),
             }
-            port.refresh();
+            port.refresh(&card.memory());
             let mut offsets: Vec<usize> = held.iter().chain(&held_frames).map(Buffer::offset).collect();
             offsets.sort_unstable();
             prop_assert!(offsets.windows(2).all(|pair| pair[0] != pair[1]));
         }
-        held.drain(..).chain(held_frames.drain(..)).for_each(|buffer| port.recycle(buffer));
+        held.drain(..).chain(held_frames.drain(..)).for_each(|buffer| port.recycle(buffer, &card.memory()));
         card.restart();
-        port.refresh();
+        port.refresh(&card.memory());
         while receive(&card, &mut port).is_some() {}
         card.sent();
         let sent = (0..).take_while(|number: &u8| send(&card, &mut port, &[*number; 64])).count();

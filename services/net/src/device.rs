@@ -62,7 +62,7 @@ impl<D: Driver, M: Memory> Card<D, M> {
     /// Gives the frame that was looked at back to the card.
     pub fn recycle(&mut self) {
         if let Some(frame) = self.incoming.take() {
-            self.port.recycle(frame.buffer);
+            self.port.recycle(frame.buffer, &self.memory);
         }
     }
 }

@@ -63,13 +63,13 @@ impl<D: Driver, P: Memory> Links<D, P> {
             config,
             seed,
         };
-        links.look(now);
+        links.refresh(now);
         links
     }
 
     /// Joins a driver that was started since, if one was. Returns whether there was one.
     pub fn refresh(&mut self, now: Instant) -> bool {
-        let joined = self.card.port.refresh();
+        let joined = self.card.port.refresh(&self.card.memory);
         if joined {
             self.look(now);
         }

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use motte_interfaces::error::IoError;
 use motte_interfaces::netdev::{Direction, Netdev, NetdevInfo};
 use motte_interfaces::{Cap, Sender};
-use motte_netdev::{Attachment, Buffer, Driver, Layout, Port, Rings};
-use motte_virtio::Memory;
+use motte_netdev::{Attachment, Buffer, Driver, Layout, Memory, Port, Rings};
+use motte_virtio::Memory as _;
 use motte_virtio::fake::{CLIENT, FRAME, FakeDevice, FakeMachine, Page, View, Window, registers, view};
 use motte_virtio_net::{Card, NetServer, PAGES};
 
@@ -55,6 +55,15 @@ impl Driver for Way {
     }
 }
 
+/// Memory in which no frame is looked for: that is for the tests of the port.
+pub struct NoMarks;
+
+impl Memory for NoMarks {
+    fn with<R>(&self, _: &mut Buffer, work: impl FnOnce(&mut [u8]) -> R) -> R {
+        work(&mut [0; 2048])
+    }
+}
+
 pub struct World {
     pub device: Rc<RefCell<Device>>,
     pub machine: FakeMachine,
@@ -96,7 +105,8 @@ impl World {
     pub fn port(&mut self) -> Port<Way> {
         self.attach().unwrap();
         let way = Way { fresh: self.fresh.clone(), rung: self.rung.clone(), renewals: self.renewals.clone() };
-        let port = Port::new(way, Layout::STANDARD);
+        let mut port = Port::new(way, Layout::STANDARD);
+        port.refresh(&NoMarks);
         self.ring();
         port
     }
@@ -192,7 +202,7 @@ impl World {
     pub fn receive(&mut self, port: &mut Port<Way>) -> Option<Vec<u8>> {
         let frame = port.receive()?;
         let bytes = self.memory[frame.buffer.offset()..][..frame.length].to_vec();
-        port.recycle(frame.buffer);
+        port.recycle(frame.buffer, &NoMarks);
         Some(bytes)
     }
 }
