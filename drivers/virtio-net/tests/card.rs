@@ -57,7 +57,7 @@ fn what_a_card_lacks_is_said_and_it_can_be_tried_again() {
         change(&mut device.borrow_mut());
         let result = card.start(|| {});
         // Whatever it was, the queues' memory is not lost over it.
-        *device.borrow_mut() = Box::new(FakeDevice::new(USUAL, vec![0; 8], &[]));
+        **device.borrow_mut() = FakeDevice::new(USUAL, vec![0; 8], &[]);
         assert_eq!(card.start(|| {}), Err(StartError::Queue));
         result
     };
