@@ -469,13 +469,10 @@ fn child_end(stream: Stdio, index: usize, held: &mut Vec<Handle>, parent: &mut O
     }
 }
 
-/// A stream that gives nothing: a pipe whose writer is gone. One that takes everything: `/dev/null` of the file system service.
+/// A stream that gives nothing, or takes everything: `/dev/null` of the file system service, whose handles outlive its restarts. What a program
+/// inherits it passes on to all that it starts.
 fn null(index: usize) -> Result<Cap> {
-    if index == 0 {
-        let (PipeReader(reader), _) = pipe()?;
-        return reader.duplicate();
-    }
-    crate::fs::OpenOptions::new().write(true).open("/dev/null")?.handle().duplicate()
+    crate::fs::OpenOptions::new().read(index == 0).write(index != 0).open("/dev/null")?.handle().duplicate()
 }
 
 /// A program that was started.
