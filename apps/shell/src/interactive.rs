@@ -18,6 +18,8 @@ enum Input {
     Line(String),
     Interrupt,
     End,
+    /// The terminal does not answer any more.
+    Lost,
 }
 
 impl Helper for Shell {
@@ -58,6 +60,10 @@ impl Shell {
                 }
                 Input::End if text.is_empty() => return Ok(self.status),
                 Input::End => at_end = true,
+                Input::Lost => {
+                    self.lost_terminal = true;
+                    return Ok(1);
+                }
             }
             let mut parser = Parser::new(&text).starting_at(line_number);
             parser.aliases = self.state.aliases.clone();
@@ -153,9 +159,9 @@ impl Shell {
             let mut byte = [0];
             let event = match sys::read_stdin(&mut byte) {
                 Ok(1..) => editor.feed(byte[0], self, &mut out),
-                Ok(0) => Event::End,
                 Err(error) if error.kind() == sys::io::ErrorKind::Interrupted => Event::Interrupt,
-                Err(_) => Event::End,
+                // Whoever ends the input at a terminal types Ctrl-D, which is a byte as long as a line is edited.
+                Ok(0) | Err(_) => return Input::Lost,
             };
             let input = match event {
                 Event::Editing => continue,

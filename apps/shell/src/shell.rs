@@ -105,6 +105,8 @@ pub struct Shell {
     pub jobs: Jobs,
     /// Whether a person types the commands.
     pub interactive: bool,
+    /// Whether its terminal failed.
+    pub lost_terminal: bool,
     /// Whether this process is a subshell of another.
     pub is_subshell: bool,
     /// Watches for Ctrl-C where this shell answers it.
@@ -189,6 +191,7 @@ impl Shell {
             last_background: None,
             jobs: Jobs::default(),
             interactive: false,
+            lost_terminal: false,
             is_subshell: false,
             interrupts: None,
             history: Vec::new(),

@@ -148,7 +148,8 @@ fn main(shell: &mut Shell, parsed: Arguments, first: bool) -> (i32, bool) {
         Err(Flow::Interrupted) => 130,
         Err(Flow::Break(_) | Flow::Continue(_)) => 0,
     };
-    (status, then_shutdown)
+    // A shell whose terminal failed is started anew, with the terminal; a person did not end it.
+    (status, then_shutdown && !shell.lost_terminal)
 }
 
 fn execute(shell: &mut Shell, parsed: Arguments) -> Outcome {
