@@ -264,9 +264,14 @@ impl Campaign<'_> {
             Ok((subject, wrong)) if wrong.is_empty() && outcome.data_errors == 0 => return Ok(subject),
             Ok((_, wrong)) => outcome.data_errors = outcome.data_errors.max(wrong.len() as u64),
             Err(error) => {
-                outcome.data_errors = outcome.data_errors.max(1);
                 let cause = outcome.cause.take().unwrap_or_default();
-                outcome.cause = Some(format!("{cause}; the system does not come up again: {}", error.root_cause()));
+                let reason = error.root_cause().to_string();
+                let reason = reason.lines().next().unwrap_or_default();
+                outcome.cause = Some(format!("{cause}; and after a cut of the power {reason}"));
+                let lost = subject::lost_on(image, files);
+                outcome.data_errors = outcome.data_errors.max(lost.len() as u64);
+                let damage = format!("fault {}: after a cut of the power {reason}", outcome.number);
+                self.results().damaged_file_systems.push(damage);
             }
         }
         self.renew(image)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::fault::{Fault, FaultType};
 use super::gdb::Gdb;
@@ -17,7 +17,7 @@ use crate::machine::{Ending, Hardware};
 use crate::session::Session;
 
 /// How long the load may stand still before the system counts as hung.
-const STILL_LIMIT: Duration = Duration::from_secs(10);
+const STILL_LIMIT: Duration = Duration::from_secs(12);
 /// Rounds of the load after a fault, and after the last restart, until it counts as over.
 const ROUNDS: u32 = 3;
 /// How long clients may see errors, one after the other, until the system counts as broken for them.
@@ -116,7 +116,12 @@ impl Watch {
 impl<'a> Subject<'a> {
     /// Boots from a disk and starts the load. The files that are to be there are looked at first if the power was cut; returns also those
     /// that are not as they should be.
-    pub fn boot(setting: &'a Setting<'a>, image: &Path, files: &Files, after_cut: bool) -> Result<(Self, Vec<u64>)> {
+    pub fn boot(
+        setting: &'a Setting<'a>,
+        image: &Path,
+        files: &mut Files,
+        after_cut: bool,
+    ) -> Result<(Self, Vec<u64>)> {
         let hardware = Hardware { has_stub: true, memory: MEMORY, ..Hardware::default() };
         let mut session = Session::boot(setting.system, &hardware, Some(disk::open(image, Access::Write)?))?;
         let stub = session.take_stub().context("the machine has no stub")?;
@@ -131,7 +136,14 @@ impl<'a> Subject<'a> {
             }));
         }
         session.type_keys(&format!("sh /bin/{} {} &\r", load::NAME, files.next()))?;
-        session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
+        let said = session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
+        let written = files.count;
+        for word in load::words(&said) {
+            if let Word::Written(number) = word {
+                files.add(number);
+            }
+        }
+        ensure!(files.count > written, "the load cannot write");
         let guest = Guest::new(Gdb::connect(stub)?, &setting.kernel)?;
         let log_read = session.kernel_log().len();
         Ok((Self { setting, session, guest, log_read, probes: 0 }, wrong))
@@ -252,7 +264,8 @@ impl<'a> Subject<'a> {
     /// Types a command to which there will be an answer.
     fn probe(&mut self) -> Result<()> {
         self.probes += 1;
-        self.session.type_keys(&format!("echo 'pro''be-{}:'\r", self.probes))
+        // Without quotes: a line of which a part is lost must not swallow the next.
+        self.session.type_keys(&format!("echo probe-$(({})):\r", self.probes))
     }
 
     /// Reads console and log once. An error: the machine has ended.
@@ -343,12 +356,20 @@ impl<'a> Subject<'a> {
             return Ok((Vec::new(), Some(format!("the system does not shut down: {what}"))));
         }
         let damage = disk::check(image, &["-fn"]).err().map(|error| format!("{error:#}"));
-        let wrong = files.kept().filter(|&number| {
-            let found = disk::read_file(image, &format!("/campaign/{number}"));
-            !found.is_ok_and(|found| found == load::contents(number).as_bytes())
-        });
-        Ok((wrong.collect(), damage))
+        Ok((lost_on(image, files), damage))
     }
+}
+
+/// The files that were reported as written and are not on the disk as they should be, as the host sees it.
+#[must_use]
+pub fn lost_on(image: &Path, files: &Files) -> Vec<u64> {
+    // After a cut some of it is in the journal. Where that cannot be replayed, there is nothing to be seen of it.
+    let _ = disk::check(image, &["-p"]);
+    let wrong = files.kept().filter(|&number| {
+        let found = disk::read_file(image, &format!("/campaign/{number}"));
+        !found.is_ok_and(|found| found == load::contents(number).as_bytes())
+    });
+    wrong.collect()
 }
 
 /// Why nothing goes on, as far as it can be seen.
