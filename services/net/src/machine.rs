@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-use motte::abi::{Error, Rights};
+use motte::abi::{Error, ObjectType, Rights};
 use motte::interfaces::error::IoError;
 use motte::interfaces::net_rules::Rules;
 use motte::interfaces::{Cap, badge};
@@ -109,6 +109,11 @@ impl Clients {
 impl Machine for Clients {
     type Words = LentWords;
     type Bytes = LentBytes;
+
+    fn is_alive(&self, words: &LentWords) -> bool {
+        // A capability goes with the memory that it is to.
+        CapSlot(words.cap.0).identify().is_ok_and(|(kind, ..)| kind != ObjectType::Null)
+    }
 
     fn map_words(&mut self, page: Cap) -> Result<LentWords, IoError> {
         match SharedWords::of(Frame::at(page.0)) {

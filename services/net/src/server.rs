@@ -38,6 +38,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
     where
         Self: Net + NetAdmin + Lifecycle,
     {
+        self.bury();
         match label {
             CLIENT_GONE => dispatch_lifecycle(self, sender, label, request, reply, defer),
             ADMIN_BASE.. => dispatch_net_admin(self, sender, label, request, reply, defer),
@@ -52,6 +53,24 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         Ok((client, session))
     }
 
+    /// Ends the sessions of clients whose memory is gone, without touching it. Before anything that would.
+    pub(crate) fn bury(&mut self) {
+        let gone = |stack: &Self| {
+            let mut sessions = stack.sessions.iter();
+            sessions.find(|(_, session)| !session.is_alive(&stack.machine)).map(|(&client, _)| client)
+        };
+        while let Some(client) = gone(self) {
+            let numbers = self.sessions.get(&client).map(Session::all_sockets).unwrap_or_default();
+            for number in numbers {
+                if let Some(socket) = self.socket(number) {
+                    socket.ends = None;
+                }
+                self.close_socket(number, true);
+            }
+            self.forget_session(client);
+        }
+    }
+
     /// Ends a session: everything of the client's is closed.
     fn end(&mut self, client: u64) {
         let Some(session) = self.sessions.get(&client) else { return };
@@ -60,6 +79,10 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         }
         // Before its memory goes.
         self.serve_all();
+        self.forget_session(client);
+    }
+
+    fn forget_session(&mut self, client: u64) {
         if let Some(mut session) = self.sessions.remove(&client) {
             for responder in core::mem::take(&mut session.watching) {
                 responder.answer(&mut self.replier, Err(IoError::ServiceRestarted));

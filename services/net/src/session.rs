@@ -21,6 +21,8 @@ pub trait Machine {
     type Words: Deref<Target = [AtomicU64]>;
     /// Pages of a client's, as bytes, likewise.
     type Bytes: Buffer;
+    /// Whether a client's page is still there. When a client dies its memory goes at once, and whoever touches it faults.
+    fn is_alive(&self, words: &Self::Words) -> bool;
     /// Maps a page.
     fn map_words(&mut self, page: Cap) -> Result<Self::Words, IoError>;
     /// Maps pages one after the other.
@@ -88,6 +90,11 @@ impl<M: Machine> Session<M> {
             sockets: 0,
             bytes: 0,
         }
+    }
+
+    /// Whether the client's memory is still there.
+    pub fn is_alive(&self, machine: &M) -> bool {
+        machine.is_alive(&self.page)
     }
 
     /// Takes a page of headers.

@@ -254,6 +254,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
     /// Everything that can be done now. Returns whether more is left for a next time, after others had their turn.
     pub fn work(&mut self, now: Instant) -> bool {
         self.now = now;
+        self.bury();
         self.links.card.port.awake();
         if self.links.refresh(now) {
             self.counters.driver_attached += 1;

@@ -325,3 +325,26 @@ fn what_a_client_that_vanished_had_is_closed() {
     net.settle();
     assert_eq!(again.error(), Some(IoError::ConnectionRefused));
 }
+
+#[test]
+fn the_memory_of_a_client_that_died_is_not_touched() {
+    let mut net = Net::new();
+    let (near, far) = (Client::new(&mut net.a, 5), Client::new(&mut net.b, 6));
+    let before = sockets(&mut net.b);
+    far.listen(&mut net.b, 0, "0.0.0.0:80", 8).unwrap();
+    let mut mine = near.connect(&mut net.a, 1, "10.0.0.2:80").unwrap();
+    net.settle();
+    let (mut theirs, _) = far.accept(&mut net.b, 0, 1).unwrap();
+    far.bind(&mut net.b, 2, "0.0.0.0:53").unwrap();
+    theirs.write(b"last words");
+    mine.write(b"to the dead");
+    far.alive.set(false);
+    net.settle();
+    assert_eq!(mine.error(), Some(IoError::ConnectionReset));
+    // Its successor has the same badge.
+    let far = Client::new(&mut net.b, 6);
+    far.listen(&mut net.b, 0, "0.0.0.0:80", 8).unwrap();
+    far.close(&mut net.b, 0);
+    net.pass(100_000_000);
+    assert_eq!(sockets(&mut net.b), before);
+}

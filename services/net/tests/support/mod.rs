@@ -37,6 +37,17 @@ impl Deref for Words {
     }
 }
 
+/// A page as the stack sees it: to touch it when its client is gone would be a page fault.
+pub struct Lent(Words, Rc<Cell<bool>>);
+
+impl Deref for Lent {
+    type Target = [AtomicU64];
+    fn deref(&self) -> &[AtomicU64] {
+        assert!(self.1.get(), "the page of a client that is gone was touched");
+        &self.0
+    }
+}
+
 #[derive(Clone)]
 pub struct Bytes(Rc<RefCell<Vec<u8>>>);
 
@@ -52,7 +63,7 @@ impl Buffer for Bytes {
 /// What capabilities stand for.
 #[derive(Default)]
 pub struct Memory {
-    words: RefCell<BTreeMap<u64, Words>>,
+    words: RefCell<BTreeMap<u64, (Words, Rc<Cell<bool>>)>>,
     bytes: RefCell<BTreeMap<u64, Bytes>>,
     next: Cell<u64>,
     /// Signals by notification.
@@ -70,10 +81,14 @@ impl Memory {
 pub struct Clients(pub Rc<Memory>);
 
 impl Machine for Clients {
-    type Words = Words;
+    type Words = Lent;
     type Bytes = Bytes;
-    fn map_words(&mut self, page: Cap) -> Result<Words, IoError> {
-        self.0.words.borrow().get(&page.0).cloned().ok_or(IoError::InvalidInput)
+    fn is_alive(&self, words: &Lent) -> bool {
+        words.1.get()
+    }
+    fn map_words(&mut self, page: Cap) -> Result<Lent, IoError> {
+        let (words, alive) = self.0.words.borrow().get(&page.0).cloned().ok_or(IoError::InvalidInput)?;
+        Ok(Lent(words, alive))
     }
     fn map_bytes(&mut self, pages: Vec<Cap>) -> Result<Bytes, IoError> {
         self.0.bytes.borrow().get(&pages[0].0).cloned().ok_or(IoError::InvalidInput)
@@ -249,6 +264,8 @@ pub struct Client {
     page: Words,
     headers: RefCell<Vec<Words>>,
     pub wake: Cap,
+    /// Cleared when the client dies.
+    pub alive: Rc<Cell<bool>>,
 }
 
 /// A client's end of a socket.
@@ -266,11 +283,12 @@ pub const BUFFERS: Buffers = Buffers { receive: 8192, send: 8192 };
 impl Client {
     pub fn new(host: &mut Host, badge: u64) -> Self {
         let (page, cap, sender) = (Words::new(), host.memory.cap(), Sender { badge });
-        host.memory.words.borrow_mut().insert(cap.0, page.clone());
+        let alive = Rc::new(Cell::new(true));
+        host.memory.words.borrow_mut().insert(cap.0, (page.clone(), alive.clone()));
         host.stack.begin(&sender, cap).unwrap();
         let wake = host.memory.cap();
         host.stack.wake_by(&sender, wake).unwrap();
-        Self { badge, page, headers: RefCell::default(), wake }
+        Self { badge, page, headers: RefCell::default(), wake, alive }
     }
 
     pub fn sender(&self) -> Sender {
@@ -282,7 +300,7 @@ impl Client {
         let mut headers = self.headers.borrow_mut();
         while headers.len() <= slot as usize / SLOTS_PER_PAGE {
             let (page, cap) = (Words::new(), host.memory.cap());
-            host.memory.words.borrow_mut().insert(cap.0, page.clone());
+            host.memory.words.borrow_mut().insert(cap.0, (page.clone(), self.alive.clone()));
             host.stack.lend_headers(&self.sender(), headers.len() as u64, cap).unwrap();
             headers.push(page);
         }
