@@ -6,7 +6,7 @@
 //! | `GATEWAYS` | routers: `10.0.2.2 fec0::2` | none |
 //! | `NAME_SERVERS` | name servers: `10.0.2.3` | those that DHCP names |
 //! | `SOCKETS` | the most sockets of one client | 2048 |
-//! | `SOCKET_MEMORY` | the most KiB of the stack's memory that one client's sockets take | three quarters of what there is |
+//! | `SOCKET_MEMORY` | the most KiB of the stack's memory that one client's sockets take | seven eighths of what there is |
 
 use alloc::format;
 use alloc::string::String;
@@ -40,7 +40,7 @@ impl Config {
             gateways: Vec::new(),
             name_servers: Vec::new(),
             sockets: 2048,
-            socket_bytes: bytes / 4 * 3,
+            socket_bytes: bytes / 8 * 7,
             all_bytes: bytes,
         }
     }
