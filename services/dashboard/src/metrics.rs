@@ -7,8 +7,10 @@ use motte_interfaces::supervisor::ComponentInfo;
 
 use crate::state::{Component, State};
 
-/// What is told of each component: name, kind, what it is, and its value in thousandths.
-const OF_COMPONENTS: [(&str, &str, &str, fn(&Component) -> u64); 8] = [
+/// A figure that every component has: its name, its kind, what it is, and how it is found, in thousandths.
+type Figure = (&'static str, &'static str, &'static str, fn(&Component) -> u64);
+
+const OF_COMPONENTS: [Figure; 8] = [
     ("up", "gauge", "Whether the component runs.", |c| 1000 * u64::from(c.info.state == "running")),
     ("generation", "gauge", "How often the component was started.", |c| 1000 * c.info.generation),
     ("restarts_total", "counter", "How often the component was restarted after a failure.", |c| 1000 * c.info.restarts),
