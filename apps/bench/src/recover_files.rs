@@ -16,8 +16,8 @@ const MIB: usize = 1 << 20;
 /// Size of the file in MiB; it is copied twice, 256 MiB in all.
 const FILE_MIB: usize = 128;
 const COPIES: usize = 2;
-/// A component is killed whenever so many MiB were copied: more often than once in a second of the emulated machine.
-const BETWEEN_KILLS: usize = 32;
+/// A component is killed in the middle of every so many MiB: about once in a second of the emulated machine.
+const BETWEEN_KILLS: usize = 128;
 /// What is read and written at once.
 const PIECE: usize = 128 << 10;
 /// Kills of which the time to the first answer is measured, and what lies between them, so that none of them counts as a crash loop.

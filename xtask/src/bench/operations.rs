@@ -276,13 +276,13 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "recover/copy_driver_killed",
-        title: "the same, while the disk's driver is killed every 32 MiB",
-        meaning: "The file server asks the next driver for what the former had not done.",
+        title: "the same, while the disk's driver is killed every 128 MiB",
+        meaning: "The file server asks the next driver for what the former had not done. 128 MiB are about a second of the emulated machine.",
         linux: &[],
     },
     Operation {
         name: "recover/copy_files_killed",
-        title: "the same, while the file server is killed every 32 MiB",
+        title: "the same, while the file server is killed every 128 MiB",
         meaning: "The next server goes on with the open files and with what was not yet written.",
         linux: &[],
     },
