@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use motte_interfaces::console::mode;
 
+use crate::kept::Description;
+
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
@@ -47,6 +49,20 @@ impl Discipline {
     /// The mode bits.
     pub fn mode(&self) -> u64 {
         self.mode
+    }
+
+    /// Writes down what was typed.
+    pub(crate) fn describe(&self, description: &mut Description) {
+        description.mode = self.mode;
+        description.line.clone_from(&self.line);
+        description.ready = self.ready.iter().copied().collect();
+        description.ends = self.ends.iter().copied().collect();
+    }
+
+    /// With what was typed before.
+    pub(crate) fn from(description: &Description) -> Self {
+        let Description { mode, line, ready, ends, .. } = description.clone();
+        Self { mode, line, ready: ready.into(), ends: ends.into() }
     }
 
     /// Sets the mode bits. An unfinished line becomes input when lines are no longer wanted.
@@ -130,6 +146,15 @@ impl Discipline {
             *end -= count;
         }
         self.ready.drain(..count).collect()
+    }
+
+    /// Puts back what was taken last.
+    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.ends.iter_mut().for_each(|end| *end += bytes.len());
+        if bytes.is_empty() {
+            self.ends.push_front(0);
+        }
+        bytes.into_iter().rev().for_each(|byte| self.ready.push_front(byte));
     }
 
     fn finish_line(&mut self) {

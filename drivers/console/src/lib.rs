@@ -5,9 +5,11 @@
 extern crate alloc;
 
 mod discipline;
+mod kept;
 mod server;
 mod uart;
 
 pub use discipline::{Discipline, Typed};
+pub use kept::{Description, Memory};
 pub use server::ConsoleServer;
 pub use uart::{Ports, Uart};

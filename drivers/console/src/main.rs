@@ -4,14 +4,20 @@
 
 extern crate alloc;
 
-use motte::abi::Error;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+
+use motte::abi::{Error, ObjectType};
 use motte::interfaces::console::{dispatch_console, mode};
-use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
-use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
-use motte::kernel::{IoPort, Irq, Notification};
+use motte::interfaces::stream::{STREAM_BASE, dispatch_stream, number_stream};
+use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::kept::{self, SnapshotMemory, Snapshots};
+use motte::kernel::{CapSlot, IoPort, Irq, Notification};
+use motte::memory::Mapping;
 use motte::pages::Pages;
 use motte::server::{Event, Handler, Replies, Server};
-use motte_console::{ConsoleServer, Ports};
+use motte::slots;
+use motte_console::{ConsoleServer, Description, Memory, Ports};
 
 motte::entry!(main);
 
@@ -40,6 +46,71 @@ struct Interrupt {
     event: Event,
 }
 
+/// Bytes of the kept memory for how many bytes were sent; behind it lies the description.
+const SENT: usize = 64;
+
+/// What outlives the driver: its kept memory, and the first of its kept slots for the notification of Ctrl-C.
+struct Kept {
+    memory: Rc<Mapping>,
+    description: Snapshots<Part>,
+}
+
+/// The part of the kept memory that holds the description.
+struct Part(Rc<Mapping>);
+
+impl SnapshotMemory for Part {
+    fn size(&self) -> usize {
+        self.0.len() - SENT
+    }
+    fn read(&self, offset: usize, bytes: &mut [u8]) {
+        self.0.read(SENT + offset, bytes);
+    }
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.0.write(SENT + offset, bytes);
+    }
+}
+
+impl Kept {
+    fn new(memory: Mapping) -> Self {
+        let memory = Rc::new(memory);
+        Self { description: Snapshots::new(Part(memory.clone())), memory }
+    }
+
+    /// The notification that a former driver was given.
+    fn interrupt(&self) -> Option<Cap> {
+        let slot = CapSlot(kept::slots().next()?);
+        slot.identify().is_ok_and(|(ty, ..)| ty == ObjectType::Notification).then_some(Cap(slot.0))
+    }
+}
+
+impl Memory for Kept {
+    fn save(&mut self, description: &[u8]) {
+        if !self.description.save(description) {
+            motte::log::warn!("there is no room to note what was typed and written");
+        }
+    }
+
+    fn sent(&self, line: usize) -> u64 {
+        self.memory.read_u64(line * 8)
+    }
+
+    fn set_sent(&mut self, line: usize, bytes: u64) {
+        self.memory.write_u64(line * 8, bytes);
+    }
+
+    fn replace_interrupt(&mut self, former: Option<Cap>, new: Cap) -> Cap {
+        if let Some(kept) = kept::slots().next() {
+            let _ = CapSlot(kept).delete();
+            if CapSlot::OWN_TABLE.move_to(new.0, CapSlot::OWN_TABLE, kept).is_ok() {
+                slots::free(CapSlot(new.0));
+                return Cap(kept);
+            }
+        }
+        former.into_iter().for_each(|former| slots::delete(CapSlot(former.0)));
+        new
+    }
+}
+
 struct Service {
     server: ConsoleServer<Replies, Pages, Line>,
     interrupts: [Option<Interrupt>; 2],
@@ -55,6 +126,7 @@ impl Handler for Service {
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
         if label >= STREAM_BASE {
+            self.server.begin(number_stream(label, request).unwrap_or(0));
             dispatch_stream(&mut self.server, sender, label, request, reply, defer)
         } else {
             dispatch_console(&mut self.server, sender, label, request, reply, defer)
@@ -87,8 +159,17 @@ fn main() -> Result<(), Error> {
         irq.bind(event.notification().0)?;
         *interrupt = Some(Interrupt { irq, event });
     }
-    let mut console = ConsoleServer::new(server.replies(), pages, line("port:0x3f8", 0x3f8), line("port:0x2f8", 0x2f8));
-    if motte::env::var("MOTTE_BATCH").is_some() {
+    let Some(kept) = kept::map()? else {
+        motte::log::error!("the manifest gives this component no memory that outlives it (`keep`, `keep-slots`)");
+        return Err(Error::OutOfMemory);
+    };
+    let memory = Kept::new(kept.memory);
+    let former = memory.description.load().and_then(|bytes| Description::read(&bytes));
+    let is_first = former.is_none();
+    let lines = [line("port:0x3f8", 0x3f8), line("port:0x2f8", 0x2f8)];
+    let interrupt = memory.interrupt();
+    let mut console = ConsoleServer::new(server.replies(), pages, lines, Box::new(memory), former, interrupt);
+    if is_first && motte::env::var("MOTTE_BATCH").is_some() {
         console.start_in(mode::NO_INPUT | mode::SPLIT_ERROR);
     }
     if !console.is_present() {

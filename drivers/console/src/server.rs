@@ -1,8 +1,10 @@
 //! Requests to the console, those that must wait among them.
 //!
-//! What survives a restart of this driver: nothing of what was typed ahead or queued for output; its clients read and write on, those with
-//! duplicates too. The mode returns to the one at start, so whoever needs another sets it before each use (the shell does, at each prompt).
+//! What survives a restart of this driver: the line being typed, what was typed ahead, output that is not on its way, the modes, the size, and who is
+//! told of Ctrl-C. A request that was not answered is sent again by the client's stub with the same number, and not done twice. Of the
+//! bytes that the last end caught on their way to the line, up to 16 may be shown twice.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,6 +15,7 @@ use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Wh
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::discipline::{Discipline, Typed};
+use crate::kept::{Description, Memory};
 use crate::uart::{Ports, Uart};
 
 /// Where a duplicate's badge says which handle it stands for: a driver that was restarted needs no memory of it.
@@ -27,6 +30,29 @@ enum Reader {
 }
 
 impl Reader {
+    fn length(&self) -> usize {
+        match self {
+            Self::Inline { length, .. } | Self::Shared { length, .. } => *length,
+        }
+    }
+
+    fn serve<R: Replier, S: SharedPages>(self, bytes: Vec<u8>, shared: &mut S, replier: &mut R) {
+        match self {
+            Self::Inline { responder, .. } => responder.answer(replier, Ok(Bytes(bytes))),
+            Self::Shared { sender, responder, offset, .. } => {
+                let done = shared.write(sender, offset, &bytes).map(|()| bytes.len() as u64);
+                responder.answer(replier, done);
+            }
+        }
+    }
+
+    fn fail<R: Replier>(self, replier: &mut R, error: IoError) {
+        match self {
+            Self::Inline { responder, .. } => responder.answer(replier, Err(error)),
+            Self::Shared { responder, .. } => responder.answer(replier, Err(error)),
+        }
+    }
+
     fn sender(&self) -> u64 {
         match self {
             Self::Inline { sender, .. } | Self::Shared { sender, .. } => *sender,
@@ -37,6 +63,7 @@ impl Reader {
 /// A write that waits for room on its line.
 struct Writer {
     sender: u64,
+    number: u64,
     line: usize,
     bytes: Vec<u8>,
     responder: Responder<u64, IoError>,
@@ -48,34 +75,89 @@ pub struct ConsoleServer<R, S, P> {
     shared: S,
     lines: [Uart<P>; 2],
     discipline: Discipline,
-    readers: VecDeque<Reader>,
+    /// Each with its request's number.
+    readers: VecDeque<(u64, Reader)>,
     writers: VecDeque<Writer>,
     draining: Vec<Responder<(), IoError>>,
     next: u64,
     size: (u64, u64),
     interrupt: Option<Cap>,
+    memory: Box<dyn Memory>,
+    /// The number of the request in hand, which a repetition has too; 0: none.
+    number: u64,
+    /// The last requests that wrote and read, and what they were answered.
+    last_writer: (u64, u64),
+    last_reader: (u64, Vec<u8>),
 }
 
 impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
-    /// The driver of the two lines.
-    pub fn new(replier: R, shared: S, first: P, second: P) -> Self {
-        Self {
+    /// The driver of the two lines, after another that left this `former` description and told `interrupt` of Ctrl-C.
+    pub fn new(
+        replier: R,
+        shared: S,
+        lines: [P; 2],
+        memory: Box<dyn Memory>,
+        former: Option<Description>,
+        interrupt: Option<Cap>,
+    ) -> Self {
+        let clear = former.is_none();
+        let former = former.unwrap_or(Description { mode: mode::COOKED, size: (80, 24), ..Description::default() });
+        let discipline = Discipline::from(&former);
+        let mut lines = lines.map(|line| Uart::new(line, clear));
+        for (index, (line, output)) in lines.iter_mut().zip(former.output).enumerate() {
+            line.take_over(output, memory.sent(index));
+        }
+        let mut server = Self {
             replier,
             shared,
-            lines: [Uart::new(first), Uart::new(second)],
-            discipline: Discipline::default(),
+            lines,
+            discipline,
             readers: VecDeque::new(),
             writers: VecDeque::new(),
             draining: Vec::new(),
-            next: 1,
-            size: (80, 24),
-            interrupt: None,
+            next: former.next.max(1),
+            size: former.size,
+            interrupt,
+            memory,
+            number: 0,
+            last_writer: former.writer,
+            last_reader: former.reader,
+        };
+        server.transmit();
+        server
+    }
+
+    /// A request of this number is in hand.
+    pub fn begin(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    /// Writes everything down for a successor.
+    fn keep(&mut self) {
+        let mut description = Description {
+            size: self.size,
+            next: self.next,
+            output: [self.lines[0].output(), self.lines[1].output()],
+            writer: self.last_writer,
+            reader: self.last_reader.clone(),
+            ..Description::default()
+        };
+        self.discipline.describe(&mut description);
+        self.memory.save(&description.put());
+    }
+
+    /// Sends what waits, as far as the lines take it.
+    fn transmit(&mut self) {
+        let Self { lines, memory, .. } = self;
+        for (index, line) in lines.iter_mut().enumerate() {
+            line.transmit(|sent| memory.set_sent(index, sent));
         }
     }
 
     /// Sets the mode that the driver starts with.
     pub fn start_in(&mut self, mode: u64) {
         self.discipline.set_mode(mode);
+        self.keep();
     }
 
     /// Whether there is a console at all.
@@ -85,16 +167,18 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
 
     /// After an interrupt of line 0 or 1. Returns the notification to signal if Ctrl-C was typed.
     pub fn interrupt(&mut self, line: usize) -> Option<Cap> {
-        let Self { lines, discipline, interrupt, .. } = self;
+        let Self { lines, discipline, .. } = self;
         let (mut echo, mut interrupted) = (Vec::new(), false);
         if line == 0 {
             lines[0].service(|byte| interrupted |= discipline.typed(byte, &mut echo) == Typed::Interrupt);
             let newlines = discipline.mode() & mode::NEWLINES != 0;
-            lines[0].send(translate(&echo, newlines));
+            lines[0].queue(translate(&echo, newlines));
+            self.keep();
         } else {
             lines[1].service(|_| ());
         }
-        let signal = if interrupted { *interrupt } else { None };
+        self.transmit();
+        let signal = if interrupted { self.interrupt } else { None };
         self.advance();
         signal
     }
@@ -120,9 +204,13 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
         bytes: Result<Vec<u8>, IoError>,
         responder: Responder<u64, IoError>,
     ) {
+        if self.number != 0 && self.last_writer.0 == self.number {
+            return responder.answer(&mut self.replier, Ok(self.last_writer.1));
+        }
         match self.handle(sender, handle).and_then(|handle| Ok((self.line(handle), bytes?))) {
             Ok((line, bytes)) => {
-                self.writers.push_back(Writer { sender: sender.badge, line, bytes, responder });
+                let number = self.number;
+                self.writers.push_back(Writer { sender: sender.badge, number, line, bytes, responder });
                 self.advance();
             }
             Err(error) => responder.answer(&mut self.replier, Err(error)),
@@ -142,21 +230,18 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
                 self.writers.push_back(writer);
                 continue;
             }
-            line.send(translate(&writer.bytes, newlines));
+            line.queue(translate(&writer.bytes, newlines));
+            self.last_writer = (writer.number, writer.bytes.len() as u64);
+            self.keep();
+            self.transmit();
             writer.responder.answer(&mut self.replier, Ok(writer.bytes.len() as u64));
         }
         while self.discipline.is_ready() {
-            let Some(reader) = self.readers.pop_front() else { break };
-            match reader {
-                Reader::Inline { responder, length, .. } => {
-                    responder.answer(&mut self.replier, Ok(Bytes(self.discipline.take(length))));
-                }
-                Reader::Shared { sender, responder, offset, length } => {
-                    let bytes = self.discipline.take(length);
-                    let done = self.shared.write(sender, offset, &bytes).map(|()| bytes.len() as u64);
-                    responder.answer(&mut self.replier, done);
-                }
-            }
+            let Some((number, reader)) = self.readers.pop_front() else { break };
+            let bytes = self.discipline.take(reader.length());
+            self.last_reader = (number, bytes.clone());
+            self.keep();
+            reader.serve(bytes, &mut self.shared, &mut self.replier);
         }
         if self.writers.is_empty() && self.lines.iter().all(Uart::is_idle) {
             for responder in self.draining.drain(..) {
@@ -165,17 +250,30 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
         }
     }
 
+    fn begin_read(&mut self, reader: Reader) {
+        if self.number != 0 && self.last_reader.0 == self.number {
+            let (_, bytes) = core::mem::take(&mut self.last_reader);
+            self.discipline.put_back(bytes);
+            self.keep();
+        }
+        // Nothing is taken for pages that a former driver was lent.
+        if let Reader::Shared { sender, offset, .. } = reader
+            && let Err(error) = self.shared.read(sender, offset, &mut [])
+        {
+            return reader.fail(&mut self.replier, error);
+        }
+        self.readers.push_back((self.number, reader));
+        self.advance();
+    }
+
     /// Ends the waits of a sender that is gone: what is typed next is not for it.
     fn forget(&mut self, sender: u64) {
-        for reader in core::mem::take(&mut self.readers) {
+        for (number, reader) in core::mem::take(&mut self.readers) {
             if reader.sender() != sender {
-                self.readers.push_back(reader);
+                self.readers.push_back((number, reader));
                 continue;
             }
-            match reader {
-                Reader::Inline { responder, .. } => responder.answer(&mut self.replier, Err(IoError::BadHandle)),
-                Reader::Shared { responder, .. } => responder.answer(&mut self.replier, Err(IoError::BadHandle)),
-            }
+            reader.fail(&mut self.replier, IoError::BadHandle);
         }
         for writer in core::mem::take(&mut self.writers) {
             if writer.sender != sender {
@@ -199,6 +297,7 @@ fn translate(bytes: &[u8], newlines: bool) -> impl Iterator<Item = u8> {
 impl<R: Replier, S: SharedPages, P: Ports> Console for ConsoleServer<R, S, P> {
     fn set_mode(&mut self, _: &Sender, mode: u64) -> Result<(), IoError> {
         self.discipline.set_mode(mode);
+        self.keep();
         self.advance();
         Ok(())
     }
@@ -216,11 +315,12 @@ impl<R: Replier, S: SharedPages, P: Ports> Console for ConsoleServer<R, S, P> {
             return Err(IoError::InvalidInput);
         }
         self.size = (columns, rows);
+        self.keep();
         Ok(())
     }
 
     fn on_interrupt(&mut self, _: &Sender, notification: Cap) -> Result<(), IoError> {
-        self.interrupt = Some(notification);
+        self.interrupt = Some(self.memory.replace_interrupt(self.interrupt, notification));
         Ok(())
     }
 
@@ -239,8 +339,7 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
         match self.handle(sender, handle) {
             Ok(_) => {
                 let length = length.min(INLINE_BYTES as u64) as usize;
-                self.readers.push_back(Reader::Inline { sender: sender.badge, responder, length });
-                self.advance();
+                self.begin_read(Reader::Inline { sender: sender.badge, responder, length });
             }
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
@@ -261,8 +360,7 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
         match self.handle(sender, handle) {
             Ok(_) => {
                 let length = length.min(CHUNK as u64) as usize;
-                self.readers.push_back(Reader::Shared { sender: sender.badge, responder, offset, length });
-                self.advance();
+                self.begin_read(Reader::Shared { sender: sender.badge, responder, offset, length });
             }
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
@@ -295,6 +393,7 @@ impl<R: Replier, S: SharedPages, P: Ports> Stream for ConsoleServer<R, S, P> {
         let handle = self.handle(sender, handle)?;
         let badge = badge::OBJECT | handle << HANDLE_SHIFT | self.next;
         self.next += 1;
+        self.keep();
         self.shared.mint(badge)
     }
 

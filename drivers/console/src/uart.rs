@@ -1,6 +1,7 @@
 //! A 16550A serial line (National Semiconductor PC16550D data sheet): interrupt-driven, with its 16-byte FIFOs.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// The eight registers of one line.
 pub trait Ports {
@@ -34,11 +35,14 @@ pub struct Uart<P> {
     waiting: VecDeque<u8>,
     present: bool,
     enabled: u8,
+    /// Bytes that were ever sent.
+    sent: u64,
 }
 
 impl<P: Ports> Uart<P> {
-    /// Sets the line up: 115,200 bits per second, 8 data bits, no parity, 1 stop bit, FIFOs on.
-    pub fn new(mut ports: P) -> Self {
+    /// Sets the line up: 115,200 bits per second, 8 data bits, no parity, 1 stop bit, FIFOs on. They are `clear`ed, unless what
+    /// came while no driver ran is to be read.
+    pub fn new(mut ports: P, clear: bool) -> Self {
         ports.write(SCRATCH, 0x5a);
         let present = ports.read(SCRATCH) == 0x5a;
         if present {
@@ -47,11 +51,12 @@ impl<P: Ports> Uart<P> {
             ports.write(DATA, 1);
             ports.write(INTERRUPT_ENABLE, 0);
             ports.write(LINE_CONTROL, 0x03);
-            ports.write(FIFO_CONTROL, 0xc7); // on, cleared, interrupt at 14 bytes or after a pause
+            // On, interrupt at 14 bytes or after a pause.
+            ports.write(FIFO_CONTROL, 0xc1 | if clear { 0x06 } else { 0 });
             ports.write(MODEM_CONTROL, 0x0b); // ready, request to send, interrupt line on
             ports.write(INTERRUPT_ENABLE, ENABLE_RECEIVED);
         }
-        Self { ports, waiting: VecDeque::new(), present, enabled: ENABLE_RECEIVED }
+        Self { ports, waiting: VecDeque::new(), present, enabled: ENABLE_RECEIVED, sent: 0 }
     }
 
     /// Whether there is a line at these ports.
@@ -69,15 +74,26 @@ impl<P: Ports> Uart<P> {
         self.waiting.is_empty()
     }
 
-    /// Queues bytes, at most [`Uart::room`], and begins to send.
-    pub fn send(&mut self, bytes: impl IntoIterator<Item = u8>) {
+    /// Queues bytes, at most [`Uart::room`]; [`Uart::transmit`] begins to send.
+    pub fn queue(&mut self, bytes: impl IntoIterator<Item = u8>) {
         if self.present {
             self.waiting.extend(bytes);
-            self.fill();
         }
     }
 
-    /// After an interrupt: hands on what has come, and sends on.
+    /// What waits, and how many bytes were sent before.
+    pub fn output(&self) -> (u64, Vec<u8>) {
+        (self.sent, self.waiting.iter().copied().collect())
+    }
+
+    /// Goes on with what a former driver left, of which `sent` is how many bytes it had sent in the end.
+    pub fn take_over(&mut self, (before, waiting): (u64, Vec<u8>), sent: u64) {
+        let gone = usize::try_from(sent.saturating_sub(before)).unwrap_or(usize::MAX).min(waiting.len());
+        self.sent = sent.max(before);
+        self.waiting = waiting[gone..].iter().copied().take(TRANSMIT_ROOM).collect();
+    }
+
+    /// After an interrupt: hands on what has come. [`Uart::transmit`] follows.
     pub fn service(&mut self, mut received: impl FnMut(u8)) {
         if !self.present {
             return;
@@ -91,15 +107,21 @@ impl<P: Ports> Uart<P> {
             }
             received(self.ports.read(DATA));
         }
-        self.fill();
     }
 
-    fn fill(&mut self) {
+    /// Sends as much as the line takes; says after each piece how many bytes were ever sent.
+    pub fn transmit(&mut self, mut note: impl FnMut(u64)) {
+        if !self.present {
+            return;
+        }
         // The status is asked again after each FIFO: an emulated line is empty at once.
         while !self.waiting.is_empty() && self.ports.read(LINE_STATUS) & TRANSMIT_EMPTY != 0 {
-            for byte in self.waiting.drain(..self.waiting.len().min(FIFO_BYTES)) {
+            let count = self.waiting.len().min(FIFO_BYTES);
+            for byte in self.waiting.drain(..count) {
                 self.ports.write(DATA, byte);
             }
+            self.sent += count as u64;
+            note(self.sent);
         }
         let wanted = ENABLE_RECEIVED | if self.waiting.is_empty() { 0 } else { ENABLE_EMPTY };
         if wanted != self.enabled {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use motte_console::{ConsoleServer, Discipline, Ports, Typed};
+use motte_console::{ConsoleServer, Description, Discipline, Memory, Ports, Typed};
 use motte_interfaces::console::{CONSOLE, CONSOLE_ERROR, Console, mode};
 use motte_interfaces::error::IoError;
 use motte_interfaces::stream::{SharedPages, Stream, StreamKind};
@@ -130,16 +130,54 @@ struct Desk {
     server: ConsoleServer<Answers, NoPages, Line>,
     answers: Answers,
     lines: [Line; 2],
+    memory: Kept,
+}
+
+/// Memory that outlives a driver.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<KeptState>>);
+
+#[derive(Default)]
+struct KeptState {
+    description: Vec<u8>,
+    sent: [u64; 2],
+    interrupt: Option<Cap>,
+}
+
+impl Memory for Kept {
+    fn save(&mut self, description: &[u8]) {
+        self.0.borrow_mut().description = description.to_vec();
+    }
+    fn sent(&self, line: usize) -> u64 {
+        self.0.borrow().sent[line]
+    }
+    fn set_sent(&mut self, line: usize, bytes: u64) {
+        self.0.borrow_mut().sent[line] = bytes;
+    }
+    fn replace_interrupt(&mut self, _: Option<Cap>, new: Cap) -> Cap {
+        self.0.borrow_mut().interrupt = Some(new);
+        new
+    }
 }
 
 fn desk() -> Desk {
     let (answers, lines) = (Answers::default(), [Line::default(), Line::default()]);
-    let server = ConsoleServer::new(answers.clone(), NoPages, lines[0].clone(), lines[1].clone());
+    let memory = Kept::default();
+    let server = ConsoleServer::new(answers.clone(), NoPages, lines.clone(), Box::new(memory.clone()), None, None);
     lines.iter().for_each(|line| line.0.borrow_mut().shown.clear());
-    Desk { server, answers, lines }
+    Desk { server, answers, lines, memory }
 }
 
 impl Desk {
+    /// The driver is ended and started anew on the same lines.
+    fn restarted(&self) -> Self {
+        let (answers, lines, memory) = (Answers::default(), self.lines.clone(), self.memory.clone());
+        let (former, interrupt) = (Description::read(&memory.0.borrow().description), memory.0.borrow().interrupt);
+        assert!(former.is_some());
+        let kept = Box::new(memory.clone());
+        let server = ConsoleServer::new(answers.clone(), NoPages, lines.clone(), kept, former, interrupt);
+        Self { server, answers, lines, memory }
+    }
     fn shown(&self, line: usize) -> String {
         String::from_utf8(std::mem::take(&mut self.lines[line].0.borrow_mut().shown)).unwrap()
     }
@@ -213,4 +251,74 @@ fn a_duplicate_outlives_a_restart_of_the_driver() {
     restarted.server.write(&program, 0, b"still here", Responder::new(ReplyToken(1)));
     assert_eq!(restarted.shown(0), "still here");
     assert_eq!(restarted.server.kind(&Sender { badge: badge::OBJECT }, CONSOLE), Err(IoError::BadHandle));
+}
+
+#[test]
+fn what_was_typed_and_the_modes_outlive_the_driver() {
+    let mut first = desk();
+    first.server.set_size(&SHELL, 132, 43).unwrap();
+    first.server.on_interrupt(&SHELL, Cap(9)).unwrap();
+    first.lines[0].0.borrow_mut().typed.extend(b"ahead\rhalf a l");
+    first.server.interrupt(0);
+    let mut next = first.restarted();
+    assert_eq!(next.server.size(&SHELL), Ok((132, 43)));
+    next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
+    next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(2)));
+    assert_eq!(next.answers.0.borrow()[..], [(1, 6)], "the line ahead");
+    next.lines[0].0.borrow_mut().typed.extend(b"ine\r");
+    next.server.interrupt(0);
+    assert_eq!(next.answers.0.borrow()[1], (2, "half a line\n".len() as u64));
+    next.lines[0].0.borrow_mut().typed.push_back(3);
+    assert_eq!(next.server.interrupt(0), Some(Cap(9)));
+    next.server.set_mode(&SHELL, mode::NEWLINES).unwrap();
+    assert_eq!(next.restarted().server.mode(&SHELL), Ok(mode::NEWLINES));
+}
+
+#[test]
+fn output_that_waits_outlives_the_driver_and_is_shown_once() {
+    let mut first = desk();
+    first.server.begin(5);
+    first.server.write(&SHELL, CONSOLE, b"sent;", Responder::new(ReplyToken(1)));
+    first.lines[0].0.borrow_mut().busy = true;
+    first.server.begin(6);
+    first.server.write(&SHELL, CONSOLE, b"waits", Responder::new(ReplyToken(2)));
+    assert_eq!(first.shown(0), "sent;");
+    first.lines[0].0.borrow_mut().busy = false;
+    let mut next = first.restarted();
+    // The set-up of the line writes its divisor to the same register.
+    let shown = next.shown(0);
+    assert!(shown.ends_with("waits"), "{shown:?}");
+    next.server.begin(6);
+    next.server.write(&SHELL, CONSOLE, b"waits", Responder::new(ReplyToken(3)));
+    assert_eq!(next.answers.0.borrow()[..], [(3, 5)]);
+    assert_eq!(next.shown(0), "", "shown once");
+}
+
+#[test]
+fn a_read_that_is_sent_again_gets_the_same_line() {
+    let mut first = desk();
+    first.lines[0].0.borrow_mut().typed.extend(b"one\rthree\r");
+    first.server.interrupt(0);
+    first.server.begin(7);
+    first.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
+    let mut next = first.restarted();
+    next.server.begin(7);
+    next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(2)));
+    next.server.begin(8);
+    next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(3)));
+    assert_eq!(next.answers.0.borrow()[..], [(2, 4), (3, 6)]);
+}
+
+#[test]
+fn a_broken_description_is_none_or_another() {
+    let mut first = desk();
+    first.lines[0].0.borrow_mut().typed.extend(b"a line\r\x04more");
+    first.server.interrupt(0);
+    let whole = first.memory.0.borrow().description.clone();
+    for at in 0..whole.len() {
+        let mut broken = whole.clone();
+        broken[at] ^= 0xff;
+        assert!(Description::read(&whole[..at]).is_none());
+        let _ = Description::read(&broken);
+    }
 }

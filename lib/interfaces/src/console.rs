@@ -1,4 +1,8 @@
 //! The console: a serial line with a line discipline. Reading and writing go through [`crate::stream`] with handle [`CONSOLE`].
+//!
+//! A restart of the driver loses nothing: the line being typed, what was typed ahead, output that waits, the modes, the size and the
+//! notification for Ctrl-C are kept. A read or write that was not answered is known when it comes again. Up to 16 bytes that were on their way to
+//! the line may be shown twice.
 
 use crate::error::IoError;
 use crate::{Cap, interface};

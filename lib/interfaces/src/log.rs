@@ -1,4 +1,7 @@
 //! The log: what components say, and what the kernel says, in one order.
+//!
+//! A restart of it loses nothing: lines, their numbers and the names of those who write them are kept. All calls are repeated by themselves; a
+//! line whose answer was lost may then be there twice.
 
 use alloc::string::String;
 use alloc::vec::Vec;

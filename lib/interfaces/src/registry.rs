@@ -1,5 +1,8 @@
 //! The registry: finds a service by name, within what the manifest allows. It is the one service that every component and program
 //! starts with a capability to.
+//!
+//! A restart of it loses nothing: capabilities to services stay what they are, the manifest says what components may use, and what running
+//! programs may use is kept. All calls are repeated by themselves.
 
 use alloc::string::String;
 use core::fmt;

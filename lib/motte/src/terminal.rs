@@ -9,6 +9,7 @@ use motte_abi::{ObjectType, Rights};
 use crate::kernel::{CapSlot, Notification};
 use crate::process::Child;
 use crate::service::{Connection, Shared};
+use crate::sync::Mutex;
 
 fn console() -> Result<ConsoleClient<Connection>> {
     static CONSOLE: Shared = Shared::new("console");
@@ -44,10 +45,11 @@ pub fn drain() -> Result<()> {
 const INTERRUPTED: u64 = 1;
 const CHILD_ENDED: u64 = 2;
 
-/// Ctrl-C as an event: from when it is made until it is dropped or another is made.
-#[derive(Debug)]
+/// Ctrl-C as an event: from when it is made until it is dropped or another program makes one. All of a program are the same.
+#[derive(Clone, Copy, Debug)]
 pub struct InterruptWatch {
     notification: Notification,
+    interrupt: CapSlot,
     child_end: CapSlot,
 }
 
@@ -62,16 +64,27 @@ pub enum Event {
 
 /// Watches for Ctrl-C.
 pub fn on_interrupt() -> Result<InterruptWatch> {
-    let failed = |error| Error::other(error);
-    let notification = Notification(crate::memory::make(ObjectType::Notification, 0).map_err(failed)?);
-    let [interrupt, child_end] = [crate::slots::allocate().map_err(failed)?, crate::slots::allocate().map_err(failed)?];
-    notification.0.mint(interrupt, Rights::WRITE, INTERRUPTED).map_err(failed)?;
-    notification.0.mint(child_end, Rights::WRITE, CHILD_ENDED).map_err(failed)?;
-    console()?.on_interrupt(Cap(interrupt.0))?;
-    Ok(InterruptWatch { notification, child_end })
+    static WATCH: Mutex<Option<InterruptWatch>> = Mutex::new(None);
+    let mut watch = WATCH.lock();
+    let watch = match *watch {
+        Some(watch) => watch,
+        None => *watch.insert(InterruptWatch::new().map_err(Error::other)?),
+    };
+    console()?.on_interrupt(Cap(watch.interrupt.0))?;
+    // What was typed for a former watch is not for this one.
+    let _ = watch.notification.poll();
+    Ok(watch)
 }
 
 impl InterruptWatch {
+    fn new() -> core::result::Result<Self, motte_abi::Error> {
+        let notification = Notification(crate::memory::make(ObjectType::Notification, 0)?);
+        let [interrupt, child_end] = [crate::slots::allocate()?, crate::slots::allocate()?];
+        notification.0.mint(interrupt, Rights::WRITE, INTERRUPTED)?;
+        notification.0.mint(child_end, Rights::WRITE, CHILD_ENDED)?;
+        Ok(Self { notification, interrupt, child_end })
+    }
+
     /// Whether Ctrl-C was typed since the last look.
     pub fn poll(&mut self) -> bool {
         self.notification.poll().is_ok_and(|bits| bits & INTERRUPTED != 0)

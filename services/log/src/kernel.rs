@@ -14,6 +14,16 @@ pub struct KernelLines {
 const LONGEST: usize = 512;
 
 impl KernelLines {
+    /// Goes on behind so many bytes.
+    pub fn from(taken: u64) -> Self {
+        Self { taken, unfinished: Vec::new() }
+    }
+
+    /// Bytes of the lines that have ended.
+    pub fn cut(&self) -> u64 {
+        self.taken - self.unfinished.len() as u64
+    }
+
     /// The lines that have ended since the last time. `written` is how many bytes the kernel ever wrote, `byte` gives the
     /// one at an index of the ring of `size` bytes. Bytes that were overwritten before they were taken are lost; a line says so.
     pub fn take(&mut self, written: u64, size: usize, byte: impl Fn(usize) -> u8) -> Vec<String> {

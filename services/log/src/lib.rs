@@ -4,8 +4,10 @@
 
 extern crate alloc;
 
+mod journal;
 mod kernel;
 mod server;
 
+pub use journal::{Journal, JournalMemory};
 pub use kernel::KernelLines;
 pub use server::{KernelText, LogServer, RECORDS};

@@ -15,7 +15,7 @@ use motte::kernel::{CacheMode, Frame};
 use motte::memory::Mapping;
 use motte::server::{Handler, Server};
 use motte::time::Instant;
-use motte_log::{KernelLines, KernelText, LogServer};
+use motte_log::{Journal, JournalMemory, KernelLines, KernelText, LogServer};
 
 motte::entry!(main);
 
@@ -41,7 +41,22 @@ impl KernelText for KernelLog {
     }
 }
 
-struct Service(LogServer<KernelLog>);
+/// Memory that outlives this service.
+struct Kept(Mapping);
+
+impl JournalMemory for Kept {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+    fn read(&self, offset: usize, bytes: &mut [u8]) {
+        self.0.read(offset, bytes);
+    }
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.0.write(offset, bytes);
+    }
+}
+
+struct Service(LogServer<KernelLog, Kept>);
 
 impl Handler for Service {
     fn request(
@@ -64,5 +79,6 @@ fn main() -> Result<(), motte::abi::Error> {
         true => None,
         false => Some(Mapping::of(frames, Rights::READ, CacheMode::Normal)?),
     };
-    Err(Server::for_service("log")?.run(&mut Service(LogServer::new(KernelLog(kernel)))))
+    let journal = motte::kept::map()?.and_then(|kept| Journal::new(Kept(kept.memory)));
+    Err(Server::for_service("log")?.run(&mut Service(LogServer::new(KernelLog(kernel), journal))))
 }

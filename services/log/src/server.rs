@@ -1,7 +1,7 @@
 //! Requests to the log service.
 //!
-//! What survives a restart of this service: the kernel's lines that are still in its ring; components' lines are lost,
-//! and a line says so.
+//! What survives a restart of this service: all lines that it has, and the names of those who write. They lie in kept memory
+//! ([`crate::journal`]); without it only the kernel's lines that are still in its ring are there again.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
@@ -12,6 +12,7 @@ use motte_interfaces::error::IoError;
 use motte_interfaces::log::{Log, LogRecord};
 use motte_interfaces::{Sender, badge};
 
+use crate::journal::{Journal, JournalMemory};
 use crate::kernel::KernelLines;
 
 /// Lines that are kept.
@@ -35,18 +36,25 @@ pub trait KernelText {
 }
 
 /// The service.
-pub struct LogServer<K> {
+pub struct LogServer<K, M> {
     kernel: K,
+    journal: Option<Journal<M>>,
     kernel_lines: KernelLines,
     records: VecDeque<LogRecord>,
     next: u64,
     names: BTreeMap<u64, String>,
 }
 
-impl<K: KernelText> LogServer<K> {
-    /// An empty log.
-    pub fn new(kernel: K) -> Self {
-        Self { kernel, kernel_lines: KernelLines::default(), records: VecDeque::new(), next: 0, names: BTreeMap::new() }
+impl<K: KernelText, M: JournalMemory> LogServer<K, M> {
+    /// The log that lies in kept memory, or an empty one.
+    pub fn new(kernel: K, journal: Option<Journal<M>>) -> Self {
+        let found = journal.as_ref().map(Journal::read).unwrap_or_default();
+        let mut records: VecDeque<LogRecord> = found.records.into();
+        records.drain(..records.len().saturating_sub(RECORDS));
+        let next = records.back().map_or(0, |last| last.sequence.saturating_add(1));
+        let names = found.names.into_iter().take(NAMES).collect();
+        let kernel_lines = KernelLines::from(found.kernel_bytes);
+        Self { kernel, journal, kernel_lines, records, next, names }
     }
 
     fn append(&mut self, level: u64, source: String, mut text: String) {
@@ -60,6 +68,9 @@ impl<K: KernelText> LogServer<K> {
         let record =
             LogRecord { sequence: self.next, time_ns: self.kernel.now(), level: level.clamp(1, 5), source, text };
         self.next += 1;
+        if let Some(journal) = &mut self.journal {
+            journal.append(&record);
+        }
         self.records.push_back(record);
     }
 
@@ -67,6 +78,9 @@ impl<K: KernelText> LogServer<K> {
     fn take_kernel_lines(&mut self) {
         for line in self.kernel.take(&mut self.kernel_lines) {
             self.append(3, "kernel".to_string(), line);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.set_kernel_bytes(self.kernel_lines.cut());
         }
     }
 }
@@ -76,7 +90,7 @@ fn words(record: &LogRecord) -> usize {
     5 + record.source.len().div_ceil(8) + record.text.len().div_ceil(8)
 }
 
-impl<K: KernelText> Log for LogServer<K> {
+impl<K: KernelText, M: JournalMemory> Log for LogServer<K, M> {
     fn introduce(&mut self, sender: &Sender, name: &str) -> Result<(), IoError> {
         let fits = !name.is_empty() && name.len() <= 48 && name != "kernel" && !name.chars().any(char::is_control);
         if !fits {
@@ -88,6 +102,9 @@ impl<K: KernelText> Log for LogServer<K> {
             self.names.remove(&oldest.unwrap_or(sender.badge));
         }
         self.names.insert(badge::client(sender.badge), name.into());
+        if let Some(journal) = &mut self.journal {
+            journal.set_names(&self.names);
+        }
         Ok(())
     }
 

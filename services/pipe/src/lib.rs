@@ -10,5 +10,5 @@ extern crate alloc;
 mod pipe;
 mod server;
 
-pub use pipe::{CAPACITY, Pipe};
+pub use pipe::{CAPACITY, Pipe, Rings, WORDS};
 pub use server::PipeServer;

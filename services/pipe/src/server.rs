@@ -1,6 +1,7 @@
 //! Requests to the pipe service, those that must wait among them.
 //!
-//! What survives a restart of this service: nothing of what lies in a pipe; both ends then get an error at their next use.
+//! What survives a restart of this service: pipes, the bytes in them, and who holds which end ([`Rings`]). A request that was not answered is
+//! sent again by the client's stub with the same number: one that had been carried out is answered with what it did, and not done twice.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -9,9 +10,10 @@ use alloc::vec::Vec;
 use motte_interfaces::error::IoError;
 use motte_interfaces::pipe::Pipes;
 use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::strings::{Pieces, put_word};
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
-use crate::pipe::{End, Pipe};
+use crate::pipe::{End, Pipe, Rings};
 
 /// The most that one shared read or write moves: the buffer that it is copied through.
 const CHUNK: usize = 65536;
@@ -32,37 +34,103 @@ enum Reader {
 
 struct WaitingReader {
     holder: (u64, u64),
+    number: u64,
     reader: Reader,
 }
 
 /// A writer that waits for room, with what it still wants to write.
 struct WaitingWriter {
     holder: (u64, u64),
+    number: u64,
     responder: Responder<u64, IoError>,
     bytes: Vec<u8>,
 }
 
-#[derive(Default)]
 struct Entry {
     pipe: Pipe,
     readers: VecDeque<WaitingReader>,
     writers: VecDeque<WaitingWriter>,
 }
 
-/// The service. `R` answers callers, `S` has the shared pages.
-pub struct PipeServer<R, S> {
+/// The service. `R` answers callers, `S` has the shared pages, `M` the pipes' bytes.
+pub struct PipeServer<R, S, M> {
     replier: R,
     shared: S,
+    rings: M,
     pipes: BTreeMap<PipeId, Entry>,
     /// (badge, handle) to the end it names. A capability's own end has handle 0.
     holders: BTreeMap<(u64, u64), Holder>,
     next: u64,
+    /// The number of the request in hand, which a repetition has too; 0: none.
+    number: u64,
+    /// The last request that changed who holds what, and its answer.
+    last: (u64, [u64; 2]),
 }
 
-impl<R: Replier, S: SharedPages> PipeServer<R, S> {
+impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
     /// A service without pipes.
-    pub fn new(replier: R, shared: S) -> Self {
-        Self { replier, shared, pipes: BTreeMap::new(), holders: BTreeMap::new(), next: 1 }
+    pub fn new(replier: R, shared: S, rings: M) -> Self {
+        Self {
+            replier,
+            shared,
+            rings,
+            pipes: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            next: 1,
+            number: 0,
+            last: (0, [0; 2]),
+        }
+    }
+
+    /// Takes over the pipes that a former service described; what makes no sense is left out. Returns how many there are.
+    pub fn take_over(&mut self, description: &[u8]) -> usize {
+        let mut pieces = Pieces(description);
+        let mut head = [0; 4];
+        head.fill_with(|| pieces.word().unwrap_or(0));
+        let [next, number, first, second] = head;
+        (self.next, self.last) = (next.max(1), (number, [first, second]));
+        let mut holder = || Some((pieces.word()?, pieces.word()?, pieces.word()?, pieces.word()?, pieces.word()?));
+        while let Some((badge, handle, pipe, ring, end)) = holder() {
+            let end = if end == 0 { End::Reading } else { End::Writing };
+            self.next = self.next.max(handle.max(pipe).saturating_add(1));
+            let ring = usize::try_from(ring).unwrap_or(usize::MAX);
+            let is_free = |pipes: &BTreeMap<PipeId, Entry>| pipes.values().all(|entry| entry.pipe.ring() != ring);
+            if !self.pipes.contains_key(&pipe)
+                && ring < self.rings.count()
+                && is_free(&self.pipes)
+                && let Some(found) = Pipe::found(ring, &self.rings)
+            {
+                self.pipes.insert(pipe, Entry::new(found));
+            }
+            if self.pipes.get(&pipe).is_some_and(|entry| entry.pipe.ring() == ring) {
+                self.hold(badge, handle, pipe, end);
+            }
+        }
+        self.pipes.len()
+    }
+
+    /// Describes who holds what, for a successor, and what the request in hand is answered. False if there is no room for that.
+    fn note(&mut self, answer: [u64; 2]) -> bool {
+        self.last = (self.number, answer);
+        let mut out = Vec::with_capacity(32 + self.holders.len() * 40);
+        [self.next, self.number, answer[0], answer[1]].into_iter().for_each(|word| put_word(&mut out, word));
+        for ((badge, handle), holder) in &self.holders {
+            let ring = self.pipes.get(&holder.pipe).map_or(usize::MAX, |entry| entry.pipe.ring());
+            for word in [*badge, *handle, holder.pipe, ring as u64, u64::from(holder.end == End::Writing)] {
+                put_word(&mut out, word);
+            }
+        }
+        self.rings.save(&out)
+    }
+
+    /// A request of this number is in hand.
+    pub fn begin(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    /// What the request in hand was answered before it came again.
+    fn repeated(&self) -> Option<[u64; 2]> {
+        (self.number != 0 && self.last.0 == self.number).then_some(self.last.1)
     }
 
     /// Pipes that exist.
@@ -76,8 +144,11 @@ impl<R: Replier, S: SharedPages> PipeServer<R, S> {
     }
 
     fn hold(&mut self, badge: u64, handle: u64, pipe: PipeId, end: End) {
-        self.pipes.entry(pipe).or_default().pipe.hold(end);
-        self.holders.insert((badge, handle), Holder { pipe, end });
+        if let Some(entry) = self.pipes.get_mut(&pipe)
+            && self.holders.insert((badge, handle), Holder { pipe, end }).is_none()
+        {
+            entry.pipe.hold(end);
+        }
     }
 
     fn holder(&self, sender: &Sender, handle: u64, end: End) -> Result<Holder, IoError> {
@@ -103,6 +174,7 @@ impl<R: Replier, S: SharedPages> PipeServer<R, S> {
                 self.pipes.remove(&holder.pipe);
             }
         }
+        self.note([0; 2]);
         if key.0 & badge::OBJECT != 0 {
             self.shared.detach(key.0);
         }
@@ -123,14 +195,15 @@ impl<R: Replier, S: SharedPages> PipeServer<R, S> {
                 if entry.pipe.room() == 0 {
                     break;
                 }
-                let taken = entry.pipe.write(&waiting.bytes);
+                let taken = entry.pipe.write(&mut self.rings, waiting.number, &waiting.bytes);
                 moved = true;
                 let waiting = entry.writers.pop_front().expect("just seen");
                 waiting.responder.answer(&mut self.replier, Ok(taken as u64));
             }
             while !entry.readers.is_empty() && (entry.pipe.available() > 0 || entry.pipe.ended()) {
                 let waiting = entry.readers.pop_front().expect("not empty");
-                waiting.reader.serve(&mut entry.pipe, &mut self.shared, &mut self.replier);
+                let bytes = entry.pipe.read(&mut self.rings, waiting.number, waiting.reader.length());
+                waiting.reader.serve(bytes, &mut self.shared, &mut self.replier);
                 moved = true;
             }
             if !moved {
@@ -140,34 +213,56 @@ impl<R: Replier, S: SharedPages> PipeServer<R, S> {
     }
 
     fn enqueue_read(&mut self, holder: Holder, key: (u64, u64), reader: Reader) {
+        let number = self.number;
         if let Some(entry) = self.pipes.get_mut(&holder.pipe) {
-            entry.readers.push_back(WaitingReader { holder: key, reader });
+            entry.pipe.repeat_read(&mut self.rings, number);
+            // Nothing is taken for pages that a former service was lent.
+            if let Reader::Shared { badge, offset, .. } = reader
+                && let Err(error) = self.shared.read(badge, offset, &mut [])
+            {
+                return reader.fail(&mut self.replier, error);
+            }
+            entry.readers.push_back(WaitingReader { holder: key, number, reader });
         }
         self.advance(holder.pipe);
+    }
+
+    /// What the request in hand wrote before it came again, if it is the last that wrote to this pipe.
+    fn written(&self, holder: Holder) -> Option<u64> {
+        let entry = self.pipes.get(&holder.pipe)?;
+        entry.pipe.written_by(&self.rings, self.number).map(|count| count as u64)
     }
 
     fn enqueue_write(&mut self, holder: Holder, key: (u64, u64), bytes: Vec<u8>, responder: Responder<u64, IoError>) {
         if bytes.is_empty() {
             return responder.answer(&mut self.replier, Ok(0));
         }
+        let number = self.number;
         if let Some(entry) = self.pipes.get_mut(&holder.pipe) {
-            entry.writers.push_back(WaitingWriter { holder: key, responder, bytes });
+            entry.writers.push_back(WaitingWriter { holder: key, number, responder, bytes });
         }
         self.advance(holder.pipe);
     }
 }
 
+impl Entry {
+    fn new(pipe: Pipe) -> Self {
+        Self { pipe, readers: VecDeque::new(), writers: VecDeque::new() }
+    }
+}
+
 impl Reader {
-    fn serve<R: Replier, S: SharedPages>(self, pipe: &mut Pipe, shared: &mut S, replier: &mut R) {
+    /// The most bytes that it wants.
+    fn length(&self) -> usize {
         match self {
-            Self::Inline { responder, length } => {
-                let mut bytes = vec![0; length.min(pipe.available())];
-                pipe.read(&mut bytes);
-                responder.answer(replier, Ok(Bytes(bytes)));
-            }
-            Self::Shared { responder, badge, offset, length } => {
-                let mut bytes = vec![0; length.min(pipe.available())];
-                pipe.read(&mut bytes);
+            Self::Inline { length, .. } | Self::Shared { length, .. } => *length,
+        }
+    }
+
+    fn serve<R: Replier, S: SharedPages>(self, bytes: Vec<u8>, shared: &mut S, replier: &mut R) {
+        match self {
+            Self::Inline { responder, .. } => responder.answer(replier, Ok(Bytes(bytes))),
+            Self::Shared { responder, badge, offset, .. } => {
                 let done = shared.write(badge, offset, &bytes).map(|()| bytes.len() as u64);
                 responder.answer(replier, done);
             }
@@ -189,16 +284,27 @@ fn take_if<T>(queue: &mut VecDeque<T>, matches: impl Fn(&T) -> bool) -> Vec<T> {
     taken.into()
 }
 
-impl<R: Replier, S: SharedPages> Pipes for PipeServer<R, S> {
+impl<R: Replier, S: SharedPages, M: Rings> Pipes for PipeServer<R, S, M> {
     fn create(&mut self, sender: &Sender) -> Result<(u64, u64), IoError> {
+        if let Some([reading, writing]) = self.repeated() {
+            return Ok((reading, writing));
+        }
+        let is_free = |ring: &usize| self.pipes.values().all(|entry| entry.pipe.ring() != *ring);
+        let ring = (0..self.rings.count()).find(is_free).ok_or(IoError::OutOfMemory)?;
         let (pipe, reading, writing) = (self.number(), self.number(), self.number());
+        self.pipes.insert(pipe, Entry::new(Pipe::new(ring, &mut self.rings)));
         self.hold(sender.badge, reading, pipe, End::Reading);
         self.hold(sender.badge, writing, pipe, End::Writing);
+        if !self.note([reading, writing]) {
+            self.release((sender.badge, reading))?;
+            self.release((sender.badge, writing))?;
+            return Err(IoError::OutOfMemory);
+        }
         Ok((reading, writing))
     }
 }
 
-impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
+impl<R: Replier, S: SharedPages, M: Rings> Stream for PipeServer<R, S, M> {
     fn attach(&mut self, sender: &Sender, first: u64, a: Cap, b: Cap, c: Cap, d: Cap) -> Result<(), IoError> {
         self.shared.attach(sender.badge, first, [a, b, c, d])
     }
@@ -215,7 +321,10 @@ impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
 
     fn write(&mut self, sender: &Sender, handle: u64, data: &[u8], responder: Responder<u64, IoError>) {
         match self.holder(sender, handle, End::Writing) {
-            Ok(holder) => self.enqueue_write(holder, (sender.badge, handle), data.to_vec(), responder),
+            Ok(holder) => match self.written(holder) {
+                Some(count) => responder.answer(&mut self.replier, Ok(count)),
+                None => self.enqueue_write(holder, (sender.badge, handle), data.to_vec(), responder),
+            },
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
     }
@@ -246,11 +355,12 @@ impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
         length: u64,
         responder: Responder<u64, IoError>,
     ) {
+        let holder = self.holder(sender, handle, End::Writing);
+        if let Some(count) = holder.ok().and_then(|holder| self.written(holder)) {
+            return responder.answer(&mut self.replier, Ok(count));
+        }
         let mut bytes = vec![0; length.min(CHUNK as u64) as usize];
-        let found = self
-            .holder(sender, handle, End::Writing)
-            .and_then(|holder| self.shared.read(sender.badge, offset, &mut bytes).map(|()| holder));
-        match found {
+        match holder.and_then(|holder| self.shared.read(sender.badge, offset, &mut bytes).map(|()| holder)) {
             Ok(holder) => self.enqueue_write(holder, (sender.badge, handle), bytes, responder),
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
@@ -266,14 +376,24 @@ impl<R: Replier, S: SharedPages> Stream for PipeServer<R, S> {
 
     fn duplicate(&mut self, sender: &Sender, handle: u64) -> Result<Cap, IoError> {
         let holder = *self.holders.get(&(sender.badge, handle)).ok_or(IoError::BadHandle)?;
+        if let Some([badge, _]) = self.repeated() {
+            return self.shared.mint(badge);
+        }
         let badge = badge::OBJECT | self.number();
         let cap = self.shared.mint(badge)?;
         self.hold(badge, 0, holder.pipe, holder.end);
+        if !self.note([badge, 0]) {
+            self.release((badge, 0))?;
+            return Err(IoError::OutOfMemory);
+        }
         Ok(cap)
     }
 
     fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
-        self.release((sender.badge, handle))
+        match self.repeated() {
+            Some(_) => Ok(()),
+            None => self.release((sender.badge, handle)),
+        }
     }
 
     fn client_gone(&mut self, sender: &Sender, client: u64) -> Result<(), IoError> {

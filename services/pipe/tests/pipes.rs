@@ -9,7 +9,7 @@ use motte_interfaces::stream::{SharedPages, Stream};
 use motte_interfaces::{
     ANSWER_OK, Bytes, Cap, Outcome, Reader, Replier, ReplyToken, Responder, Sender, Wire, Writer, badge,
 };
-use motte_pipe::{CAPACITY, PipeServer};
+use motte_pipe::{CAPACITY, PipeServer, Rings, WORDS};
 
 type Given = (u64, u64, Vec<u64>);
 
@@ -56,7 +56,8 @@ impl SharedPages for Pages {
         Ok(())
     }
     fn read(&self, _: u64, offset: u64, into: &mut [u8]) -> Result<(), IoError> {
-        into.copy_from_slice(self.0.get(offset as usize..offset as usize + into.len()).ok_or(IoError::InvalidInput)?);
+        let held = self.0.get(offset as usize..offset as usize + into.len()).filter(|_| !self.0.is_empty());
+        into.copy_from_slice(held.ok_or(IoError::InvalidInput)?);
         Ok(())
     }
     fn write(&mut self, _: u64, offset: u64, from: &[u8]) -> Result<(), IoError> {
@@ -72,20 +73,56 @@ impl SharedPages for Pages {
     }
 }
 
+/// Memory for four pipes that outlives a server.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    words: [[u64; WORDS]; 4],
+    rings: [Vec<u8>; 4],
+    description: Vec<u8>,
+}
+
+impl Rings for Memory {
+    fn count(&self) -> usize {
+        4
+    }
+    fn word(&self, ring: usize, word: usize) -> u64 {
+        self.0.borrow().words[ring][word]
+    }
+    fn set_word(&mut self, ring: usize, word: usize, value: u64) {
+        self.0.borrow_mut().words[ring][word] = value;
+    }
+    fn read(&self, ring: usize, at: usize, into: &mut [u8]) {
+        let kept = self.0.borrow();
+        into.copy_from_slice(kept.rings[ring].get(at..at + into.len()).unwrap_or(&vec![0; into.len()]));
+    }
+    fn write(&mut self, ring: usize, at: usize, from: &[u8]) {
+        let ring = &mut self.0.borrow_mut().rings[ring];
+        ring.resize(CAPACITY, 0);
+        ring[at..at + from.len()].copy_from_slice(from);
+    }
+    fn save(&mut self, description: &[u8]) -> bool {
+        self.0.borrow_mut().description = description.to_vec();
+        true
+    }
+}
+
 const CLIENT: Sender = Sender { badge: 3 };
 
-fn server() -> (PipeServer<Answers, Pages>, Answers, u64, u64) {
+fn server() -> (PipeServer<Answers, Pages, Memory>, Answers, u64, u64) {
     let answers = Answers::default();
-    let mut server = PipeServer::new(answers.clone(), Pages::default());
+    let mut server = PipeServer::new(answers.clone(), Pages::default(), Memory::default());
     let (reading, writing) = server.create(&CLIENT).unwrap();
     (server, answers, reading, writing)
 }
 
-fn write(server: &mut PipeServer<Answers, Pages>, handle: u64, bytes: &[u8], token: u64) {
+fn write(server: &mut PipeServer<Answers, Pages, Memory>, handle: u64, bytes: &[u8], token: u64) {
     server.write(&CLIENT, handle, bytes, Responder::new(ReplyToken(token)));
 }
 
-fn read(server: &mut PipeServer<Answers, Pages>, handle: u64, token: u64) {
+fn read(server: &mut PipeServer<Answers, Pages, Memory>, handle: u64, token: u64) {
     server.read(&CLIENT, handle, 700, Responder::new(ReplyToken(token)));
 }
 
@@ -180,4 +217,157 @@ fn an_end_that_another_client_opened_is_a_bad_handle() {
     assert_eq!(answers.take::<Bytes>(), [(1, Err(IoError::BadHandle))]);
     read(&mut server, writing, 2);
     assert_eq!(answers.take::<Bytes>(), [(2, Err(IoError::BadHandle))]);
+}
+
+/// The server that comes after one that used this memory.
+fn successor(memory: &Memory) -> (PipeServer<Answers, Pages, Memory>, Answers) {
+    let answers = Answers::default();
+    let mut server = PipeServer::new(answers.clone(), Pages::default(), memory.clone());
+    let description = memory.0.borrow().description.clone();
+    server.take_over(&description);
+    (server, answers)
+}
+
+fn kept_server() -> (PipeServer<Answers, Pages, Memory>, Answers, Memory, u64, u64) {
+    let (answers, memory) = (Answers::default(), Memory::default());
+    let mut server = PipeServer::new(answers.clone(), Pages::default(), memory.clone());
+    let (reading, writing) = server.create(&CLIENT).unwrap();
+    (server, answers, memory, reading, writing)
+}
+
+#[test]
+fn bytes_and_both_ends_outlive_the_server() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    let Cap(badge) = first.duplicate(&CLIENT, writing).unwrap();
+    write(&mut first, writing, b"half a ", 1);
+    let (mut next, answers) = successor(&memory);
+    assert_eq!(next.count(), 1);
+    next.write(&Sender { badge }, 0, b"line", Responder::new(ReplyToken(2)));
+    read(&mut next, reading, 3);
+    assert_eq!(answers.take::<u64>()[0], (2, Ok(4)), "and the reader's bytes");
+    next.close(&CLIENT, writing).unwrap();
+    read(&mut next, reading, 4);
+    assert!(answers.0.borrow().is_empty(), "the other writer is still there");
+    next.close(&Sender { badge }, 0).unwrap();
+    assert_eq!(answers.take::<Bytes>(), [(4, Ok(Bytes(vec![])))]);
+    next.close(&CLIENT, reading).unwrap();
+    assert_eq!((next.count(), successor(&memory).0.count()), (0, 0));
+}
+
+#[test]
+fn a_write_that_is_sent_again_is_not_done_twice() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    first.begin(77);
+    write(&mut first, writing, b"once", 1);
+    let (mut next, answers) = successor(&memory);
+    next.begin(77);
+    write(&mut next, writing, b"once", 2);
+    next.begin(78);
+    write(&mut next, writing, b" more", 3);
+    assert_eq!(answers.take::<u64>(), [(2, Ok(4)), (3, Ok(5))]);
+    read(&mut next, reading, 4);
+    assert_eq!(answers.take::<Bytes>(), [(4, Ok(Bytes(b"once more".to_vec())))]);
+}
+
+#[test]
+fn a_read_that_is_sent_again_gets_the_same_bytes() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    write(&mut first, writing, b"first", 1);
+    first.begin(77);
+    read(&mut first, reading, 2);
+    write(&mut first, writing, b"second", 3);
+    let (mut next, answers) = successor(&memory);
+    next.begin(77);
+    read(&mut next, reading, 4);
+    next.begin(78);
+    read(&mut next, reading, 5);
+    assert_eq!(answers.take::<Bytes>(), [(4, Ok(Bytes(b"firstsecond".to_vec())))], "and what has come since");
+}
+
+#[test]
+fn bytes_that_the_last_reader_may_not_have_got_are_not_overwritten() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    (0..64).for_each(|token| write(&mut first, writing, &[7; 1024], token));
+    first.begin(77);
+    read(&mut first, reading, 100);
+    let (mut next, answers) = successor(&memory);
+    next.begin(0);
+    write(&mut next, writing, &[8; 1024], 101);
+    assert!(answers.0.borrow().is_empty(), "there is no room yet");
+    next.begin(77);
+    read(&mut next, reading, 102);
+    let given = answers.0.borrow().clone();
+    assert_eq!((given[0].0, given[0].2[0], given[1].0), (102, 700, 101), "and then there is");
+}
+
+#[test]
+fn pages_that_the_former_server_was_lent_cost_no_bytes() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    first.attach(&CLIENT, 0, Cap(0), Cap(0), Cap(0), Cap(0)).unwrap();
+    first.begin(7);
+    first.write_shared(&CLIENT, writing, 0, 4096, Responder::new(ReplyToken(1)));
+    first.begin(8);
+    first.read_shared(&CLIENT, reading, 0, 3000, Responder::new(ReplyToken(2)));
+    let (mut next, answers) = successor(&memory);
+    next.begin(7);
+    next.write_shared(&CLIENT, writing, 0, 4096, Responder::new(ReplyToken(3)));
+    next.begin(8);
+    next.read_shared(&CLIENT, reading, 0, 3000, Responder::new(ReplyToken(4)));
+    assert_eq!(answers.take::<u64>(), [(3, Ok(4096)), (4, Err(IoError::InvalidInput))]);
+    next.attach(&CLIENT, 0, Cap(0), Cap(0), Cap(0), Cap(0)).unwrap();
+    next.begin(9);
+    next.read_shared(&CLIENT, reading, 0, 5000, Responder::new(ReplyToken(5)));
+    assert_eq!(answers.take::<u64>(), [(5, Ok(4096))], "all of them");
+}
+
+#[test]
+fn memory_that_makes_no_sense_costs_its_pipe() {
+    let (mut first, _, memory, ..) = kept_server();
+    first.create(&CLIENT).unwrap();
+    memory.0.borrow_mut().words[0][1] = 99;
+    assert_eq!(successor(&memory).0.count(), 1, "more was taken than was written");
+    let description = memory.0.borrow().description.clone();
+    for at in 0..description.len() {
+        memory.0.borrow_mut().description = description.clone();
+        memory.0.borrow_mut().description[at] ^= 0xff;
+        let (mut next, _) = successor(&memory);
+        assert!(next.count() <= 2);
+        let _ = next.create(&CLIENT);
+    }
+}
+
+#[test]
+fn there_are_as_many_pipes_as_there_is_memory_for() {
+    let (mut server, _, _, reading, writing) = kept_server();
+    (0..3).for_each(|_| assert!(server.create(&CLIENT).is_ok()));
+    assert_eq!(server.create(&CLIENT), Err(IoError::OutOfMemory));
+    [reading, writing].into_iter().for_each(|end| server.close(&CLIENT, end).unwrap());
+    assert!(server.create(&CLIENT).is_ok());
+}
+
+#[test]
+fn requests_about_ends_are_not_done_twice() {
+    let (mut first, _, memory, reading, writing) = kept_server();
+    first.begin(5);
+    let made = first.create(&CLIENT).unwrap();
+    let (mut next, _) = successor(&memory);
+    next.begin(5);
+    assert_eq!(next.create(&CLIENT), Ok(made));
+    next.begin(6);
+    let copy = next.duplicate(&CLIENT, writing).unwrap();
+    let (mut next, _) = successor(&memory);
+    next.begin(6);
+    assert_eq!(next.duplicate(&CLIENT, writing), Ok(copy));
+    next.begin(7);
+    next.close(&Sender { badge: copy.0 }, 0).unwrap();
+    let (mut next, _) = successor(&memory);
+    next.begin(7);
+    assert_eq!(next.close(&Sender { badge: copy.0 }, 0), Ok(()));
+    next.begin(8);
+    assert_eq!(next.close(&Sender { badge: copy.0 }, 0), Err(IoError::BadHandle));
+    next.close(&CLIENT, writing).unwrap();
+    let (mut last, answers) = successor(&memory);
+    last.begin(9);
+    read(&mut last, reading, 1);
+    assert_eq!(answers.take::<Bytes>(), [(1, Ok(Bytes(vec![])))], "no writer is left");
 }

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use motte_interfaces::badge;
 use motte_interfaces::registry::{RegistryError, ServiceSet};
+use motte_interfaces::strings::{Pieces, put_word};
 
 /// Prefix of the environment's names that say what a component uses.
 pub const USES: &str = "USES_";
@@ -104,11 +105,38 @@ impl Directory {
         Ok(services)
     }
 
+    /// What programs may use, for a successor.
+    pub fn grants(&self) -> Vec<u8> {
+        let programs = self.allowed.range(badge::FIRST_PROGRAM..);
+        let mut out = Vec::new();
+        for (client, allowed) in programs {
+            let [low, high] = allowed.words();
+            [*client, low, high].into_iter().for_each(|word| put_word(&mut out, word));
+        }
+        out
+    }
+
+    /// Takes over what a predecessor had granted; a grant that makes no sense is left out. Returns how many there were.
+    pub fn take_over(&mut self, grants: &[u8]) -> usize {
+        let known = (1_u128 << self.services.len().min(127)) - 1;
+        let known = ServiceSet::from_words([known as u64, (known >> 64) as u64]);
+        let mut pieces = Pieces(grants);
+        let mut grant = || Some((pieces.word()?, [pieces.word()?, pieces.word()?]));
+        let mut count = 0;
+        while let Some((client, words)) = grant() {
+            if is_program(client) {
+                // What the program has looked up since is not known: at its end all of these are told.
+                self.allowed.insert(client, ServiceSet::from_words(words).intersection(known));
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Allows a program more services.
     pub fn grant(&mut self, sender: u64, client: u64, services: ServiceSet) -> Result<(), RegistryError> {
         let granter = badge::client(sender);
-        let is_program = (badge::FIRST_PROGRAM..=u64::from(u32::MAX)).contains(&client);
-        if self.granter != Some(granter) || !is_program {
+        if self.granter != Some(granter) || !is_program(client) {
             return Err(RegistryError::NotAllowed);
         }
         let allowed = self.allowed.entry(client).or_default();
@@ -140,6 +168,11 @@ impl Directory {
             .map(|(_, service)| service.slot)
             .collect())
     }
+}
+
+/// Whether a badge is one that programs have.
+fn is_program(client: u64) -> bool {
+    (badge::FIRST_PROGRAM..=u64::from(u32::MAX)).contains(&client)
 }
 
 #[cfg(test)]
@@ -210,6 +243,25 @@ mod tests {
     #[test]
     fn everybody_is_told_of_a_program_from_before_the_registrys_restart() {
         assert_eq!(directory().client_gone(SUPERVISOR, badge::FIRST_PROGRAM), Ok(vec![20, 21]));
+    }
+
+    #[test]
+    fn grants_outlive_the_registry_and_broken_ones_are_left_out() {
+        let mut first = directory();
+        let program = badge::FIRST_PROGRAM + 7;
+        let services = set(&first, &["console"]);
+        first.grant(PROCESS, program, services).unwrap();
+        let mut grants = first.grants();
+        for word in [SHELL, u64::MAX, u64::MAX, program + 1, u64::MAX, u64::MAX, 5] {
+            put_word(&mut grants, word);
+        }
+        let mut next = directory();
+        assert_eq!(next.take_over(&grants), 2);
+        assert_eq!(next.lookup(program, "console"), Ok(21));
+        assert_eq!(next.lookup(program, "fs"), Err(RegistryError::NotAllowed));
+        assert_eq!(next.lookup(program + 1, "fs"), Ok(20));
+        assert_eq!(next.lookup(SHELL, "console"), Err(RegistryError::NotAllowed));
+        assert_eq!(next.client_gone(SUPERVISOR, program), Ok(vec![21]));
     }
 
     #[test]
