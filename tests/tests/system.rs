@@ -10,7 +10,7 @@ use motte_tests::command::{self, motte};
 use sha2::{Digest, Sha256};
 use xtask::disk;
 use xtask::machine::Ending;
-use xtask::powercut;
+use xtask::{powercut, torture};
 
 /// How long the slow commands here may take.
 const LONG: Duration = Duration::from_secs(900);
@@ -228,6 +228,15 @@ fn put_file(image: &Path, file: &Path, name: &str) {
 fn what_was_synced_survives_power_cuts() {
     let options = powercut::Options { cuts: 5, seed: 1, quiet: true };
     powercut::run(&options).unwrap();
+}
+
+#[test]
+fn the_system_goes_on_whichever_component_is_killed() {
+    let components = torture::COMPONENTS.split(',').map(str::to_owned).collect();
+    let outcomes = torture::torture(&torture::Options { kills: 2, seed: 1, components, report: None }).unwrap();
+    let failures: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.failures).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(outcomes.iter().all(|outcome| outcome.kills == 2 && outcome.under_load == 1));
 }
 
 #[test]

@@ -34,7 +34,7 @@ const LOAD_LIMIT: Duration = Duration::from_secs(120);
 const SHELL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The components without which the system is none.
-const COMPONENTS: &str = "init,registry,supervisor,process,log,clock,pci,console,virtio-blk,fs,pipe,shell";
+pub const COMPONENTS: &str = "guardian,registry,supervisor,process,log,clock,pci,console,virtio-blk,fs,pipe,shell";
 /// The component whose programs end with it.
 const SHELL: &str = "shell";
 
@@ -44,6 +44,8 @@ const LOAD_NAME: &str = "torture-load";
 const STOP: &str = "/load/stop";
 /// How the load begins a line about something that went wrong.
 const WRONG: &str = "wrong: ";
+/// How the load says that it has begun.
+const BEGUN: &str = "the load has begun.";
 /// How the load says that it has ended.
 const ENDED: &str = "the load has ended.";
 
@@ -97,6 +99,7 @@ fn load_script() -> String {
     format!(
         r#"mkdir -p /load
 n=$1
+echo '{BEGUN}'
 [ -e /load/data ] || seq 1 60000 > /load/data
 while [ ! -e {STOP} ]
 do
@@ -242,6 +245,7 @@ impl Torture<'_> {
             let loaded = outcome.kills % 2 == 1;
             if loaded {
                 session.type_keys(&format!("sh /bin/{LOAD_NAME} {} &\r", synced.next()))?;
+                session.expect(BEGUN, LOAD_LIMIT).context("the load did not begin")?;
             }
             let pause =
                 Duration::from_millis(self.random.below(LONGEST_PAUSE) + if loaded { LONGEST_PAUSE } else { 0 });

@@ -1,6 +1,8 @@
 //! Which slots of the supervisor's table hold what. Init fills them; the table outlives every supervisor, so that a new
 //! one finds the components of its predecessor running.
 
+use core::ops::Range;
+
 use motte::kernel::{
     CapSlot, CapTable, Endpoint, Frame, IoPort, IoPortControl, IrqControl, Notification, SchedControl, Untyped,
 };
@@ -99,6 +101,18 @@ pub const fn control(component: usize) -> Notification {
     Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 2 + Places::COUNT)
 }
 
+/// What is needed to guard the supervisor, by its index: its Untyped and [`Places`], and from [`GUARDED_ENDPOINT`] on the rest. Init leaves it
+/// here; it then lies in the guardian's kept slots, in the same order.
+pub const fn guarded(supervisor: usize) -> Range<u64> {
+    let first = COMPONENTS + supervisor as u64 * COMPONENT_SLOTS;
+    first..first + GUARDED_REGISTRY + 1
+}
+
+/// Where among these the endpoint lies that hears of the supervisor's faults.
+pub const GUARDED_ENDPOINT: u64 = 9;
+/// Where among these the registry's endpoint lies, with the supervisor's badge.
+pub const GUARDED_REGISTRY: u64 = 10;
+
 /// The Untyped of a component's kept memory.
 pub const fn kept_untyped(component: usize) -> Untyped {
     Untyped::at(KEPT + component as u64 * 2)
@@ -119,6 +133,6 @@ pub const fn boot_image(page: u64) -> CapSlot {
     CapSlot(BOOT_IMAGE + page)
 }
 
-const _: () = assert!(Places::COUNT + 3 <= COMPONENT_SLOTS);
+const _: () = assert!(Places::COUNT + 3 <= GUARDED_ENDPOINT && GUARDED_REGISTRY < COMPONENT_SLOTS);
 const _: () = assert!(COMPONENTS + MAX_COMPONENTS * COMPONENT_SLOTS <= KEPT);
 const _: () = assert!(KEPT + MAX_COMPONENTS * 2 <= TRACE && TRACE + MAX_TRACE <= BOOT_IMAGE);

@@ -1,10 +1,14 @@
-//! What init decides, apart from how it carries it out: which range of memory pays for which component.
+//! What init decides, apart from how it carries it out: which range of memory pays for which component. Beside it, what init and the guardian
+//! have in common: starting the supervisor ([`supervisor`]).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
+
+#[cfg(feature = "program")]
+pub mod supervisor;
 
 use alloc::vec::Vec;
 use core::fmt;

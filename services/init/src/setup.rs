@@ -7,46 +7,15 @@ use alloc::vec::Vec;
 use motte::abi::boot_image::BootImage;
 use motte::abi::boot_info::{BootInfo, INIT_SLOTS, UntypedDescription, slot};
 use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
-use motte::kernel::{CapSlot, CapTable, Endpoint, IoPortControl, SchedControl, Untyped};
+use motte::kernel::{CapSlot, CapTable, Endpoint, Frame, IoPortControl, SchedControl, Untyped};
 use motte::{memory, slots, start};
+use motte_init::supervisor::{Supervisor, supervisor_badge, table_slots};
 use motte_init::{Range, place};
-use motte_loader::{Image, kept, system};
+use motte_loader::{Image, Places, kept, system};
 use motte_manifest::Manifest;
 
 /// Bytes that init keeps for itself: its heap, endpoints, and what else it makes.
 const OWN_MEMORY: u64 = 1 << 20;
-
-/// Slots of the supervisor's table beyond the fixed ones.
-const DYNAMIC_SLOTS: u64 = 1024;
-
-/// The badge under which services know the supervisor: it may report deaths.
-const fn supervisor_badge(index: usize) -> u64 {
-    motte::interfaces::badge::LIFECYCLE | (index as u64 + 1)
-}
-
-/// What the guardian needs to start a supervisor.
-pub struct System {
-    pub boot: &'static BootInfo,
-    pub manifest: Manifest,
-    /// The supervisor's index in the manifest.
-    pub index: usize,
-    pub image: Image,
-    /// The supervisor's table, which outlives it.
-    pub table: CapTable,
-    /// Slots of it.
-    pub table_slots: u64,
-    /// The first slot that a supervisor uses as it likes.
-    pub first_dynamic: u64,
-    /// Pays for one supervisor.
-    pub untyped: Untyped,
-    /// The registry's endpoint with the supervisor's badge, if there is a registry.
-    pub registry: Option<CapSlot>,
-    /// Hears of the supervisor's faults.
-    pub endpoint: Endpoint,
-    pub time_control: SchedControl,
-    pub boot_image_bytes: u64,
-    pub trace_frames: u64,
-}
 
 /// Makes an error a sentence.
 fn failed(what: &'static str) -> impl Fn(Error) -> String {
@@ -61,8 +30,8 @@ fn boot_image(boot: &'static BootInfo) -> Result<BootImage<'static>, String> {
     BootImage::parse(bytes).map_err(|error| format!("the boot image is damaged: {error:?}"))
 }
 
-/// Does everything up to the supervisor's start.
-pub fn prepare() -> Result<System, String> {
+/// Does everything, up to the supervisor's start.
+pub fn start_system() -> Result<(), String> {
     let boot = start::boot_info().ok_or("the kernel's boot information is missing")?;
     let image = boot_image(boot)?;
     let manifest = image.file("manifest").ok_or("the boot image holds no manifest")?;
@@ -77,30 +46,58 @@ pub fn prepare() -> Result<System, String> {
 
     let mut ranges = ranges(boot);
     let pages = boot.boot_image_size.div_ceil(PAGE_SIZE as u64);
-    let first_dynamic = system::slots_needed(pages);
-    let table_slots = (first_dynamic + DYNAMIC_SLOTS).next_power_of_two();
-    let table = take_own_memory(&mut ranges, table_slots)?;
+    let table_slots = table_slots(pages);
+    let table = take_own_memory(&mut ranges, table_slots.1)?;
     let untyped = share_memory(&manifest, index, &mut ranges, table)?;
     share_devices(boot, table)?;
     let trace_frames = boot.trace_frames_per_core * boot.processors_online;
     give_authority(boot, table, pages, trace_frames)?;
     let registry = make_endpoints(&manifest, index, table)?;
     let endpoint = memory::make(ObjectType::Endpoint, 0).map(Endpoint).map_err(failed("an endpoint"))?;
-    Ok(System {
-        boot,
+    let first = slots::allocate_range(Places::COUNT as usize).map_err(failed("slots"))?;
+    let places = Places { table, ..Places::at(first.0) };
+    let supervisor = Supervisor {
         index,
-        image: program,
-        table,
-        table_slots,
-        first_dynamic,
+        component: supervisor,
+        image: &program,
         untyped,
+        places,
+        table_slots,
         registry,
         endpoint,
         time_control: SchedControl::at(slot::SCHED_CONTROL),
-        boot_image_bytes: boot.boot_image_size,
-        trace_frames: trace_frames.min(system::MAX_TRACE),
-        manifest,
-    })
+        clock: Frame::at(slot::CLOCK_FRAME),
+        environment: environment(boot, trace_frames.min(system::MAX_TRACE)),
+    };
+    supervisor.start(1).map_err(|error| format!("the supervisor cannot be started: {error}"))?;
+    hand_over(&supervisor)
+}
+
+/// The environment of the supervisor.
+fn environment(boot: &BootInfo, trace_frames: u64) -> Vec<String> {
+    alloc::vec![
+        format!("{}={}", system::ENV_BOOT_IMAGE, boot.boot_image_size),
+        format!("{}={} {}", system::ENV_TRACE, boot.trace_frames_per_core, trace_frames),
+        format!("{}={}", system::ENV_KERNEL_LOG, boot.kernel_log_frames.min(system::MAX_KERNEL_LOG)),
+        format!("{}={} {}", system::ENV_MEMORY, boot.memory_total, boot.memory_kernel),
+        format!("{}={}.{}", system::ENV_KERNEL, boot.abi_version >> 16, boot.abi_version & 0xffff),
+    ]
+}
+
+/// Puts what a guardian needs into the supervisor's table; it cannot run before: init is more urgent.
+fn hand_over(supervisor: &Supervisor<'_>) -> Result<(), String> {
+    let (places, first) = (supervisor.places, system::guarded(supervisor.index).start);
+    let held =
+        [places.table.0, places.space.0, places.thread.0, places.context.0, places.message_buffer.0, places.holding.0];
+    let to_registry = supervisor.registry.map(|slot| (slot, system::GUARDED_REGISTRY));
+    let copies =
+        held.into_iter().zip(1..).chain([(supervisor.endpoint.0, system::GUARDED_ENDPOINT)]).chain(to_registry);
+    for (slot, to) in copies {
+        let copied = CapSlot::OWN_TABLE.copy(slot.0, places.table, first + to, Rights::ALL);
+        copied.map_err(failed("what guards the supervisor"))?;
+    }
+    let moved = CapSlot::OWN_TABLE.move_to(supervisor.untyped.0.0, places.table, first);
+    moved.map_err(failed("the supervisor's memory"))
 }
 
 /// The ranges that the kernel described.

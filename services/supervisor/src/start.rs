@@ -41,7 +41,25 @@ const FURTHER_CONTEXTS: u32 = 3;
 /// Interrupt lines from this one on are PCI's: level-triggered, active low (PCI Local Bus Specification 3.0, 2.2.6).
 const FIRST_PCI_LINE: u8 = 16;
 
+/// The component that starts this one anew.
+const GUARDIAN: &str = "guardian";
+
+/// What a successor's environment holds.
+fn guardian_environment() -> impl Iterator<Item = String> {
+    let names =
+        [system::ENV_BOOT_IMAGE, system::ENV_TRACE, system::ENV_KERNEL_LOG, system::ENV_MEMORY, system::ENV_KERNEL];
+    names.into_iter().filter_map(|name| Some(format!("{name}={}", motte::env::var(name)?)))
+}
+
 impl State {
+    /// Gives the guardian what it needs to start a supervisor, into slots of its table from `first` on. What it has already stays.
+    fn give_guarded(&self, table: CapTable, first: u64) {
+        let Some(own) = self.own_index() else { return };
+        for (slot, to) in system::guarded(own).zip(first..) {
+            let _ = CapSlot::OWN_TABLE.move_to(slot, table, to);
+        }
+    }
+
     /// Starts a component that does not run.
     pub fn start(&mut self, index: usize) -> Result<(), String> {
         let component = self.manifest.components.get(index).ok_or("there is no such component")?;
@@ -60,6 +78,9 @@ impl State {
         if kept_slots > 0 {
             let made = kept::make_own_table(index, slots);
             made.map_err(|error| format!("its capability table cannot be had: {error}"))?;
+            if component.name == GUARDIAN {
+                self.give_guarded(system::places(index).table, slots - kept_slots);
+            }
             if kept_from == 0 && component.provides.iter().any(|service| service == "process") {
                 give_spare_memory(system::places(index).table, slots - kept_slots)
                     .map_err(|error| format!("it cannot be given memory for programs: {error}"))?;
@@ -74,6 +95,9 @@ impl State {
         }
         if component.provides.iter().any(|service| service == "net") {
             environment.extend(self.network_rules());
+        }
+        if component.name == GUARDIAN {
+            environment.extend(guardian_environment());
         }
         if component.provides.iter().any(|service| service == "pci") {
             environment.push(self.claims());
@@ -240,7 +264,7 @@ impl State {
                 }
             }
         }
-        if self.provides(index, "process") {
+        if self.provides(index, "process") || component.name == GUARDIAN {
             add("clock".into(), Source::Copy(system::CLOCK.0, Rights::READ));
         }
         for authority in component.grants.iter() {
