@@ -1,6 +1,6 @@
 /*
  * Measures Linux beside Motte. This is the machine's first and only process: it loads the disk's modules, measures what its
- * arguments name (ipc, kernel, proc, file, disk), prints a line for each result as xtask/src/bench/protocol.rs describes them,
+ * arguments name (ipc, kernel, proc, file, disk; or serves what net.c does), prints a line for each result as xtask/src/bench/protocol.rs describes them,
  * and turns the machine off.
  *
  * Times are read from the time-stamp counter. Under QEMU's `-icount shift=0` one tick of it is one executed instruction; without,
@@ -398,12 +398,16 @@ static int mount_disk(void)
 	return mount("/dev/vda", "/mnt", "ext4", 0, NULL) == 0;
 }
 
+void serve_network(void);
+
 static void measure(int count, char **groups)
 {
 	mount_at("proc", "/proc", "proc");
 	memory();
 	mount_at("devtmpfs", "/dev", "devtmpfs");
 	load_modules();
+	if (count > 0 && strcmp(groups[0], "net") == 0)
+		serve_network();
 	int has_disk = mount_disk();
 	calibrate();
 	for (int index = 0; index < count; index++) {

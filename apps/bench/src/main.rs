@@ -9,6 +9,7 @@
 //! | `child`, `roles` | threads in other address spaces, and what they do |
 //! | `messages`, `objects`, `faults`, `threads`, `interrupts`, `programs`, `files`, `recover`, `recover_files` | what is measured |
 //! | `growth` | how costs grow |
+//! | `serve` | the other end of what is measured from outside |
 //! | `elsewhere` | has a component measure |
 //!
 //! Everything runs on one core. The program's first thread is the client and has the lower priority; servers, handlers and drivers have
@@ -34,6 +35,7 @@ mod programs;
 mod recover;
 mod recover_files;
 mod roles;
+mod serve;
 mod threads;
 
 use alloc::vec::Vec;
@@ -63,6 +65,7 @@ fn main() -> i32 {
             return 0;
         }
         Ok(Request::Growth) => return report("growth", growth::measure(&mut Meter::new(false))),
+        Ok(Request::Serve) => return report("the network", serve::serve()),
         Ok(Request::Measure(names)) => (names, false),
         Ok(Request::Trace(name)) => (alloc::vec![name], true),
         Err(error) => {

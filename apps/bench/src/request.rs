@@ -43,12 +43,14 @@ pub const NAMES: &[&str] = &[
 pub const HELP: &str = "\
 usage: bench [GROUP | NAME]...
        bench growth
+       bench serve
        bench trace NAME
 
 Counts what operations cost, and prints of each: name, unit, number of samples, least, median, most.
 Groups: ipc, kernel, proc, file, disk, recover. A name is one operation, such as ipc/call_reply/0. Without any, all are measured.
 
 growth       prints how costs grow with the number of clients, slots, threads, copies and components
+serve        takes what is sent to TCP port 5001, and sends to who connects to port 5002, for measurements from outside
 trace NAME   does one operation between two marks, for a tool that watches the machine's instructions";
 
 /// What the program shall do.
@@ -60,6 +62,8 @@ pub enum Request {
     Measure(Vec<&'static str>),
     /// Measure how costs grow.
     Growth,
+    /// Serve measurements from outside.
+    Serve,
     /// Do one of this between two marks.
     Trace(&'static str),
 }
@@ -95,6 +99,7 @@ impl Request {
         match words.as_slice() {
             ["--help" | "-h", ..] => Ok(Self::Help),
             ["growth"] => Ok(Self::Growth),
+            ["serve"] => Ok(Self::Serve),
             ["trace", name] => named(name).map(Self::Trace),
             ["trace", ..] => Err(UsageError::TraceOfOne),
             [] => Ok(Self::Measure(NAMES.to_vec())),
@@ -141,6 +146,7 @@ mod tests {
     fn one_operation_is_traced() {
         assert_eq!(parse(&["trace", "ipc/signal"]), Ok(Request::Trace("ipc/signal")));
         assert_eq!(parse(&["growth"]), Ok(Request::Growth));
+        assert_eq!(parse(&["serve"]), Ok(Request::Serve));
         assert_eq!(parse(&["-h"]), Ok(Request::Help));
     }
 }

@@ -6,12 +6,16 @@
 //! `marks=FILE`: the number, the instructions executed before it by user code and by kernel code, and the host's time in
 //! nanoseconds. With `count=off` it counts nothing and costs nothing: for measuring time.
 //!
+//! With `ask=SOCKET`, whoever connects to this Unix socket is told the two counts as they are now, and the connection ends: for what is
+//! measured from outside.
+//!
 //! With `trace=FILE`, what is executed after the mark 1 and before the mark 2 goes into that file, a line for each
 //! instruction: its address, its bytes, its text.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::net::UnixListener;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -53,13 +57,28 @@ impl Options {
             match argument.split_once('=') {
                 Some(("count", "off")) => options.counts = false,
                 Some(("marks", path)) => options.marks = Some(Mutex::new(create(path)?)),
+                Some(("ask", path)) => {
+                    let listener = UnixListener::bind(path).map_err(|error| format!("{path}: {error}"))?;
+                    std::thread::spawn(move || answer(&listener));
+                }
                 Some(("trace", path)) => options.trace = Some(Mutex::new(BufWriter::new(create(path)?))),
                 _ => {
-                    return Err(format!("the option {argument} is none of count=off, marks=FILE, trace=FILE"));
+                    return Err(format!(
+                        "the option {argument} is none of count=off, marks=FILE, ask=SOCKET, trace=FILE"
+                    ));
                 }
             }
         }
         Ok(options)
+    }
+}
+
+/// Tells everybody who connects the counts.
+fn answer(listener: &UnixListener) {
+    for mut stream in listener.incoming().flatten() {
+        let [user, kernel] = COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed));
+        // Who has gone away does not want to know.
+        let _ = writeln!(stream, "{user} {kernel}");
     }
 }
 

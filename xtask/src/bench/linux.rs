@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use super::listen::listen;
+use super::load::FILE_BYTES;
+use super::net::{self, Served};
 use super::operations::Group;
 use super::plugin::Plugin;
 use super::protocol::Measurements;
@@ -25,15 +27,33 @@ use crate::{prepare, workspace};
 /// The package that depends on the newest kernel for virtual machines.
 const PACKAGE: &str = "linux-image-cloud-amd64";
 /// What the disk needs that is not in the kernel itself, in the order in which it is loaded.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 10] = [
     "drivers/virtio/virtio_ring",
     "drivers/virtio/virtio",
     "drivers/virtio/virtio_pci_legacy_dev",
     "drivers/virtio/virtio_pci_modern_dev",
     "drivers/virtio/virtio_pci",
     "drivers/block/virtio_blk",
+    "net/core/failover",
+    "drivers/net/net_failover",
+    "drivers/net/virtio_net",
     "arch/x86/crypto/crc32c-intel",
 ];
+/// The web server, and what it is linked to, with the packages that hold that.
+const WEB_SERVER: &str = "nginx";
+const LIBRARIES: [(&str, &[&str]); 5] = [
+    ("libc6", &["ld-linux-x86-64.so.2", "libc.so.6"]),
+    ("libcrypt1", &["libcrypt.so.1"]),
+    ("libpcre2-8-0", &["libpcre2-8.so.0"]),
+    ("libssl3", &["libssl.so.3", "libcrypto.so.3"]),
+    ("zlib1g", &["libz.so.1"]),
+];
+/// How it is set up: one process that keeps connections and the file open.
+const WEB_SERVER_SETTINGS: &str = "user root root; worker_processes 1; pid /nginx.pid; error_log /dev/null;
+events { worker_connections 1024; }
+http { access_log off; sendfile on; tcp_nopush on; keepalive_timeout 65; keepalive_requests 100000000;
+open_file_cache max=100 inactive=600s; default_type text/html; server { listen 80; root /www; } }
+";
 /// Copies with `rep movsb` are what Linux does best on processors that say they are fast. QEMU counts every byte of them:
 /// without the claim Linux copies by words, and is measured at its better.
 const PROCESSOR: &str = "max,-erms";
@@ -69,10 +89,23 @@ impl Linux {
         let sources = workspace::root().join("bench/linux");
         let measure = directory.join("measure");
         let nothing = directory.join("nothing");
-        compile(&sources.join("measure.c"), &measure, &["-pthread"])?;
-        compile(&sources.join("nothing.c"), &nothing, &["-nostdlib"])?;
-        let image = image(&measure, &nothing, &modules)?;
+        compile(&[&sources.join("measure.c"), &sources.join("net.c")], &measure, &["-pthread"])?;
+        compile(&[&sources.join("nothing.c")], &nothing, &["-nostdlib"])?;
+        let image = image(&measure, &nothing, &modules)?.finish()?;
         Ok(Self { kernel, image, version })
+    }
+
+    /// Boots it with a web server and measures that from outside.
+    pub fn measure_net(&self, plugin: &Plugin) -> Result<Served> {
+        let directory = workspace::target_directory().join("bench/linux");
+        let sources = directory.join(format!("linux-image-{}", self.version)).join("lib/modules");
+        let modules = sources.join(&self.version).join("kernel");
+        let mut archive = image(&directory.join("measure"), &directory.join("nothing"), &modules)?;
+        add_web_server(&mut archive, &directory)?;
+        let image = archive.finish()?;
+        let command_line = format!("{COMMAND_LINE} net");
+        let software = Software { kernel: &self.kernel, image: &image, command_line: &command_line };
+        net::measure("Linux", "", software, PROCESSOR, None, plugin)
     }
 
     /// Boots and measures: the boot itself always, and what the groups ask for.
@@ -140,9 +173,9 @@ fn fetch(package: &str, directory: &Path, unpacked: &Path) -> Result<()> {
 }
 
 /// Builds a program that needs nothing else.
-fn compile(source: &Path, program: &Path, options: &[&str]) -> Result<()> {
+fn compile(sources: &[&Path], program: &Path, options: &[&str]) -> Result<()> {
     let mut command = Command::new("cc");
-    command.args(["-O2", "-static"]).args(options).arg("-o").arg(program).arg(source);
+    command.args(["-O2", "-static"]).args(options).arg("-o").arg(program).args(sources);
     run(&mut command)
 }
 
@@ -156,7 +189,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// The first files, as Linux's boot protocol wants them: a cpio archive.
-fn image(measure: &Path, nothing: &Path, modules: &Path) -> Result<Vec<u8>> {
+fn image(measure: &Path, nothing: &Path, modules: &Path) -> Result<Archive> {
     let mut archive = Archive::default();
     archive.folder("modules")?;
     archive.file("init", &fs::read(measure)?)?;
@@ -170,7 +203,47 @@ fn image(measure: &Path, nothing: &Path, modules: &Path) -> Result<Vec<u8>> {
         order += &format!("{name}.ko\n");
     }
     archive.file("modules/order", order.as_bytes())?;
-    archive.finish()
+    Ok(archive)
+}
+
+/// Where libraries lie.
+const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+
+/// Adds the web server, what it is linked to (this host's own where it has that), and the file that it serves.
+fn add_web_server(archive: &mut Archive, directory: &Path) -> Result<()> {
+    let unpacked = |package: &str| {
+        let unpacked = directory.join(package);
+        if !unpacked.is_dir() {
+            fetch(package, directory, &unpacked)?;
+        }
+        Ok::<_, anyhow::Error>(unpacked)
+    };
+    for folder in
+        ["dev", "etc", "lib64", "lib", "lib/x86_64-linux-gnu", "proc", "var", "var/lib", "var/lib/nginx", "www"]
+    {
+        archive.folder(folder)?;
+    }
+    let server = unpacked(WEB_SERVER)?.join("usr/sbin/nginx");
+    archive.file("nginx", &fs::read(&server).with_context(|| format!("{} is missing", server.display()))?)?;
+    let find =
+        |root: &Path, name| LIBRARY_FOLDERS.map(|at| root.join(at).join(name)).into_iter().find(|at| at.exists());
+    for (package, names) in LIBRARIES {
+        for name in names {
+            let place = match find(Path::new("/"), name) {
+                Some(place) => place,
+                None => {
+                    find(&unpacked(package)?, name).with_context(|| format!("the package {package} has no {name}"))?
+                }
+            };
+            let contents = fs::read(place)?;
+            let folder = if name.starts_with("ld-") { "lib64" } else { "lib/x86_64-linux-gnu" };
+            archive.file(&format!("{folder}/{name}"), &contents)?;
+        }
+    }
+    archive.file("nginx.conf", WEB_SERVER_SETTINGS.as_bytes())?;
+    archive.file("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n")?;
+    archive.file("etc/group", b"root:x:0:\n")?;
+    archive.file("www/bench.html", &[b'x'; FILE_BYTES])
 }
 
 #[derive(Default)]

@@ -4,7 +4,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`operations`] | what is measured, and what it means |
-//! | [`motte`], [`linux`], [`size`] | measure |
+//! | [`motte`], [`linux`], [`size`], [`net`] | measure |
+//! | [`load`] | clients of the machine's servers |
 //! | [`listen`], [`protocol`], [`plugin`] | how a machine says what it measured |
 //! | [`limits`], [`peers`] | what it may cost; what others need |
 //! | [`results`], [`table`], [`pages`] | what comes of it, for programs, the terminal, the book |
@@ -22,6 +23,7 @@ use crate::workspace;
 use limits::Limits;
 use linux::Linux;
 use motte::Motte;
+use net::Served;
 use operations::{Group, OPERATIONS};
 use peers::{LinuxFigures, Sel4};
 use plugin::{Mark, Plugin};
@@ -33,7 +35,9 @@ pub mod history;
 pub mod limits;
 pub mod linux;
 pub mod listen;
+pub mod load;
 pub mod motte;
+pub mod net;
 pub mod numbers;
 pub mod operations;
 pub mod pages;
@@ -122,14 +126,19 @@ pub fn run(options: &Options) -> Result<()> {
     let limits = Limits::read()?;
     let plugin = plugin_for(&groups);
     let mut failures = Vec::new();
-    let (motte, found) = measure_motte(&groups, plugin.as_ref(), &mut failures)?;
+    let (motte, mut found) = measure_motte(&groups, plugin.as_ref(), &mut failures)?;
+    let net = measure_net(&groups, plugin.as_ref(), &mut failures)?;
+    found.extend(net.counts);
     let grown = limits.violations(&found.figures);
     let sel4 = Sel4::read()?;
-    let (linux, times) = if options.no_linux || options.check {
+    let (linux, mut times) = if options.no_linux || options.check {
         (LinuxFigures::recorded()?, None)
     } else {
         measure_linux(&groups, motte.as_ref(), plugin.as_ref())?
     };
+    if let Some(times) = &mut times {
+        times.extend(net.times);
+    }
     let results = Results::new(found.clone(), times.as_ref(), &linux, &sel4, &limits);
     print!("{}", table::terminal(&results));
     if let Some(file) = &options.json {
@@ -150,15 +159,13 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The plugin, where something needs it. Without it the disk's figures are missing, which is said.
 fn plugin_for(groups: &[Group]) -> Option<Plugin> {
-    if ![Group::Disk, Group::Recover].iter().any(|group| groups.contains(group)) {
+    if ![Group::Disk, Group::Net, Group::Recover].iter().any(|group| groups.contains(group)) {
         return None;
     }
     match Plugin::prepare() {
         Ok(plugin) => Some(plugin),
         Err(error) => {
-            eprintln!(
-                "motte: what waits for the disk is not measured, for the counting plugin cannot be used: {error:#}"
-            );
+            eprintln!("motte: disk and network are not measured, for the counting plugin cannot be used: {error:#}");
             None
         }
     }
@@ -188,6 +195,15 @@ fn measure_motte(
     Ok((motte, found))
 }
 
+/// Motte's web server and bulk transfers, from outside.
+fn measure_net(groups: &[Group], plugin: Option<&Plugin>, failures: &mut Vec<String>) -> Result<Served> {
+    let Some(plugin) = plugin.filter(|_| groups.contains(&Group::Net)) else { return Ok(Served::default()) };
+    Ok(Motte::prepare()?.measure_net(plugin).unwrap_or_else(|error| {
+        failures.push(format!("the network could not be measured: {error:#}"));
+        Served::default()
+    }))
+}
+
 /// Linux, and both systems by time; where Linux cannot be had, what was recorded of it.
 fn measure_linux(
     groups: &[Group],
@@ -196,10 +212,18 @@ fn measure_linux(
 ) -> Result<(LinuxFigures, Option<Measurements>)> {
     let beside: Vec<Group> = groups.iter().copied().filter(|group| group.is_compared()).collect();
     let measured = Linux::prepare().and_then(|linux| {
-        let counts = linux.measure(&beside, Count::Instructions, plugin)?;
-        Ok((linux, counts))
+        let mut counts = Measurements::default();
+        if !beside.is_empty() {
+            counts.extend(linux.measure(&beside, Count::Instructions, plugin)?);
+        }
+        let mut net = Served::default();
+        if let Some(plugin) = plugin.filter(|_| groups.contains(&Group::Net)) {
+            net = linux.measure_net(plugin)?;
+        }
+        counts.extend(net.counts);
+        Ok((linux, counts, net.times))
     });
-    let (linux, counts) = match measured {
+    let (linux, counts, net_times) = match measured {
         Ok(measured) => measured,
         Err(error) => {
             eprintln!("motte: Linux is not measured, its recorded figures stand in: {error:#}");
@@ -207,9 +231,9 @@ fn measure_linux(
         }
     };
     let mut times = Measurements::default();
-    let mut linux_times = None;
+    let mut linux_times = Some(net_times);
     if let Some(motte) = motte {
-        linux_times = Some(linux.measure(&beside, Count::Time, plugin)?);
+        linux_times.get_or_insert_default().extend(linux.measure(&beside, Count::Time, plugin)?);
         for group in beside.iter().filter(|group| group.is_measured_inside()) {
             // Only what Linux has something beside.
             let operations = OPERATIONS.iter().filter(|operation| Group::of(operation.name) == Some(*group));
@@ -237,13 +261,13 @@ fn directory() -> Result<PathBuf> {
 /// Says that aims are missed. That is no failure: it has been accepted so.
 fn name_missed(results: &Results) {
     let missed = results.missed();
-    if let Some(first) = missed.first() {
-        eprintln!(
-            "motte: {} of {} are over the aim; where the instructions go: cargo xtask bench --trace {}",
-            missed.len(),
-            results.rows.len(),
-            first.operation.name
-        );
+    if !missed.is_empty() {
+        eprintln!("motte: {} of {} are over the aim", missed.len(), results.rows.len());
+    }
+    // What is measured from outside has no marks to trace between.
+    let inside = |name| Group::of(name).is_some_and(Group::is_measured_inside);
+    if let Some(first) = missed.iter().find(|row| inside(row.operation.name)) {
+        eprintln!("motte: where the instructions go: cargo xtask bench --trace {}", first.operation.name);
     }
 }
 

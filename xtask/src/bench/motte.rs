@@ -1,18 +1,21 @@
 //! Motte, measured: boots `system/bench.toml` and has the program `bench` print what things cost.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::listen::{Heard, listen};
+use super::load::FILE_BYTES;
+use super::net::{self, Served};
 use super::operations::Group;
 use super::plugin::{self, Executed, Plugin};
 use super::protocol::Measurements;
 use super::{Count, DISK_SIZE};
 use crate::compile::{self, Profile, System};
 use crate::disk::{self, Access};
-use crate::machine::{Console, Ending, Hardware, Machine};
+use crate::machine::{Console, Ending, Hardware, Machine, Software};
 use crate::process::RunDirectory;
 use crate::progress::Progress;
 use crate::workspace::{self, Workspace};
@@ -57,6 +60,20 @@ impl Motte {
         let disk = needs_disk.then(|| directory.path().join("disk.img"));
         let heard = self.run(&format!("bench {}", what.join(" ")), count, option, disk.as_deref(), count.words())?;
         heard.measurements(plugin.map(|_| marks.as_path()), count)
+    }
+
+    /// Boots it with a web server and measures that from outside.
+    pub fn measure_net(&self, plugin: &Plugin) -> Result<Served> {
+        let directory = RunDirectory::create(&workspace::run_directory())?;
+        let (disk, files) = (directory.path().join("disk.img"), directory.path().join("files"));
+        fs::create_dir_all(files.join("srv/www"))?;
+        fs::write(files.join("srv/www/bench.html"), [b'x'; FILE_BYTES])?;
+        disk::create(&disk, DISK_SIZE, &files, &self.system.applications, &[])?;
+        let mut image = self.system.boot_image.clone();
+        image.add("command", b"bench serve".to_vec())?;
+        let software = Software { kernel: &self.system.kernel, image: &image.finish(), command_line: "" };
+        let processor = Hardware::default().processor;
+        net::measure("Motte", "net/", software, &processor, Some(disk::open(&disk, Access::Write)?), plugin)
     }
 
     /// Every instruction of one operation, in order.

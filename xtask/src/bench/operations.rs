@@ -15,6 +15,8 @@ pub enum Group {
     File,
     /// Reading and writing the disk
     Disk,
+    /// Serving over the network
+    Net,
     /// What a component that misbehaves costs the others
     Recover,
     /// From reset to the prompt
@@ -27,12 +29,13 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ipc,
         Self::Kernel,
         Self::Proc,
         Self::File,
         Self::Disk,
+        Self::Net,
         Self::Recover,
         Self::Boot,
         Self::Size,
@@ -48,6 +51,7 @@ impl Group {
             Self::Proc => "proc",
             Self::File => "file",
             Self::Disk => "disk",
+            Self::Net => "net",
             Self::Recover => "recover",
             Self::Boot => "boot",
             Self::Size => "size",
@@ -58,13 +62,13 @@ impl Group {
     /// Whether the program `bench` inside the machine measures it.
     #[must_use]
     pub const fn is_measured_inside(self) -> bool {
-        !matches!(self, Self::Boot | Self::Size)
+        !matches!(self, Self::Boot | Self::Size | Self::Net)
     }
 
-    /// Whether something of it is measured on Linux too.
+    /// Whether something of it is measured inside Linux too.
     #[must_use]
     pub const fn is_compared(self) -> bool {
-        !matches!(self, Self::Growth | Self::Recover)
+        !matches!(self, Self::Growth | Self::Recover | Self::Net)
     }
 
     /// The group of an operation.
@@ -254,6 +258,36 @@ pub const OPERATIONS: &[Operation] = &[
         title: "write to the disk and sync, per MiB",
         meaning: "In order, until the disk has everything.",
         linux: &[linux("write_per_mib", "write and fsync on ext4")],
+    },
+    Operation {
+        name: "net/http_req/1",
+        title: "a file of 1 KiB from the web server, one connection",
+        meaning: "A request over a connection that stays, and its answer: card, driver, network stack, web server, and back.",
+        linux: &[linux("http_req/1", "nginx")],
+    },
+    Operation {
+        name: "net/http_req/16",
+        title: "the same, 16 connections at a time",
+        meaning: "Several requests that wait are handled together, which makes each the cheaper.",
+        linux: &[linux("http_req/16", "nginx")],
+    },
+    Operation {
+        name: "net/http_req/64",
+        title: "the same, 64 connections at a time",
+        meaning: "More clients must not make each request dearer.",
+        linux: &[linux("http_req/64", "nginx")],
+    },
+    Operation {
+        name: "net/tcp_in_per_mib",
+        title: "receive over TCP, per MiB",
+        meaning: "Much data that comes in over one connection and is thrown away.",
+        linux: &[linux("tcp_in_per_mib", "read")],
+    },
+    Operation {
+        name: "net/tcp_out_per_mib",
+        title: "send over TCP, per MiB",
+        meaning: "Much data that goes out over one connection.",
+        linux: &[linux("tcp_out_per_mib", "write")],
     },
     Operation {
         name: "recover/crash_loop",

@@ -1,7 +1,8 @@
 //! The plugin of QEMU that counts and traces (`bench/plugin`), seen from outside: built, tried, told where to write, read.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -116,10 +117,34 @@ impl Plugin {
         self.option(&format!("count=off,marks={}", escaped(marks)))
     }
 
+    /// QEMU's option to count, and to tell who asks at this socket ([`Counter`]).
+    #[must_use]
+    pub fn answering(&self, socket: &Path) -> String {
+        self.option(&format!("ask={}", escaped(socket)))
+    }
+
     /// QEMU's option to trace what lies between the marks 1 and 2.
     #[must_use]
     pub fn tracing(&self, trace: &Path) -> String {
         self.option(&format!("trace={}", escaped(trace)))
+    }
+}
+
+/// What a running machine has executed, for who asks from outside.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    /// The socket at which the plugin answers.
+    pub socket: PathBuf,
+}
+
+impl Counter {
+    /// Instructions executed so far.
+    pub fn read(&self) -> Result<u64> {
+        let mut text = String::new();
+        let mut stream = UnixStream::connect(&self.socket).context("the counting plugin does not answer")?;
+        stream.read_to_string(&mut text)?;
+        let numbers = text.split_whitespace().map(str::parse::<u64>);
+        numbers.sum::<Result<u64, _>>().with_context(|| format!("`{}` is no count", text.trim_end()))
     }
 }
 
