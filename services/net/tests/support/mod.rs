@@ -60,10 +60,13 @@ impl Buffer for Bytes {
     }
 }
 
+/// Shared words, and whether their owner still lives.
+type OwnedWords = (Words, Rc<Cell<bool>>);
+
 /// What capabilities stand for.
 #[derive(Default)]
 pub struct Memory {
-    words: RefCell<BTreeMap<u64, (Words, Rc<Cell<bool>>)>>,
+    words: RefCell<BTreeMap<u64, OwnedWords>>,
     bytes: RefCell<BTreeMap<u64, Bytes>>,
     next: Cell<u64>,
     /// Signals by notification.
