@@ -24,7 +24,8 @@ const ROUNDS: usize = 2;
 
 const WRONG_BYTES: Failure = Failure::Wrong("other bytes came than were written");
 
-fn need_disk() -> Result<(), Failure> {
+/// What is measured lies on a disk.
+pub fn need_disk() -> Result<(), Failure> {
     match fs::statfs(MOUNTED)?.kind.as_str() {
         "ext4" => Ok(()),
         _ => Err(Failure::Unavailable("there is no disk with ext4")),

@@ -7,6 +7,7 @@ use motte::thread;
 use motte::time::Duration;
 
 use crate::failure::Failure;
+use crate::files::need_disk;
 use crate::machine::{counts_instructions, mark, stamp};
 use crate::meter::Named;
 
@@ -73,6 +74,7 @@ fn check(buffer: &mut [u8]) -> Result<(), Failure> {
 }
 
 fn copies<const BEGIN: u32, const END: u32>(meter: &mut Named<'_>, victim: Option<&str>) -> Result<(), Failure> {
+    need_disk()?;
     let mut buffer = alloc::vec![0; PIECE];
     let _removed = Removed;
     let mut source = File::create(SOURCE)?;
@@ -114,6 +116,7 @@ pub fn copy_files(meter: &mut Named<'_>) -> Result<(), Failure> {
 
 /// From the file server's end to the first answer: a file that is open is read, at its beginning, which is in the page cache.
 pub fn first_answer(meter: &mut Named<'_>) -> Result<(), Failure> {
+    need_disk()?;
     let _removed = Removed;
     let mut buffer = alloc::vec![0; 4096];
     fill(&mut buffer, 1);

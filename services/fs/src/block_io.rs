@@ -16,7 +16,7 @@ use rsext4::{
 };
 
 use crate::{
-    cache::PageCache,
+    cache::{PAGE_SIZE, PageCache},
     disk::{Disk, SECTOR_SIZE},
     error::{Error, Result},
     running::Running,
@@ -34,6 +34,7 @@ const READ_ONLY_COMPATIBLE: usize = 0x64;
 const CHECKSUM: usize = 0x3fc;
 const HAS_JOURNAL: u32 = 0x4;
 const NEEDS_RECOVERY: u32 = 0x4;
+const EXTENTS: u32 = 0x40;
 const METADATA_CHECKSUMS: u32 = 0x400;
 
 /// The raw superblock.
@@ -78,6 +79,12 @@ impl RawSuperblock {
     /// Bytes in a block.
     fn block_size(&self) -> usize {
         1024 << self.word(0x18).min(6)
+    }
+
+    /// Whether all its data go through the page cache as whole pages, which is what a restarted server can go on with: blocks of the size of a
+    /// page, and extents.
+    pub fn has_whole_pages(&self) -> bool {
+        self.block_size() == PAGE_SIZE && self.word(INCOMPATIBLE) & EXTENTS != 0
     }
 
     /// Bytes the file system takes on its device.

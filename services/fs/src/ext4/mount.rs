@@ -161,7 +161,9 @@ impl Ext4 {
         };
         kept.end();
         let mut cache = PageCache::new(disk, memory).map_err(|_| MountProblem::OutOfMemory)?;
-        cache.keep_in(kept, generation);
+        if RawSuperblock::load(&mut cache).is_ok_and(|superblock| superblock.has_whole_pages()) {
+            cache.keep_in(kept, generation);
+        }
         let (mut mounted, notice) = Self::mount_over(&SharedCache::new(cache), &clock, false)?;
         mounted.keep_nodes();
         Ok((mounted, notice))

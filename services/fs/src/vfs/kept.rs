@@ -153,6 +153,8 @@ impl Vfs {
                 self.open_files.kept.iter_mut().for_each(|kept| kept.put(HANDLES, place * HANDLE_WORDS, 0));
             }
         }
+        // It has numbers already if files were open before.
+        self.free_descriptions.clear();
         for number in 0..self.descriptions.len() as u32 {
             let nobody = self.descriptions[number as usize].as_ref().is_some_and(|open| open.holders == 0);
             if nobody && let Some(open) = self.descriptions[number as usize].take() {
