@@ -122,7 +122,9 @@ impl Transport for Connection {
     #[inline]
     fn number(&self) -> u64 {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        start::info().map_or(0, |info| info.header.badge) << 32 | COUNT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff
+        // A component that is started anew has the badge of its predecessor, and counts from 1 as that did.
+        let who = start::info().map_or(0, |info| info.header.badge << 8 | info.header.generation & 0xff);
+        who << 32 | COUNT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff
     }
 
     #[inline]
