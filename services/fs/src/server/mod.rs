@@ -144,14 +144,6 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
         }
     }
 
-    /// Writes everything back, for the end. Nothing is served any more.
-    pub fn write_everything_back(&mut self) -> Result<(), IoError> {
-        match self.vfs.take() {
-            Some(mut vfs) => Ok(vfs.shutdown()?),
-            None => Ok(()),
-        }
-    }
-
     /// Writes back what waits in memory, as is done every few seconds. A failure is logged, once until it works again.
     pub fn write_back(&mut self) {
         let Some(vfs) = &mut self.vfs else { return };
@@ -394,6 +386,9 @@ impl<R: Replier, P: LentPages> Files for FilesServer<R, P> {
         if sender.badge & badge::LIFECYCLE == 0 {
             return Err(IoError::PermissionDenied);
         }
-        self.write_everything_back()
+        match self.vfs.take() {
+            Some(mut vfs) => Ok(vfs.shutdown()?),
+            None => Ok(()),
+        }
     }
 }
