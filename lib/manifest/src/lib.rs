@@ -17,7 +17,8 @@
 //! ```
 //! use motte_manifest::Manifest;
 //!
-//! let manifest = Manifest { name: "empty".into(), memory: 32 << 20, components: Vec::new() };
+//! let manifest =
+//!     Manifest { name: "empty".into(), memory: 32 << 20, components: Vec::new(), heartbeats: true };
 //! let bytes = manifest.encode();
 //! assert_eq!(Manifest::decode(&bytes), Ok(manifest));
 //! ```
