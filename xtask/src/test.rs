@@ -27,7 +27,7 @@ pub struct Options {
     /// Name the tests instead of running them
     #[arg(long)]
     pub list: bool,
-    /// Leave out the slow checks of memory accesses by Miri and of interleavings by loom
+    /// Leave out the slow checks of memory accesses by Miri and of interleavings by loom, and the ext4 library's own tests
     #[arg(long)]
     pub quick: bool,
 }
@@ -41,7 +41,11 @@ pub fn run(options: &Options) -> Result<()> {
         compile::system(Profile::Release, &manifest::default_path())?;
     }
     // A filter asks for something in particular: it goes to the ordinary runner alone.
+    if !options.list && has_nextest() {
+        examples(options)?;
+    }
     if !options.quick && !options.list && options.filter.is_none() {
+        ext4_library()?;
         loom()?;
         miri()?;
     }
@@ -60,19 +64,31 @@ fn step(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+fn has_nextest() -> bool {
+    prepare::find("cargo-nextest").is_some()
+}
+
+/// The examples in the documentation, which nextest does not run.
+fn examples(options: &Options) -> Result<()> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--quiet", "--doc", "--workspace"]);
+    if let Some(filter) = &options.filter {
+        command.args(["--", filter]);
+    }
+    step("examples in the documentation", &mut command)
+}
+
+/// The tests that the ext4 library brings along; it is no member of the workspace.
+fn ext4_library() -> Result<()> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--quiet", "--locked", "--manifest-path", "third_party/rsext4/Cargo.toml"]);
+    command.env("CARGO_TARGET_DIR", workspace::target_directory().join("rsext4"));
+    step("the ext4 library", &mut command)
+}
+
 /// The tests of all packages. They come last: their counts close the output.
 fn ordinary(options: &Options) -> Result<()> {
-    let has_nextest = prepare::find("cargo-nextest").is_some();
-    if has_nextest {
-        if !options.list {
-            // nextest does not run the examples in documentation.
-            let mut examples = workspace::cargo();
-            examples.args(["test", "--quiet", "--doc", "--workspace"]);
-            if let Some(filter) = &options.filter {
-                examples.args(["--", filter]);
-            }
-            step("examples in the documentation", &mut examples)?;
-        }
+    if has_nextest() {
         let mut tests = workspace::cargo();
         tests.args(["nextest", if options.list { "list" } else { "run" }, "--workspace"]);
         if !options.list {
