@@ -180,6 +180,30 @@ fn events_come_every_second_with_who_talks_to_whom() {
     site.end();
 }
 
+/// How long a burst may take on a slow machine. Who is turned away tries again after one second, three, seven, and so on.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn as_many_as_connect_at_the_same_moment_are_served() {
+    let site = Site::boot();
+    site.wait();
+    for count in [200, 1000] {
+        let begin = Instant::now();
+        let mut streams: Vec<TcpStream> = (0..count).map(|_| site.connect().unwrap()).collect();
+        for stream in &mut streams {
+            stream.write_all(b"GET /index.html HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        for (number, stream) in streams.iter_mut().enumerate() {
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("number {number} of {count}: {error}"));
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "number {number} of {count}: {} bytes", answer.len());
+        }
+        assert!(begin.elapsed() < AT_ONCE, "{count} took {:?}", begin.elapsed());
+        println!("{count} at once: {:?}", begin.elapsed());
+    }
+    site.end();
+}
+
 #[test]
 fn a_button_of_the_page_ends_a_component_and_the_page_shows_it_come_back() {
     let Some(mut browser) = browser::Browser::start() else {

@@ -7,13 +7,14 @@
 //! | [`compile`] | builds kernel, programs and boot image |
 //! | [`elf`], [`boot_image`], [`manifest`] | what goes into the boot image |
 //! | [`disk`] | makes, fills, locks and checks disk images |
-//! | [`machine`], [`network`] | one QEMU process and how it ended; its network card |
+//! | [`machine`], [`network`], [`backlog`] | one QEMU process and how it ended; its network card, and who connects to it |
 //! | [`session`] | a machine driven from a program as a person would at its console |
 //! | [`load`] | what the system writes while it is cut off or its components are killed, and the check of it |
 //! | [`random`] | numbers that follow from a seed |
 //! | [`process`], [`progress`] | child processes that are always cleaned up; what a person sees while they wait |
 //! | [`run`] and the rest | the commands |
 
+pub mod backlog;
 pub mod bench;
 pub mod boot_image;
 pub mod campaign;

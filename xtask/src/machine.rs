@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::backlog;
 use crate::compile::System;
 use crate::disk::LockedDisk;
 use crate::network::Network;
 use crate::prepare::Tool;
-use crate::process::{Guarded, RunDirectory};
+use crate::process::{self, Guarded, RunDirectory};
 use crate::workspace;
 
 /// Value at the exit port for an ordinary shutdown; the shell's status is in the kernel log.
@@ -178,7 +179,11 @@ impl Machine {
             false => None,
         };
         qemu.stderr(errors);
+        process::allow_many_files();
         let qemu = Guarded::spawn_with(&mut qemu, inherited)?;
+        if let Network::User(forwards) = &hardware.network {
+            backlog::widen(qemu.id(), forwards.iter().map(|forward| forward.host).collect());
+        }
         Ok(Self { qemu, directory, _disk: disk, com1, com2, stub })
     }
 

@@ -17,6 +17,14 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal};
 use rustix::termios::Termios;
 
+/// Lets this process, and those that it starts, have as many files open as the host allows: each connection to a machine takes one here and
+/// one in QEMU.
+pub fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 /// What is to be undone when a signal ends this process.
 struct Pending {
     children: Vec<u32>,

@@ -39,7 +39,7 @@ motte::entry!(main);
 /// Of a connection: a request fits what is received, most answers fit what is sent.
 const BUFFERS: Buffers = Buffers { receive: 4096, send: 12288 };
 /// Connections that may wait to be accepted.
-const BACKLOG: u64 = 128;
+const BACKLOG: u64 = 1024;
 /// Whether the machine has an address is looked after this time, twice this time and so on, so many times.
 const ADDRESS_LOOK: Duration = Duration::from_millis(50);
 const ADDRESS_LOOKS: u32 = 10;
