@@ -49,6 +49,8 @@ pub fn slots() -> Range<u64> {
 
 /// Words before a snapshot's bytes: magic, number, length, checksum.
 const HEAD: usize = 32;
+/// Words before an addition's bytes: length, checksum.
+const ADDITION_HEAD: usize = 16;
 const MAGIC: u64 = u64::from_le_bytes(*b"motteKS1");
 
 /// Memory that snapshots lie in.
@@ -74,20 +76,34 @@ impl SnapshotMemory for Mapping {
 }
 
 /// Bytes in kept memory that are replaced as a whole: two places, the newer one counts. An end in the middle of
-/// [`Snapshots::save`] leaves the older.
+/// [`Snapshots::save`] leaves the older. [`Snapshots::add`] writes only what is new, behind what was saved; an end in the middle of it leaves
+/// what was there before.
 #[derive(Debug)]
 pub struct Snapshots<M> {
     memory: M,
     /// The number of the newest, and the half that it lies in.
     newest: Option<(u64, usize)>,
+    /// Where the next addition goes; `None` while something is missing that was to be added.
+    end: Option<End>,
+}
+
+/// The end of what lies in a half.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    offset: usize,
+    /// The last checksum. That of the next addition begins with it, so that what an earlier use of the half left there does not count.
+    sum: u64,
 }
 
 impl<M: SnapshotMemory> Snapshots<M> {
     /// Looks what lies in `memory`.
     pub fn new(memory: M) -> Self {
-        let mut snapshots = Self { memory, newest: None };
-        let found = [0, 1].into_iter().filter_map(|half| Some((snapshots.check(half)?, half)));
-        snapshots.newest = found.max();
+        let mut snapshots = Self { memory, newest: None, end: None };
+        let found =
+            [0, 1].into_iter().filter_map(|half| snapshots.bytes(half).map(|(number, _, end)| (number, half, end)));
+        if let Some((number, half, end)) = found.max_by_key(|(number, ..)| *number) {
+            (snapshots.newest, snapshots.end) = (Some((number, half)), Some(end));
+        }
         snapshots
     }
 
@@ -104,29 +120,52 @@ impl<M: SnapshotMemory> Snapshots<M> {
         half * self.half_bytes()
     }
 
-    fn head(&self, half: usize) -> [u64; 4] {
-        let mut head = [0; HEAD];
-        self.memory.read(self.base(half), &mut head);
-        core::array::from_fn(|word| u64::from_le_bytes(core::array::from_fn(|byte| head[word * 8 + byte])))
+    fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        core::array::from_fn(|word| {
+            let mut bytes = [0; 8];
+            self.memory.read(offset + word * 8, &mut bytes);
+            u64::from_le_bytes(bytes)
+        })
     }
 
-    fn bytes(&self, half: usize) -> Option<(u64, Vec<u8>)> {
-        let [magic, number, length, sum] = self.head(half);
+    /// What lies in a half: its number, the bytes with all additions, and where they end.
+    fn bytes(&self, half: usize) -> Option<(u64, Vec<u8>, End)> {
+        let [magic, number, length, sum] = self.words(self.base(half));
         if magic != MAGIC || length > self.capacity() as u64 {
             return None;
         }
         let mut bytes = alloc::vec![0; length as usize];
         self.memory.read(self.base(half) + HEAD, &mut bytes);
-        (checksum(number, &bytes) == sum).then_some((number, bytes))
+        if checksum(number, &bytes) != sum {
+            return None;
+        }
+        let mut end = End { offset: HEAD + bytes.len().next_multiple_of(8), sum };
+        while let Some((addition, next)) = self.addition(half, end) {
+            bytes.extend_from_slice(&addition);
+            end = next;
+        }
+        Some((number, bytes, end))
     }
 
-    fn check(&self, half: usize) -> Option<u64> {
-        self.bytes(half).map(|(number, _)| number)
+    /// The addition at `end`, and the end after it.
+    fn addition(&self, half: usize, end: End) -> Option<(Vec<u8>, End)> {
+        let room = self.half_bytes().checked_sub(end.offset + ADDITION_HEAD)?;
+        let at = self.base(half) + end.offset;
+        let [length, sum] = self.words(at);
+        if length == 0 || length > room as u64 {
+            return None;
+        }
+        let mut bytes = alloc::vec![0; length as usize];
+        self.memory.read(at + ADDITION_HEAD, &mut bytes);
+        (checksum(end.sum, &bytes) == sum).then(|| {
+            let offset = end.offset + ADDITION_HEAD + bytes.len().next_multiple_of(8);
+            (bytes, End { offset, sum })
+        })
     }
 
-    /// What was last saved, by this generation or an earlier one; `None` if there is nothing, or nothing whole.
+    /// What was last saved and what was added to it, by this generation or an earlier one; `None` if there is nothing, or nothing whole.
     pub fn load(&self) -> Option<Vec<u8>> {
-        self.bytes(self.newest?.1).map(|(_, bytes)| bytes)
+        self.bytes(self.newest?.1).map(|(_, bytes, _)| bytes)
     }
 
     /// Replaces what was saved. False, and nothing changed, if that is more than [`Snapshots::capacity`].
@@ -136,13 +175,36 @@ impl<M: SnapshotMemory> Snapshots<M> {
         }
         let (number, half) = self.newest.map_or((1, 0), |(number, half)| (number.wrapping_add(1), 1 - half));
         let base = self.base(half);
+        let sum = checksum(number, bytes);
         // Whatever happens from here on, this half is whole or does not count.
         self.memory.write(base, &[0; 8]);
         self.memory.write(base + HEAD, bytes);
-        for (word, value) in [(1, number), (2, bytes.len() as u64), (3, checksum(number, bytes)), (0, MAGIC)] {
+        for (word, value) in [(1, number), (2, bytes.len() as u64), (3, sum), (0, MAGIC)] {
             self.memory.write(base + word * 8, &value.to_le_bytes());
         }
         self.newest = Some((number, half));
+        self.end = Some(End { offset: HEAD + bytes.len().next_multiple_of(8), sum });
+        true
+    }
+
+    /// Adds to what was saved: [`Snapshots::load`] gives both, one after the other. False if there is no room. Then nothing can be added before
+    /// everything is saved anew, because what follows something that is missing would be misunderstood.
+    pub fn add(&mut self, bytes: &[u8]) -> bool {
+        let half_bytes = self.half_bytes();
+        let (Some((_, half)), Some(end)) = (self.newest, self.end.take()) else { return false };
+        let offset = end.offset + ADDITION_HEAD + bytes.len().next_multiple_of(8);
+        if offset > half_bytes {
+            return false;
+        }
+        let at = self.base(half) + end.offset;
+        let sum = checksum(end.sum, bytes);
+        let mut head = [0; ADDITION_HEAD];
+        head[..8].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        head[8..].copy_from_slice(&sum.to_le_bytes());
+        // Until its last byte is written the sum does not fit.
+        self.memory.write(at, &head);
+        self.memory.write(at + ADDITION_HEAD, bytes);
+        self.end = Some(End { offset, sum });
         true
     }
 }
@@ -194,6 +256,53 @@ mod tests {
     }
 
     #[test]
+    fn what_was_added_follows_what_was_saved() {
+        let mut snapshots = fresh();
+        assert!(!snapshots.add(b"to nothing"));
+        // The second half is used twice: what was added the first time does not come back.
+        for text in ["a", "bb", "c", "dd"] {
+            assert!(snapshots.save(text.as_bytes()));
+            if text != "dd" {
+                assert!(snapshots.add(b"first") && snapshots.add(b"second"));
+            }
+        }
+        let mut again = Snapshots::new(snapshots.memory);
+        assert_eq!(again.load().as_deref(), Some(&b"dd"[..]));
+        assert!(again.add(b"more"));
+        assert_eq!(Snapshots::new(again.memory).load().as_deref(), Some(&b"ddmore"[..]));
+    }
+
+    #[test]
+    fn nothing_is_added_behind_something_that_had_no_room() {
+        let mut snapshots = fresh();
+        assert!(snapshots.save(b"saved"));
+        assert!(snapshots.add(&[1; 64]));
+        assert!(!snapshots.add(b"no room"));
+        assert!(!snapshots.add(b""));
+        assert!(snapshots.save(b"anew") && snapshots.add(b"!"));
+        assert_eq!(snapshots.load().as_deref(), Some(&b"anew!"[..]));
+    }
+
+    #[test]
+    fn a_broken_addition_leaves_what_was_before_it() {
+        let mut snapshots = fresh();
+        snapshots.save(b"saved");
+        snapshots.add(b"first");
+        snapshots.add(b"second");
+        let memory = snapshots.memory.0;
+        let first = HEAD + 8;
+        for bit in first * 8..(first + ADDITION_HEAD + 5) * 8 {
+            let mut broken = memory.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            let mut found = Snapshots::new(Fake(broken));
+            assert_eq!(found.load().as_deref(), Some(&b"saved"[..]), "bit {bit}");
+            // What is added now takes the place of all that came after.
+            assert!(found.add(b"other"));
+            assert_eq!(Snapshots::new(found.memory).load().as_deref(), Some(&b"savedother"[..]));
+        }
+    }
+
+    #[test]
     fn what_is_too_much_changes_nothing() {
         let mut snapshots = fresh();
         assert!(snapshots.save(b"small"));
@@ -215,25 +324,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_end_at_any_store_leaves_one_of_the_two() {
-        struct Ends(Fake, usize);
-        impl SnapshotMemory for Ends {
-            fn size(&self) -> usize {
-                self.0.size()
-            }
-            fn read(&self, offset: usize, bytes: &mut [u8]) {
-                self.0.read(offset, bytes);
-            }
-            fn write(&mut self, offset: usize, bytes: &[u8]) {
-                for (at, byte) in bytes.iter().enumerate() {
-                    if self.1 > 0 {
-                        self.1 -= 1;
-                        self.0.write(offset + at, &[*byte]);
-                    }
+    /// Memory that takes so many stores of a byte, and no more.
+    struct Ends(Fake, usize);
+
+    impl SnapshotMemory for Ends {
+        fn size(&self) -> usize {
+            self.0.size()
+        }
+        fn read(&self, offset: usize, bytes: &mut [u8]) {
+            self.0.read(offset, bytes);
+        }
+        fn write(&mut self, offset: usize, bytes: &[u8]) {
+            for (at, byte) in bytes.iter().enumerate() {
+                if self.1 > 0 {
+                    self.1 -= 1;
+                    self.0.write(offset + at, &[*byte]);
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_end_at_any_store_leaves_one_of_the_two() {
         for stores in 0..80 {
             let mut before = fresh();
             before.save(b"oldest");
@@ -242,6 +354,22 @@ mod tests {
             snapshots.save(b"after!");
             let found = Snapshots::new(snapshots.memory.0).load().unwrap();
             assert!(found == b"before" || found == b"after!", "after {stores} stores");
+        }
+    }
+
+    #[test]
+    fn an_end_at_any_store_leaves_all_of_an_addition_or_nothing() {
+        for stores in 0..40 {
+            let mut before = fresh();
+            for text in [b"oldest", b"former", b"saved."] {
+                before.save(text);
+                before.add(b"0123456789");
+            }
+            let mut snapshots = Snapshots::new(Ends(before.memory, stores));
+            snapshots.add(b"abcdefghij");
+            let found = Snapshots::new(snapshots.memory.0).load().unwrap();
+            let expected: [&[u8]; 2] = [b"saved.0123456789", b"saved.0123456789abcdefghij"];
+            assert!(expected.contains(&found.as_slice()), "after {stores} stores");
         }
     }
 }

@@ -14,4 +14,4 @@ mod server;
 mod state;
 
 pub use server::{Ending, Machine, ProcessServer, Started};
-pub use state::TakenOver;
+pub use state::{TakenOver, memory_change};

@@ -20,11 +20,10 @@ pub trait Cutter {
 
 const PAGE_SHIFT: u32 = 12;
 
-/// How a block's state is written down.
-const FREE: usize = 0;
-const USED: usize = 1;
-const CUT: usize = 2;
-const GONE: usize = 3;
+/// How a block's state is written down. Which of the whole ones are in use, those who use them say.
+const WHOLE: usize = 0;
+const CUT: usize = 1;
+const GONE: usize = 2;
 
 /// A block: free, cut in two, or in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +60,13 @@ impl BlockId {
 #[derive(Debug)]
 pub struct Pool<H> {
     blocks: Vec<Block<H>>,
+    /// Something was cut or put together since [`Pool::take_changed`] asked.
+    changed: bool,
 }
 
 impl<H: Copy> Default for Pool<H> {
     fn default() -> Self {
-        Self { blocks: Vec::new() }
+        Self { blocks: Vec::new(), changed: false }
     }
 }
 
@@ -88,8 +89,7 @@ impl<H: Copy> Pool<H> {
         for block in &self.blocks {
             out.extend_from_slice(&number(block.handle).to_le_bytes());
             let (state, first, second) = match block.state {
-                State::Free => (FREE, 0, 0),
-                State::Used => (USED, 0, 0),
+                State::Free | State::Used => (WHOLE, 0, 0),
                 State::Cut(first, second) => (CUT, first, second),
                 State::Gone => (GONE, 0, 0),
             };
@@ -101,7 +101,7 @@ impl<H: Copy> Pool<H> {
     }
 
     /// Reads what [`Pool::put`] wrote; `None` unless all of it fits together. `handle` gives the range of a number if there is one of
-    /// so many bytes.
+    /// so many bytes. All blocks are free but those that somebody claims ([`Pool::claim`]).
     pub fn read(pieces: &mut Pieces<'_>, mut handle: impl FnMut(u64, u64) -> Option<H>) -> Option<Self> {
         let count = pieces.number()? as usize;
         let mut blocks = Vec::new();
@@ -110,8 +110,7 @@ impl<H: Copy> Pool<H> {
             let mut value = || pieces.number().map(|value| value as usize);
             let (order, parent, state, first, second) = (value()? as u32, value()?, value()?, value()?, value()?);
             let state = match state {
-                FREE => State::Free,
-                USED => State::Used,
+                WHOLE => State::Free,
                 CUT => State::Cut(first, second),
                 GONE => State::Gone,
                 _ => return None,
@@ -121,7 +120,7 @@ impl<H: Copy> Pool<H> {
             let handle = handle(number, if state == State::Gone { 0 } else { bytes })?;
             blocks.push(Block { handle, order, parent: parent.checked_sub(1), state });
         }
-        let pool = Self { blocks };
+        let pool = Self { blocks, changed: false };
         pool.is_sound().then_some(pool)
     }
 
@@ -147,16 +146,26 @@ impl<H: Copy> Pool<H> {
         })
     }
 
-    /// The block of this index, if it is in use.
-    pub fn used(&self, index: u32) -> Option<(BlockId, H)> {
-        let block = self.blocks.get(index as usize).filter(|block| block.state == State::Used)?;
+    /// Whether what [`Pool::put`] writes has changed since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
+    /// The block of this index, if it is whole: free or in use.
+    pub fn whole(&self, index: u32) -> Option<(BlockId, H)> {
+        let is_whole = |block: &&Block<H>| matches!(block.state, State::Free | State::Used);
+        let block = self.blocks.get(index as usize).filter(is_whole)?;
         Some((BlockId(index as usize), block.handle))
     }
 
-    /// The blocks that are in use, and the ranges of those that are free.
-    pub fn split(&self) -> (Vec<BlockId>, Vec<H>) {
-        let used = self.blocks.iter().enumerate().filter(|(_, block)| block.state == State::Used);
-        (used.map(|(index, _)| BlockId(index)).collect(), self.free().map(|(_, block)| block.handle).collect())
+    /// A block that is whole is in use.
+    pub fn claim(&mut self, BlockId(index): BlockId) {
+        self.blocks[index].state = State::Used;
+    }
+
+    /// The ranges of the blocks that are free.
+    pub fn free_ranges(&self) -> impl Iterator<Item = H> {
+        self.free().map(|(_, block)| block.handle)
     }
 
     /// Bytes that are free.
@@ -205,6 +214,7 @@ impl<H: Copy> Pool<H> {
             let piece = |handle| Block { handle, order: half, parent: Some(index), state: State::Free };
             let (first, second) = (self.insert(piece(first)), self.insert(piece(second)));
             self.blocks[index].state = State::Cut(first, second);
+            self.changed = true;
             index = first;
         }
         Some(index)
@@ -231,6 +241,7 @@ impl<H: Copy> Pool<H> {
                 self.blocks[half].state = State::Gone;
             }
             self.blocks[index].state = State::Free;
+            self.changed = true;
         }
         joins
     }

@@ -29,7 +29,7 @@ use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Grant, Loaded, Places, Program, Source, Stack, View, prepare};
 use motte_process::pool::{BlockId, Pool};
 use motte_process::request::Request;
-use motte_process::{Ending, Machine, Started};
+use motte_process::{Ending, Machine, Started, memory_change};
 
 use crate::images::{Held, Images};
 use crate::memory::KeptSlots;
@@ -196,6 +196,7 @@ impl Programs {
         let registry = self.registry.grant(client, services).map_err(|_| IoError::PermissionDenied)?;
         let limit = self.limit(request.memory_limit);
         let taken = self.images.take(limit, &mut self.pool, &mut self.kept);
+        self.note_memory();
         let Some((block, untyped, size)) = taken else {
             slots::delete(CapSlot(registry.0));
             return Err(IoError::OutOfMemory);
@@ -213,6 +214,16 @@ impl Programs {
                 self.pool.give_back(block);
                 Err(error)
             }
+        }
+    }
+
+    /// Notes how the memory is cut, if that has changed: before anything is made of the pieces that somebody is told of.
+    fn note_memory(&mut self) {
+        if self.pool.take_changed() {
+            let mut memory = Vec::new();
+            self.put(&mut memory);
+            // If there is no room, the next change is noted together with everything.
+            self.snapshots.add(&memory_change(&memory));
         }
     }
 
@@ -283,8 +294,8 @@ impl Programs {
         let (block, image) = (pieces.number().ok_or(CUT)?, pieces.number().ok_or(CUT)?);
         let mut word = || pieces.word().ok_or(CUT);
         let (first, services) = (word()?, ServiceSet::from_words([word()?, word()?]));
-        let (block, untyped) = self.pool.used(block).ok_or("its memory is not known")?;
-        let (image, image_untyped) = self.pool.used(image).ok_or("the memory of its image is not known")?;
+        let (block, untyped) = self.pool.whole(block).ok_or("its memory is not known")?;
+        let (image, image_untyped) = self.pool.whole(image).ok_or("the memory of its image is not known")?;
         let is_taken = |other: &Running| [block, image].contains(&other.block) || other.image.block == block;
         if image == block || self.running.values().any(is_taken) {
             return Err("its memory is another's too");
@@ -307,6 +318,7 @@ impl Programs {
         }
         let places = Places::at(first);
         let stack = Stack::of_running(&places, Untyped::at(first + STACK_MEMORY), STACK);
+        [block, image].into_iter().for_each(|block| self.pool.claim(block));
         let image = self.images.adopt(image, image_untyped);
         Ok(Running { places, view: None, stack: Some(stack), block, untyped, services, image })
     }
@@ -421,6 +433,10 @@ impl Machine for Programs {
         self.snapshots.save(state)
     }
 
+    fn add(&mut self, change: &[u8]) -> bool {
+        self.snapshots.add(change)
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         self.pool.put(out, |untyped| untyped.0.0);
     }
@@ -462,19 +478,9 @@ impl Machine for Programs {
 
     fn settle(&mut self) {
         self.kept.sweep();
-        let (used, free) = self.pool.split();
-        // A start or an end that a predecessor was about to carry out.
-        for range in free {
+        // What nobody claimed: of a start or an end that a predecessor was about to carry out, or an image that nobody runs.
+        for range in self.pool.free_ranges() {
             let _ = range.0.revoke();
-        }
-        let is_held = |running: &Running, block| running.block == block || running.image.block == block;
-        for block in used {
-            if !self.running.values().any(|running| is_held(running, block))
-                && let Some((_, untyped)) = self.pool.used(block.number())
-                && untyped.0.revoke().is_ok()
-            {
-                self.pool.give_back(block);
-            }
         }
     }
 

@@ -15,6 +15,7 @@ use motte_interfaces::strings::{Pieces, Strings};
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::request::{self, Request};
+use crate::state::Change;
 
 /// What a program started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,10 @@ pub trait Machine {
     /// Signals a notification that was kept, and gives up the capability.
     fn signal(&mut self, notification: Cap);
 
-    /// Writes down what a successor is to know. False if there is no room for it.
+    /// Writes down what a successor is to know, instead of what was written down before. False if there is no room for it.
     fn note(&mut self, state: &[u8]) -> bool;
+    /// Adds to what was written down. False if there is no room for it: then everything must be written down anew.
+    fn add(&mut self, change: &[u8]) -> bool;
     /// Appends what a successor must know of the memory.
     fn put(&self, out: &mut Vec<u8>);
     /// Appends what a successor must know of a program.
@@ -98,6 +101,78 @@ pub(crate) struct Ended {
     pub told: bool,
 }
 
+/// The programs that run, and the ends that are remembered.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub running: BTreeMap<u32, Running>,
+    pub ended: BTreeMap<u32, Ended>,
+}
+
+impl Table {
+    /// Who started a program that runs or has ended.
+    fn parent(&self, id: u32) -> Option<u64> {
+        let ended = || self.ended.get(&id).map(|ended| ended.parent);
+        self.running.get(&id).map(|running| running.parent).or_else(ended)
+    }
+
+    /// The end of a program begins.
+    pub fn begin_end(&mut self, id: u32, status: ExitStatus) {
+        self.running.get_mut(&id).into_iter().for_each(|running| running.ending = Some(status));
+    }
+
+    /// A program has ended, and the end of another (0: of none) is forgotten.
+    pub fn end(&mut self, id: u32, status: ExitStatus, forgotten: u32) {
+        let Some(Running { parent, ticket, .. }) = self.running.remove(&id) else { return };
+        let client = badge::FIRST_PROGRAM + u64::from(id);
+        // Nobody is left to ask for the ends of its children; those that run go to its own parent.
+        self.forget_ends(client);
+        for child in self.running.values_mut().filter(|child| badge::client(child.parent) == client) {
+            child.parent = parent;
+        }
+        self.ended.remove(&forgotten);
+        if parent != NOBODY {
+            self.ended.insert(id, Ended { parent, ticket, status, told: false });
+        }
+    }
+
+    /// A client is gone: a component's programs end with it, because its successor does not know them, and they would share the terminal.
+    pub fn client_gone(&mut self, client: u64) {
+        self.forget_ends(client);
+        for id in self.descendants(client) {
+            if let Some(running) = self.running.get_mut(&id) {
+                (running.ending, running.parent) = (Some(ExitStatus::Killed), NOBODY);
+            }
+        }
+    }
+
+    fn forget_ends(&mut self, client: u64) {
+        self.ended.retain(|_, ended| badge::client(ended.parent) != client);
+    }
+
+    /// The programs that a client started, with all that those started.
+    fn descendants(&self, client: u64) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut clients = vec![client];
+        while let Some(client) = clients.pop() {
+            let children = self.running.iter().filter(|(_, child)| badge::client(child.parent) == client);
+            for (&id, _) in children {
+                found.push(id);
+                clients.push(badge::FIRST_PROGRAM + u64::from(id));
+            }
+        }
+        found
+    }
+
+    /// The end to be forgotten so that there is room for another: one that is known already, else the oldest; 0 if there is room.
+    fn excess_end(&self) -> u32 {
+        if self.ended.len() < LIMIT {
+            return 0;
+        }
+        let told = self.ended.iter().find(|(_, ended)| ended.told).map(|(&id, _)| id);
+        told.or(self.ended.keys().next().copied()).unwrap_or(0)
+    }
+}
+
 /// The most programs at a time, and the most ends that are remembered.
 const LIMIT: usize = 256;
 
@@ -129,11 +204,12 @@ pub struct ProcessServer<R, S, M> {
     replier: R,
     shared: S,
     pub(crate) machine: M,
-    pub(crate) running: BTreeMap<u32, Running>,
-    pub(crate) ended: BTreeMap<u32, Ended>,
+    pub(crate) table: Table,
     waiting: Vec<(u32, Responder<ExitStatus, IoError>)>,
     pub(crate) watches: Vec<(u32, Cap)>,
     pub(crate) next: u32,
+    /// Room in which changes are put together before they are noted.
+    pub(crate) change: Vec<u8>,
 }
 
 impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
@@ -143,11 +219,11 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
             replier,
             shared,
             machine,
-            running: BTreeMap::new(),
-            ended: BTreeMap::new(),
+            table: Table::default(),
             waiting: Vec::new(),
             watches: Vec::new(),
             next: 1,
+            change: Vec::new(),
         }
     }
 
@@ -158,84 +234,54 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
 
     /// The name of a program that runs.
     pub fn name(&self, id: u32) -> Option<&str> {
-        self.running.get(&id).map(|running| running.name.as_str())
+        self.table.running.get(&id).map(|running| running.name.as_str())
     }
 
     /// The name of a running program's file.
     pub fn program(&self, id: u32) -> Option<&str> {
-        self.running.get(&id).map(|running| running.program.as_str())
+        self.table.running.get(&id).map(|running| running.program.as_str())
     }
 
     /// What a running program started as.
     pub fn started(&self, id: u32) -> Option<Started> {
-        self.running.get(&id).map(|running| running.started)
+        self.table.running.get(&id).map(|running| running.started)
     }
 
     /// A program has ended: everything is taken back from it, and those who wait are told.
     pub fn ended(&mut self, id: u32, status: ExitStatus, how: Ending) {
-        let Some(running) = self.running.get_mut(&id) else { return };
-        running.ending = Some(status);
-        // From here on a successor ends it.
-        self.note();
-        self.machine.end(id, how);
-        let Some(running) = self.running.remove(&id) else { return };
-        let client = badge::FIRST_PROGRAM + u64::from(id);
-        self.shared.detach(client);
-        // Nobody is left to ask for the ends of its children; those that run go to its own parent.
-        self.ended.retain(|_, ended| badge::client(ended.parent) != client);
-        for child in self.running.values_mut().filter(|child| badge::client(child.parent) == client) {
-            child.parent = running.parent;
+        if !self.table.running.contains_key(&id) {
+            return;
         }
+        self.table.begin_end(id, status);
+        // From here on a successor ends it.
+        self.note(Change::Ending(id, status));
+        self.machine.end(id, how);
+        self.shared.detach(badge::FIRST_PROGRAM + u64::from(id));
         for (_, watch) in self.watches.extract_if(.., |(watched, _)| *watched == id) {
             self.machine.signal(watch);
         }
-        if running.parent != NOBODY {
-            self.make_room_for_end();
-            self.ended.insert(id, Ended { parent: running.parent, ticket: running.ticket, status, told: false });
-        }
-        self.note();
+        let forgotten = self.table.excess_end();
+        self.table.end(id, status, forgotten);
+        self.note(Change::Ended(id, status, forgotten));
         for (_, responder) in self.waiting.extract_if(.., |(waited, _)| *waited == id) {
             responder.answer(&mut self.replier, Ok(status));
-            self.ended.get_mut(&id).into_iter().for_each(|ended| ended.told = true);
-        }
-    }
-
-    /// The ends that are known already go first, then the oldest.
-    fn make_room_for_end(&mut self) {
-        if self.ended.len() >= LIMIT {
-            let told = self.ended.iter().find(|(_, ended)| ended.told).map(|(&id, _)| id);
-            let oldest = told.or(self.ended.keys().next().copied());
-            oldest.map(|id| self.ended.remove(&id));
+            self.table.ended.get_mut(&id).into_iter().for_each(|ended| ended.told = true);
         }
     }
 
     /// Whether [`ProcessServer::end_abandoned`] has something to do.
     pub fn has_abandoned(&self) -> bool {
-        self.running.values().any(|running| running.ending.is_some())
+        self.table.running.values().any(|running| running.ending.is_some())
     }
 
     /// Ends the programs of components that are gone, and those that a predecessor was about to end. Not while a request is answered:
     /// others are told of each end, and whoever reports that a component is gone may be one of them.
     pub fn end_abandoned(&mut self) {
         let ending = |(&id, running): (&u32, &Running)| Some((id, running.ending?));
-        let doomed: Vec<_> = self.running.iter().filter_map(ending).collect();
+        let doomed: Vec<_> = self.table.running.iter().filter_map(ending).collect();
         for (id, status) in doomed {
             self.ended(id, status, Ending::Stop);
         }
-    }
-
-    /// The programs that a client started, with all that those started.
-    fn descendants(&self, client: u64) -> Vec<u32> {
-        let mut found = Vec::new();
-        let mut clients = vec![client];
-        while let Some(client) = clients.pop() {
-            let children = self.running.iter().filter(|(_, child)| badge::client(child.parent) == client);
-            for (&id, _) in children {
-                found.push(id);
-                clients.push(badge::FIRST_PROGRAM + u64::from(id));
-            }
-        }
-        found
     }
 
     /// The program that a badge names, if it names one.
@@ -248,7 +294,7 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         if length > request::LONGEST {
             return Err(IoError::InvalidInput);
         }
-        if self.running.len() >= LIMIT {
+        if self.table.running.len() >= LIMIT {
             return Err(IoError::OutOfMemory);
         }
         let mut bytes = vec![0; length as usize];
@@ -269,8 +315,8 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         };
         let command = command(request.arguments);
         let (parent, ticket) = (sender.badge, request.ticket);
-        self.running.insert(id, Running { program, parent, ticket, name, command, started, ending: None });
-        if !self.note() {
+        self.table.running.insert(id, Running { program, parent, ticket, name, command, started, ending: None });
+        if !self.note(Change::Started(id)) {
             // A successor would not know it.
             self.ended(id, ExitStatus::Killed, Ending::Stop);
             return Err(IoError::OutOfMemory);
@@ -281,8 +327,8 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
 
     /// The program that this request started already.
     fn already_started(&self, parent: u64, ticket: u64) -> Option<u32> {
-        let running = self.running.iter().map(|(&id, running)| (id, running.parent, running.ticket));
-        let ended = self.ended.iter().map(|(&id, ended)| (id, ended.parent, ended.ticket));
+        let running = self.table.running.iter().map(|(&id, running)| (id, running.parent, running.ticket));
+        let ended = self.table.ended.iter().map(|(&id, ended)| (id, ended.parent, ended.ticket));
         running.chain(ended).find(|&(_, of, number)| (of, number) == (parent, ticket)).map(|(id, ..)| id)
     }
 
@@ -306,16 +352,14 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
     }
 
     fn on_end(&mut self, sender: &Sender, id: u32, notification: Cap) -> Result<(), IoError> {
-        let known =
-            self.running.get(&id).map(|running| running.parent).or(self.ended.get(&id).map(|ended| ended.parent));
-        match known {
+        match self.table.parent(id) {
             Some(parent) if Self::may_control(sender, parent) => {}
             _ => return Err(IoError::NoSuchProcess),
         }
         let notification = self.machine.keep(notification).ok_or(IoError::OutOfMemory)?;
-        if self.running.contains_key(&id) {
+        if self.table.running.contains_key(&id) {
             self.watches.push((id, notification));
-            self.note();
+            self.note(Change::Watched(id, notification));
         } else {
             self.machine.signal(notification);
         }
@@ -323,12 +367,12 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
     }
 
     fn try_wait(&mut self, sender: &Sender, id: u32) -> Result<Option<ExitStatus>, IoError> {
-        if let Some(running) = self.running.get(&id)
+        if let Some(running) = self.table.running.get(&id)
             && Self::may_control(sender, running.parent)
         {
             return Ok(None);
         }
-        match self.ended.get_mut(&id) {
+        match self.table.ended.get_mut(&id) {
             Some(ended) if Self::may_control(sender, ended.parent) => {
                 ended.told = true;
                 Ok(Some(ended.status))
@@ -339,7 +383,7 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
 
     fn kill(&mut self, _: &Sender, id: u32) -> Result<(), IoError> {
         // Who was given this service may end programs: they are all one user's.
-        if !self.running.contains_key(&id) {
+        if !self.table.running.contains_key(&id) {
             return Err(IoError::NoSuchProcess);
         }
         self.ended(id, ExitStatus::Killed, Ending::Stop);
@@ -349,7 +393,7 @@ impl<R: Replier, S: SharedPages, M: Machine> Process for ProcessServer<R, S, M> 
     fn list(&mut self, _: &Sender, first: u32) -> Result<Vec<ProcessInfo>, IoError> {
         let mut room = 100;
         let mut page = Vec::new();
-        for (&id, running) in self.running.range(first..) {
+        for (&id, running) in self.table.running.range(first..) {
             let words = 14 + running.name.len().div_ceil(8) + running.command.len().div_ceil(8);
             if words > room {
                 break;
@@ -419,14 +463,8 @@ impl<R: Replier, S: SharedPages, M: Machine> Stream for ProcessServer<R, S, M> {
             return Err(IoError::PermissionDenied);
         }
         self.shared.detach(client);
-        self.ended.retain(|_, ended| badge::client(ended.parent) != client);
-        // A component's programs end with it: its successor does not know them, and they would share the terminal.
-        for id in self.descendants(client) {
-            if let Some(running) = self.running.get_mut(&id) {
-                (running.ending, running.parent) = (Some(ExitStatus::Killed), NOBODY);
-            }
-        }
-        self.note();
+        self.table.client_gone(client);
+        self.note(Change::ClientGone(client));
         Ok(())
     }
 }

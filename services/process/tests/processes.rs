@@ -123,9 +123,9 @@ impl SharedPages for Pages {
     }
 }
 
-/// Says what it was asked to do, and keeps what was noted.
+/// Says what it was asked to do, and keeps what was noted after each change. The last says whether changes cannot be added.
 #[derive(Clone, Default)]
-struct Loader(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<Vec<u8>>>>);
+struct Loader(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<Vec<u8>>>>, bool);
 
 impl Loader {
     fn say(&self, text: String) {
@@ -170,6 +170,11 @@ impl Machine for Loader {
         self.1.borrow_mut().push(state.to_vec());
         true
     }
+    fn add(&mut self, change: &[u8]) -> bool {
+        let Some(before) = self.1.borrow().last().cloned().filter(|_| !self.2) else { return false };
+        self.1.borrow_mut().push([&before, change].concat());
+        true
+    }
     fn put(&self, out: &mut Vec<u8>) {
         put_word(out, 77);
     }
@@ -205,7 +210,10 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let (answers, pages, loader) = (Answers::default(), Pages::default(), Loader::default());
+        Self::with(Loader::default())
+    }
+    fn with(loader: Loader) -> Self {
+        let (answers, pages) = (Answers::default(), Pages::default());
         let server = ProcessServer::new(answers.clone(), pages.clone(), loader.clone());
         Self { server, answers, pages, loader, ticket: 0 }
     }
@@ -405,7 +413,65 @@ fn a_program_that_makes_no_sense_ends_alone() {
     assert_eq!(next.server.try_wait(&SHELL, 2), Ok(Some(ExitStatus::Exited(-2))));
 }
 
+/// What a client or a program does.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Spawn(u64),
+    End(u32, ExitStatus),
+    Watch(u32),
+    TryWait(u32),
+    ComponentGone(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let badges = || prop_oneof![11_u64..13, (1_u64..6).prop_map(|id| badge::FIRST_PROGRAM + id)];
+    let statuses = prop_oneof![any::<i32>().prop_map(ExitStatus::Exited), Just(ExitStatus::Killed)];
+    prop_oneof![
+        4 => badges().prop_map(Step::Spawn),
+        3 => (1_u32..12, statuses).prop_map(|(id, status)| Step::End(id, status)),
+        1 => (1_u32..12).prop_map(Step::Watch),
+        1 => (1_u32..12).prop_map(Step::TryWait),
+        1 => (11_u64..13).prop_map(Step::ComponentGone),
+    ]
+}
+
+impl Desk {
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Spawn(badge) => drop(self.spawn(&Sender { badge }, &cat())),
+            Step::End(id, status) => self.server.ended(id, status, Ending::Ended),
+            Step::Watch(id) => drop(self.server.on_end(&SHELL, id, Cap(100 + u64::from(id)))),
+            Step::TryWait(id) => drop(self.server.try_wait(&SHELL, id)),
+            Step::ComponentGone(client) => {
+                self.server.client_gone(&Sender { badge: badge::LIFECYCLE | 1 }, client).unwrap()
+            }
+        }
+    }
+    /// All that can be asked of it.
+    fn all(&mut self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let listed = self.server.list(&SHELL, 0).unwrap();
+        let ends: Vec<_> = (1..40).map(|id| self.server.try_wait(&SHELL, id)).collect();
+        self.server.end_abandoned();
+        (1..40).for_each(|id| self.server.ended(id, ExitStatus::Killed, Ending::Stop));
+        let next = self.spawn_with(0, &SHELL, &cat());
+        (listed, ends, next, self.loader.0.borrow().clone())
+    }
+}
+
 proptest! {
+    #[test]
+    fn changes_say_as_much_as_a_description_of_everything(steps in prop::collection::vec(step(), 1..30)) {
+        let mut desks = [Desk::new(), Desk::with(Loader(Default::default(), Default::default(), true))];
+        for step in steps {
+            let [adding, whole] = desks.each_mut().map(|desk| {
+                desk.take(step);
+                let (mut next, taken_over) = Desk::successor(&desk.noted());
+                (taken_over, next.all())
+            });
+            prop_assert_eq!(adding, whole);
+        }
+    }
+
     #[test]
     fn a_broken_state_is_never_a_panic(at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
         let mut state = busy().noted();
