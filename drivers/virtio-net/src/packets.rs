@@ -66,6 +66,7 @@ impl<M: Memory> Packets<M> {
         for slot in 0..queue.capacity() {
             let address = physical[QUEUE_PAGES] + (header(slot) - HEADERS) as u64;
             queue.describe(slot, HEADER, Part { address, length: HEADER_BYTES, device_writes }, Some(PACKET));
+            queue.describe(slot, PACKET, Part { address: 0, length: 0, device_writes }, None);
         }
         Self(queue)
     }
@@ -95,23 +96,23 @@ impl<M: Memory> Packets<M> {
         self.0.is_full()
     }
 
-    /// Hands the device a packet to be sent, or an empty buffer; it sees it after [`Packets::publish`]. `None` if the queue is full.
-    pub fn submit(&mut self, packet: Part) -> Option<u16> {
+    /// Hands the device a packet to be sent, or an empty buffer, at this physical address; it sees it after [`Packets::publish`]. `None` if the queue is full.
+    pub fn submit(&mut self, address: u64, length: u32) -> Option<u16> {
         let slot = self.0.reserve()?;
-        self.0.describe(slot, PACKET, packet, None);
+        self.0.place(slot, PACKET, address, length);
         self.0.submit(slot);
         Some(slot)
     }
 
     /// As [`Packets::submit`], and the device fills a checksum in, or does not. To be used for all packets to a device that can.
-    pub fn submit_with_checksum(&mut self, packet: Part, checksum: Option<Checksum>) -> Option<u16> {
+    pub fn submit_with_checksum(&mut self, address: u64, length: u32, checksum: Option<Checksum>) -> Option<u16> {
         let slot = self.0.reserve()?;
         let (flags, start, at) = checksum.map_or((0, 0, 0), |checksum| (NEEDS_CHECKSUM, checksum.start, checksum.at));
         let (memory, header) = (self.0.memory(), header(slot));
         memory.write_u8(header + FLAGS, flags);
         memory.write_u16(header + CHECKSUM_START, start);
         memory.write_u16(header + CHECKSUM_AT, at);
-        self.0.describe(slot, PACKET, packet, None);
+        self.0.place(slot, PACKET, address, length);
         self.0.submit(slot);
         Some(slot)
     }

@@ -25,7 +25,7 @@ use motte_interfaces::netdev::{
 };
 use motte_interfaces::{Cap, Responder, Sender, badge};
 use motte_ring::{Consumer, Producer, RingError};
-use motte_virtio::{Broken, Machine, Memory, Part};
+use motte_virtio::{Broken, Machine, Memory};
 
 use crate::card::{Card, MTU};
 use crate::packets::SLOTS;
@@ -196,15 +196,13 @@ impl<M: Memory, P: Machine> NetServer<M, P> {
         while !packets.is_full()
             && let Some(words) = rings.requests.pop()?
         {
-            let part =
-                ReceiveRequest::of(words).filter(|request| u64::from(request.length) >= least).and_then(|request| {
-                    let address = address(&client.frames, request.offset, request.length.into())?;
-                    Some(Part { address, length: request.length, device_writes: true })
-                });
-            let part = part.ok_or(Trouble::Client("the network stack lent what is no buffer"))?;
-            if let Some(slot) = packets.submit(part) {
-                self.lent[Direction::Receive as usize][usize::from(slot)] =
-                    Lent { offset: words[0], length: part.length };
+            let place = ReceiveRequest::of(words).filter(|request| u64::from(request.length) >= least);
+            let place = place.and_then(|request| {
+                Some((address(&client.frames, request.offset, request.length.into())?, request.length))
+            });
+            let (at, length) = place.ok_or(Trouble::Client("the network stack lent what is no buffer"))?;
+            if let Some(slot) = packets.submit(at, length) {
+                self.lent[Direction::Receive as usize][usize::from(slot)] = Lent { offset: words[0], length };
             }
             taken += 1;
         }
@@ -230,16 +228,15 @@ impl<M: Memory, P: Machine> NetServer<M, P> {
                 (ETHERNET_HEADER..=most).contains(&length)
                     && request.checksum.is_none_or(|checksum| fills && inside(checksum))
             });
-            let part = request.and_then(|request| {
+            let slot = request.and_then(|request| {
                 let length = u32::from(request.length);
-                let address = address(&client.frames, request.offset, length.into())?;
-                Some((Part { address, length, device_writes: false }, request.checksum))
+                let at = address(&client.frames, request.offset, length.into())?;
+                if fills {
+                    packets.submit_with_checksum(at, length, request.checksum)
+                } else {
+                    packets.submit(at, length)
+                }
             });
-            let slot = match part {
-                Some((part, checksum)) if fills => packets.submit_with_checksum(part, checksum),
-                Some((part, _)) => packets.submit(part),
-                None => None,
-            };
             match slot {
                 Some(slot) => {
                     self.lent[Direction::Transmit as usize][usize::from(slot)] = Lent { offset: words[0], length: 0 };

@@ -139,6 +139,13 @@ impl<M: Memory, const CHAIN: u16> Queue<M, CHAIN> {
         self.memory.write_u16(at + 14, next.map_or(0, |next| slot * CHAIN + next));
     }
 
+    /// Gives a part that was described another place and length.
+    pub fn place(&mut self, slot: u16, position: u16, address: u64, length: u32) {
+        let at = Self::descriptor(slot, position);
+        self.memory.write_u64(at, address);
+        self.memory.write_u32(at + 8, length);
+    }
+
     /// Has another part follow the one at `position`, which was described with one that follows.
     pub fn link(&mut self, slot: u16, position: u16, next: u16) {
         self.memory.write_u16(Self::descriptor(slot, position) + 14, slot * CHAIN + next);

@@ -13,6 +13,7 @@ use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Med
 use smoltcp::time::Instant;
 
 use crate::frame::{ETHERNET, fill_checksum};
+use crate::merge::Run;
 
 /// Largest packet of the loop.
 pub const LOOP_MTU: usize = 16384;
@@ -33,7 +34,9 @@ pub struct Card<D: Driver, M> {
     /// Packet memory.
     pub memory: M,
     /// The frame that is being looked at.
-    pub incoming: Option<Frame>,
+    incoming: Option<Frame>,
+    /// What came right after it in the same connection, made one with it.
+    run: Run,
     /// A frame could not be sent, for no buffer was free.
     pub exhausted: bool,
     mtu: usize,
@@ -43,7 +46,7 @@ pub struct Card<D: Driver, M> {
 impl<D: Driver, M: Memory> Card<D, M> {
     /// A card behind `port`.
     pub fn new(port: Port<D>, memory: M) -> Self {
-        Self { port, memory, incoming: None, exhausted: false, mtu: 1500, offload: false }
+        Self { port, memory, incoming: None, run: Run::default(), exhausted: false, mtu: 1500, offload: false }
     }
 
     /// Looks at what is known of the card.
@@ -59,8 +62,29 @@ impl<D: Driver, M: Memory> Card<D, M> {
         self.mtu
     }
 
+    /// Has a frame looked at next.
+    pub fn hold(&mut self, frame: Frame) {
+        self.incoming = Some(frame);
+    }
+
+    /// Makes a frame of the same connection one with the frame that is to be looked at next. Returns it if that cannot be.
+    pub fn join(&mut self, mut frame: Frame) -> Option<Frame> {
+        let Some(before) = self.incoming.as_mut() else { return Some(frame) };
+        let (memory, run) = (&self.memory, &mut self.run);
+        let (length, before_length) = (frame.length, before.length);
+        let joined = memory.with(&mut frame.buffer, |next| {
+            memory.with(&mut before.buffer, |before| run.add(&before[..before_length], &next[..length]))
+        });
+        if !joined {
+            return Some(frame);
+        }
+        self.port.recycle(frame.buffer, &self.memory);
+        None
+    }
+
     /// Gives the frame that was looked at back to the card.
     pub fn recycle(&mut self) {
+        self.run.clear();
         if let Some(frame) = self.incoming.take() {
             self.port.recycle(frame.buffer, &self.memory);
         }
@@ -71,6 +95,7 @@ impl<D: Driver, M: Memory> Card<D, M> {
 pub struct CardRx<'a, M> {
     memory: &'a M,
     frame: &'a mut Frame,
+    run: &'a mut Run,
 }
 
 /// The right to send a frame.
@@ -94,7 +119,10 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
     fn receive(&mut self, _: Instant) -> Option<(CardRx<'_, M>, CardTx<'_, D, M>)> {
         let frame = self.incoming.as_mut()?;
         let (memory, exhausted, offload) = (&self.memory, &mut self.exhausted, self.offload);
-        Some((CardRx { memory, frame }, CardTx { port: &mut self.port, memory, exhausted, offload }))
+        Some((
+            CardRx { memory, frame, run: &mut self.run },
+            CardTx { port: &mut self.port, memory, exhausted, offload },
+        ))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<CardTx<'_, D, M>> {
@@ -117,6 +145,9 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
 
 impl<M: Memory> phy::RxToken for CardRx<'_, M> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, work: F) -> R {
+        if !self.run.is_empty() {
+            return work(self.run.finish());
+        }
         let length = self.frame.length;
         self.memory.with(&mut self.frame.buffer, |bytes| work(&bytes[..length]))
     }

@@ -153,18 +153,28 @@ pub fn classify_frame(frame: &[u8], check: bool) -> Class {
 
 /// Adds up 16-bit words (RFC 1071), in the byte order in which they lie.
 fn sum(bytes: &[u8], mut total: u64) -> u64 {
-    // The sum does not depend on the width of the words, only on carrying around.
-    let mut add = |word: u64| {
-        let (sum, carry) = total.overflowing_add(word);
+    // The sum does not depend on the width of the words, only on carrying around. Of a block, one chain of additions with carry is made.
+    let mut add = |words: &[[u8; 8]]| {
+        let mut carry = false;
+        for word in words {
+            (total, carry) = total.carrying_add(u64::from_ne_bytes(*word), carry);
+        }
+        let (sum, carry) = total.overflowing_add(carry.into());
         total = sum + u64::from(carry);
     };
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        add(u64::from_ne_bytes(*word));
+    let (blocks, rest) = bytes.as_chunks::<128>();
+    for block in blocks {
+        add(block.as_chunks().0);
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    add(u64::from_ne_bytes(last));
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        add(&[*word]);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        add(&[last]);
+    }
     total
 }
 
@@ -179,14 +189,13 @@ fn fold(total: u64) -> u16 {
 
 /// The sum of the pseudo-header (RFC 9293, section 3.1; RFC 8200, section 8.1).
 fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, length: usize) -> u64 {
-    let mut total = u64::from(u16::from(u8::from(protocol)).to_be()) + u64::from((length as u16).to_be());
-    for address in [source, destination] {
-        total = match address {
-            IpAddr::V4(v4) => sum(&v4.octets(), total),
-            IpAddr::V6(v6) => sum(&v6.octets(), total),
-        };
-    }
-    total
+    let total = u64::from(u16::from(u8::from(protocol)).to_be()) + u64::from((length as u16).to_be());
+    // Halves of 32 bits, of which so few do not overflow.
+    let half = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
+    [source, destination].iter().fold(total, |total, address| match address {
+        IpAddr::V4(v4) => total + half(&v4.octets()),
+        IpAddr::V6(v6) => total + v6.octets().as_chunks().0.iter().map(half).sum::<u64>(),
+    })
 }
 
 /// The sum over pseudo-header and packet, not complemented: 0xffff if the checksum in it is right.

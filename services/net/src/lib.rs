@@ -12,6 +12,7 @@
 //! | `stream`, `datagram` | serving the two kinds of sockets |
 //! | `links` | the interfaces: loop and card, with DHCP |
 //! | `frame`, `device` | what a frame is; where frames come from and go to |
+//! | `merge` | segments that follow one another made one |
 //! | `resolver` | addresses of names |
 //!
 //! # One socket, one set
@@ -29,6 +30,7 @@ pub mod datagram;
 pub mod device;
 pub mod frame;
 pub mod links;
+pub mod merge;
 pub mod resolver;
 pub mod server;
 pub mod session;

@@ -308,18 +308,38 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             self.deliver(Link::Loop, class);
             self.links.lo.incoming = None;
         }
+        // The frame that the card holds.
+        let mut held = None;
         for _ in 0..BATCH {
-            let Some(mut frame) = self.links.card.port.receive() else { return false };
+            let Some(mut frame) = self.links.card.port.receive() else {
+                self.deliver_held(held);
+                return false;
+            };
             let (length, check) = (frame.length, !frame.checksum_good);
             let class = self.links.card.memory.with(&mut frame.buffer, |bytes| match bytes.get(..length) {
                 Some(bytes) => classify_frame(bytes, check),
                 None => Class::Senseless,
             });
-            self.links.card.incoming = Some(frame);
+            if held == Some(class) && matches!(class, Class::Tcp { .. }) {
+                match self.links.card.join(frame) {
+                    Some(other) => frame = other,
+                    None => continue,
+                }
+            }
+            self.deliver_held(held);
+            self.links.card.hold(frame);
+            held = Some(class);
+        }
+        self.deliver_held(held);
+        true
+    }
+
+    /// Brings the frame that the card holds, if it holds one, to whom it concerns.
+    fn deliver_held(&mut self, class: Option<Class>) {
+        if let Some(class) = class {
             self.deliver(Link::Card, class);
             self.links.card.recycle();
         }
-        true
     }
 
     /// Brings the frame that a link holds to whom it concerns.
