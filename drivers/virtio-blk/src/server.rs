@@ -11,7 +11,8 @@
 //!
 //! # Memory that goes away
 //! A client's frames vanish when the client does. Before that, whoever ends it may report it (`client_gone`), and when the
-//! answer is given the device uses none of them any more.
+//! answer is given the device uses none of them any more. The same holds when new rings are attached: of what came by the former ones
+//! nothing is under way then.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -421,6 +422,11 @@ impl<M: Memory, P: Machine> BlockServer<M, P> {
         };
         self.client(badge);
         self.detach();
+        if self.pending() > 0 {
+            // What the former rings asked for must not reach memory that by now is used for something else: nobody may have reported that the
+            // client was started anew.
+            self.restart(true);
+        }
         self.client(badge).rings = Some(rings);
         self.drop_lost_frames();
         Ok(self.machine.doorbell())

@@ -364,6 +364,21 @@ fn a_client_that_vanishes_leaves_no_request_behind() {
 }
 
 #[test]
+fn new_rings_are_given_when_nothing_of_the_former_ones_is_under_way() {
+    let mut world = World::new(EVENT_IDX);
+    world.push(READ, 1, 0, 0, 512);
+    world.ring();
+    for page in world.mock.0.pages.borrow().iter() {
+        page.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+    let resets = world.device.borrow().resets;
+    assert!(world.server.attach_rings(&CLIENT, Cap(1), Cap(2), Cap(3)).is_ok());
+    assert_eq!(world.device.borrow().resets, resets + 1, "the device could still write to the client's memory");
+    assert!(world.server.attach_rings(&CLIENT, Cap(1), Cap(2), Cap(3)).is_ok());
+    assert_eq!(world.device.borrow().resets, resets + 1, "nothing is under way");
+}
+
+#[test]
 fn another_client_replaces_the_former_one() {
     let mut world = World::new(EVENT_IDX);
     world.push(READ, 1, 0, 0, 512);
