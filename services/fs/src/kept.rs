@@ -51,6 +51,8 @@ pub enum Word {
     Placing = 11,
     /// The place.
     PlacingKey = 12,
+    /// Where the request in hand is noted: [`crate::requests`].
+    RequestPlace = 13,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"motteFS1");

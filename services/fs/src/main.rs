@@ -92,9 +92,7 @@ impl Handler for Service {
     ) -> Outcome {
         let mut server = self.server.borrow_mut();
         let number = if label >= STREAM_BASE { number_stream(label, request) } else { number_files(label, request) };
-        if let Some(number) = number {
-            server.begin_request(number);
-        }
+        server.begin_request(number.unwrap_or(0));
         let outcome = if label >= STREAM_BASE {
             dispatch_stream(&mut *server, sender, label, request, reply, defer)
         } else {
@@ -274,7 +272,7 @@ fn main() -> Result<(), Error> {
     let generation = start::header().generation;
     let files = match state {
         Some(kept) => {
-            match vfs.keep_in(kept, generation) {
+            match vfs.keep_in(kept) {
                 Ok(0) => {}
                 Ok(lost) => log::warn!("{lost} open files were closed by the restart"),
                 Err(error) => log::error!("not everything that was open could be taken over: {error}"),

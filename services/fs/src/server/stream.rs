@@ -32,6 +32,9 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
 
     fn write_inline(&mut self, sender: &Sender, handle: u64, data: &[u8]) -> Result<u64, IoError> {
         let (client, handle) = self.file(sender, handle)?;
+        if let Some(appended) = self.vfs()?.appended(client, handle)? {
+            return Ok(appended as u64);
+        }
         Ok(self.change()?.write(client, handle, None, &mut Input::new(data))? as u64)
     }
 
@@ -74,6 +77,9 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
 
     fn write_lent(&mut self, sender: &Sender, handle: u64, offset: u64, length: u64) -> Result<u64, IoError> {
         let (client, handle) = self.file(sender, handle)?;
+        if let Some(appended) = self.vfs()?.appended(client, handle)? {
+            return Ok(appended as u64);
+        }
         self.changed = true;
         let (pages, vfs) = (&self.pages, self.vfs.as_mut().ok_or(IoError::ServiceGone)?);
         Self::in_pieces(offset, length, |at, length| {

@@ -336,6 +336,17 @@ impl Vfs {
         Ok(got)
     }
 
+    /// What the request that is repeated had appended to the open file. That is not done again: the rest is another request's.
+    pub fn appended(&mut self, client: u64, handle: Handle) -> Result<Option<usize>> {
+        let Some(repeated) = self.requests.repeated().filter(|repeated| repeated.appended > 0) else { return Ok(None) };
+        let number = self.description_number(client, handle)?;
+        let description = self.description(client, handle)?;
+        description.position += repeated.appended;
+        let position = description.position;
+        self.open_files.set_position(number, position);
+        Ok(Some(repeated.appended as usize))
+    }
+
     /// Writes `input`, at `position` or else at the file's position, which then moves; at the end of a file opened for appending.
     pub fn write(
         &mut self,
@@ -352,8 +363,7 @@ impl Vfs {
         let location = description.location;
         let appending = description.flags.any(OpenFlags::APPEND);
         let mut at = position.unwrap_or(description.position);
-        // What is appended once more goes to where it went before: that is the position to which the repetition went back.
-        if appending && self.requests.repeated().is_none_or(|repeated| repeated.position.is_none()) {
+        if appending {
             at = self.file_system(location.mount)?.attributes(location.node)?.size;
         }
         if position.is_none() || appending {

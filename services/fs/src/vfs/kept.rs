@@ -127,11 +127,10 @@ impl OpenFiles {
 }
 
 impl Vfs {
-    /// Keeps open files and the request in hand in `kept`. After a former server (`generation` counts them, and this one) whose state the root's
-    /// file system took over, goes on with what that had open, as far as the mounts are those that it had. Returns how many open files
+    /// Keeps open files and the request in hand in `kept`. After a former server whose state the root's file system took over, goes on with what that had open, as far as the mounts are those that it had. Returns how many open files
     /// could not be taken over.
-    pub fn keep_in(&mut self, kept: Kept, generation: u64) -> Result<usize> {
-        self.requests = Requests::new(kept, generation);
+    pub fn keep_in(&mut self, kept: Kept) -> Result<usize> {
+        self.requests = Requests::new(kept);
         self.open_files = OpenFiles { kept: Some(kept), free_handles: Vec::new() };
         let mut lost = 0;
         for number in 0..MOST_DESCRIPTIONS {
@@ -172,15 +171,14 @@ impl Vfs {
         Ok(lost)
     }
 
-    /// What was appended is there if the file reaches beyond where it was to go; nobody else has changed it since. Otherwise the repetition goes
-    /// to the end, wherever that is then.
+    /// What was appended is what the file has behind where it was to go: nobody else has changed it since.
     fn judge_appends(&mut self) {
         let mut requests = core::mem::take(&mut self.requests);
-        requests.forget_positions(|number, position| {
-            let Some(Some(open)) = self.descriptions.get(number as usize) else { return false };
-            let (location, appends) = (open.location, open.flags.any(OpenFlags::APPEND));
-            let size = self.file_system(location.mount).and_then(|file_system| file_system.attributes(location.node));
-            !appends || size.is_ok_and(|attributes| attributes.size > position)
+        requests.judge_appends(|number, position| {
+            let open = self.descriptions.get(number as usize)?.as_ref()?;
+            let location = open.flags.any(OpenFlags::APPEND).then_some(open.location)?;
+            let attributes = self.file_system(location.mount).and_then(|mount| mount.attributes(location.node));
+            Some(attributes.map_or(0, |attributes| attributes.size.saturating_sub(position)))
         });
         self.requests = requests;
     }
