@@ -9,6 +9,20 @@ use core::{marker::PhantomData, ptr::NonNull};
 use motte::memory::copy_shared;
 use motte_interfaces::{error::IoError, stream::SharedPages};
 
+/// Copies into memory of a [`Region`]. In tests, where [`crate::ends`] may end the server in the middle.
+///
+/// # Safety
+/// As [`copy_shared`].
+#[inline]
+unsafe fn store(source: *const u8, target: *mut u8, length: usize) {
+    #[cfg(test)]
+    let length = crate::ends::store(length);
+    // SAFETY: the caller's promise.
+    unsafe { copy_shared(source, target, length) }
+    #[cfg(test)]
+    crate::ends::stored();
+}
+
 /// Clears memory that another may write meanwhile.
 ///
 /// # Safety
@@ -19,7 +33,7 @@ unsafe fn zero_shared(target: *mut u8, length: usize) {
     while done < length {
         let piece = (length - done).min(ZEROS.len());
         // SAFETY: the caller promises the range, of which this is a part; the zeros are elsewhere.
-        unsafe { copy_shared(ZEROS.as_ptr(), target.add(done), piece) };
+        unsafe { store(ZEROS.as_ptr(), target.add(done), piece) };
         done += piece;
     }
 }
@@ -96,6 +110,10 @@ impl Region {
     /// Writes a word, once. The offset is a multiple of eight.
     #[inline]
     pub fn set_word(&mut self, offset: usize, value: u64) {
+        #[cfg(test)]
+        if crate::ends::store(8) < 8 {
+            return crate::ends::stored();
+        }
         // SAFETY: as in `word`.
         unsafe { self.word_at(offset).write_volatile(value) }
     }
@@ -111,7 +129,7 @@ impl Region {
     pub fn write(&mut self, offset: usize, source: &[u8]) {
         let target = self.at(offset, source.len());
         // SAFETY: `at` checked the target range; no reference into the region exists, so the source is elsewhere.
-        unsafe { copy_shared(source.as_ptr(), target, source.len()) }
+        unsafe { store(source.as_ptr(), target, source.len()) }
     }
 
     /// Clears a range.
@@ -134,7 +152,7 @@ impl Region {
         let target = self.at(offset, length);
         let source = input.advance(length);
         // SAFETY: both ranges were checked; an input is never part of the region.
-        unsafe { copy_shared(source, target, length) }
+        unsafe { store(source, target, length) }
     }
 }
 

@@ -459,9 +459,12 @@ impl Ext4 {
                 self.commit()?;
             }
             let size = self.node(number)?.size;
+            let mut kept = Ok(());
             match self.core.map_new_blocks(inode(number)?, start, end - start, size) {
                 Ok((physical, mapped)) => {
                     let mapped = mapped.min(end - start);
+                    // The blocks first: a page that has its place in blocks which belong to no file would be lost with this server.
+                    kept = self.keep_transaction();
                     let mut cache = self.cache.borrow();
                     for index in 0..mapped {
                         cache.place(delayed_key(number, start + index), physical + u64::from(index));
@@ -479,12 +482,17 @@ impl Ext4 {
                 }
                 Err(error) => return Err(error.into()),
             }
-            self.bound_transaction()?;
+            match kept {
+                Ok(()) => self.bound_transaction()?,
+                Err(_) => self.commit()?,
+            }
         }
         let info = self.core.inode(inode(number)?)?;
         self.node(number)?.info = info;
         self.store_attributes(number)?;
-        self.bound_transaction()
+        self.bound_transaction()?;
+        // Only now does the next server know size and time without the note.
+        self.note(number)
     }
 
     fn place_page_through_core(&mut self, number: u32, page: u32) -> Result<()> {
@@ -497,10 +505,14 @@ impl Ext4 {
             let mut cache = self.cache.borrow();
             let frame = cache.find(key).ok_or(Error::Io)?;
             cache.copy_out(frame, 0, length, &mut Output::new(&mut bounce));
-            cache.discard(key);
         }
+        if length > 0 {
+            self.write_through_core(number, start, &bounce)?;
+        }
+        // Only now, as above.
+        self.cache.borrow().discard(key);
         self.delayed -= 1;
         self.node(number)?.delayed.remove_first(1);
-        if length == 0 { Ok(()) } else { self.write_through_core(number, start, &bounce) }
+        Ok(())
     }
 }

@@ -164,13 +164,13 @@ impl Ext4 {
             match self.nodes.get_mut(&number) {
                 Some(node) if node.opens > 0 && node.info.links == 0 => node.nameless = true,
                 _ => {
+                    self.freed = true;
+                    self.core.recover_orphan(inode(number)?)?;
+                    self.bound_transaction()?;
                     if self.nodes.contains_key(&number) {
                         self.drop_delayed(number, 0)?;
                     }
                     self.forget_node(number);
-                    self.freed = true;
-                    self.core.recover_orphan(inode(number)?)?;
-                    self.bound_transaction()?;
                 }
             }
         }

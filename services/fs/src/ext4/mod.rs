@@ -74,16 +74,21 @@ impl Ext4 {
         self.core.sync()?;
         self.freed = false;
         // Nothing runs now, so nothing has to find room.
-        let _ = self.cache.keep_transaction(self.core.running_transaction());
+        let _ = self.keep_transaction();
         if self.core.pending_checkpoint_blocks() > MOST_PENDING {
             self.core.checkpoint()?;
         }
         Ok(())
     }
 
-    /// After a change of metadata: puts it where a server that is started anew finds it, and keeps the running transaction short.
+    /// Puts changes of metadata where a server that is started anew finds them. An error means that they must be committed.
+    fn keep_transaction(&self) -> Result<()> {
+        self.cache.keep_transaction(self.core.running_transaction())
+    }
+
+    /// After a change of metadata: keeps it, and the running transaction short.
     fn bound_transaction(&mut self) -> Result<()> {
-        let kept = self.cache.keep_transaction(self.core.running_transaction());
+        let kept = self.keep_transaction();
         if kept.is_err() || self.core.running_blocks() > MOST_RUNNING { self.commit() } else { Ok(()) }
     }
 

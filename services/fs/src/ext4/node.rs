@@ -279,13 +279,13 @@ impl Ext4 {
     pub(super) fn store_attributes(&mut self, number: u32) -> Result<()> {
         let node = self.node(number)?;
         if node.size == node.info.size && !node.touched {
-            return self.note(number);
+            return Ok(());
         }
         let (size, modified) = (node.size, Ext4Timestamp::new(node.modified, 0));
         let info = self.core.set_inode_size(inode(number)?, size, modified)?;
         let node = self.node(number)?;
         node.touched = false;
         node.info = info;
-        self.note(number)
+        Ok(())
     }
 }

@@ -188,13 +188,15 @@ impl Ext4 {
 
     /// Frees a node without a name.
     pub(super) fn reap(&mut self, number: u32) -> Result<()> {
+        self.freed = true;
+        let reaped = self.core.reap_unlinked_inode(inode(number)?).map_err(Error::from);
+        let kept = reaped.and_then(|()| self.bound_transaction());
+        // As long as the next server could find the name, it must find the data.
         if self.nodes.contains_key(&number) {
             self.drop_delayed(number, 0)?;
             self.forget_node(number);
         }
-        self.freed = true;
-        self.core.reap_unlinked_inode(inode(number)?)?;
-        self.bound_transaction()
+        kept
     }
 
     pub(super) fn end_use(&mut self, number: u32) {
