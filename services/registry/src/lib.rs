@@ -117,6 +117,8 @@ impl Directory {
     }
 
     /// Takes over what a predecessor had granted; a grant that makes no sense is left out. Returns how many there were.
+    ///
+    /// What clients have looked up is not known: they may have looked up all that they may use, and are taken to have.
     pub fn take_over(&mut self, grants: &[u8]) -> usize {
         let known = (1_u128 << self.services.len().min(127)) - 1;
         let known = ServiceSet::from_words([known as u64, (known >> 64) as u64]);
@@ -125,11 +127,11 @@ impl Directory {
         let mut count = 0;
         while let Some((client, words)) = grant() {
             if is_program(client) {
-                // What the program has looked up since is not known: at its end all of these are told.
                 self.allowed.insert(client, ServiceSet::from_words(words).intersection(known));
                 count += 1;
             }
         }
+        self.connected.clone_from(&self.allowed);
         count
     }
 
@@ -152,7 +154,7 @@ impl Directory {
         }
         let is_program = client >= badge::FIRST_PROGRAM;
         let allowed = if is_program { self.allowed.remove(&client) } else { self.allowed.get(&client).copied() };
-        // What was looked up before a restart of the registry is not known, nor what programs might use; then everybody it may be is told.
+        // Of a program that nothing is known of, everybody it may have used is told.
         let unknown = if is_program { ServiceSet::ALL } else { ServiceSet::default() };
         let told = self.connected.remove(&client).or(allowed).unwrap_or(unknown);
         if told.is_empty() {
@@ -243,6 +245,16 @@ mod tests {
     #[test]
     fn everybody_is_told_of_a_program_from_before_the_registrys_restart() {
         assert_eq!(directory().client_gone(SUPERVISOR, badge::FIRST_PROGRAM), Ok(vec![20, 21]));
+    }
+
+    #[test]
+    fn services_that_a_component_used_before_the_registrys_restart_are_told_of_its_end() {
+        let mut next = directory();
+        next.take_over(&directory().grants());
+        next.lookup(PROCESS, "console").unwrap();
+        assert_eq!(next.client_gone(SUPERVISOR, PROCESS), Ok(vec![20, 21]), "the file server too");
+        next.lookup(PROCESS, "console").unwrap();
+        assert_eq!(next.client_gone(SUPERVISOR, PROCESS), Ok(vec![21]), "it has begun anew since");
     }
 
     #[test]

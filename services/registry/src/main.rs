@@ -104,8 +104,11 @@ fn run() -> Result<(), abi::Error> {
     let services = start::capabilities("service:").map(|(name, slot)| (name, slot.0));
     let environment = start::info().into_iter().flat_map(|info| info.environment());
     let mut directory = Directory::new(services, environment.filter_map(|pair| pair.split_once('=')));
-    let kept = kept::map()?.map(|kept| Snapshots::new(kept.memory));
-    if let Some(grants) = kept.as_ref().and_then(Snapshots::load) {
+    let kept = kept::map()?;
+    let is_successor = kept.as_ref().is_some_and(|kept| kept.from.is_some());
+    let kept = kept.map(|kept| Snapshots::new(kept.memory));
+    if is_successor {
+        let grants = kept.as_ref().and_then(Snapshots::load).unwrap_or_default();
         let count = directory.take_over(&grants);
         motte::log::info!("{count} programs keep what they may use");
     }
