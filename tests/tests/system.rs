@@ -8,9 +8,11 @@ use std::time::Duration;
 use motte_tests::Bench;
 use motte_tests::command::{self, motte};
 use sha2::{Digest, Sha256};
+use xtask::campaign::gdb::Gdb;
+use xtask::campaign::guest::{Guest, KernelPlaces};
 use xtask::disk;
-use xtask::machine::Ending;
-use xtask::{powercut, torture};
+use xtask::machine::{Ending, Hardware};
+use xtask::{elf, powercut, torture};
 
 /// How long the slow commands here may take.
 const LONG: Duration = Duration::from_secs(900);
@@ -276,4 +278,95 @@ fn the_shell_at_the_console_is_killed_and_comes_back() {
     }
     assert_eq!(session.run("ps | grep -c -e cat -e sleep").unwrap().text, "1\n", "grep alone");
     assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));
+}
+
+#[test]
+fn a_component_that_fails_too_often_takes_those_along_who_need_it_once() {
+    let script = "services start companion dependent base; sleep 3
+        for name in base companion dependent; do services show $name | grep -e state -e generation; done";
+    let output = motte(&["--no-disk", "--system", "tests/systems/escalation.toml"], script).unwrap();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
+    let words: Vec<&str> = output.stdout.split_whitespace().collect();
+    // Started, restarted, restarted with everything that needs it, restarted, left.
+    assert_eq!(words[..4], ["state", "quarantined", "generation", "4"]);
+    // After each of the three restarts.
+    assert_eq!(words[4..8], ["state", "running", "generation", "4"]);
+    // After the one that everything takes part in.
+    assert_eq!(words[8..], ["state", "running", "generation", "2"]);
+}
+
+#[test]
+fn a_new_supervisor_knows_how_often_a_component_failed() {
+    const EXPECTED: &str = "  state       running\n  generation  2\n  state       quarantined\n  generation  3\n";
+    let state = "services show counted | grep -e state -e generation";
+    let until = |words: &str| {
+        format!("for i in $(seq 200); do {state} | tr -s '\\n ' ' ' | grep -q '{words}' && break; sleep 0.05; done")
+    };
+    let script = [
+        "services start counted; kill counted".into(),
+        until("running generation 2"),
+        "kill supervisor".into(),
+        until("running generation 2"),
+        "kill counted".into(),
+        until("running generation 3"),
+        "kill counted".into(),
+        until("quarantined generation 3"),
+        "services show supervisor counted | grep -e state -e generation".into(),
+    ];
+    let options = ["--no-disk", "--system", "tests/systems/escalation.toml"];
+    let output = motte(&options, &script.join("\n")).unwrap();
+    assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (0, EXPECTED, ""));
+}
+
+#[test]
+fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
+    /// A jump to itself.
+    const LOOP: [u8; 2] = [0xeb, 0xfe];
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("supervisor")).unwrap()).unwrap();
+    let kill = functions.iter().find(|function| function.name.ends_with("::kill")).unwrap();
+    guest.stop().unwrap();
+    let supervisor = guest.component("supervisor").unwrap().unwrap();
+    guest.change_code(supervisor.root, kill.address, &LOOP).unwrap().unwrap();
+    guest.resume().unwrap();
+    let output =
+        session.run_within("kill nobody; services show supervisor | grep -e state -e generation", LONG).unwrap();
+    assert!(output.text.ends_with("  state       running\n  generation  2\n"), "{}", output.text);
+    assert!(session.kernel_log().contains("guardian: the supervisor failed: no heartbeat for 2000 ms"));
+}
+
+/// What each component uses, to the page; the whole machine's, and the kernel's; the supervisor's slots.
+const USAGE: &str = "services -b | tr -s ' ' | cut -d ' ' -f 1,2,5; free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 1,6; \
+                     free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 3; services show supervisor | tr -s ' ' | grep slots";
+
+#[test]
+fn components_that_were_restarted_fifty_times_leave_nothing_behind() {
+    /// A heap grows in steps, and the supervisor's and the log's hold what happened lately.
+    const SLACK: u64 = 256 << 10;
+    const NAMES: &str = "registry log fault-log console pci virtio-blk clock pipe fs process";
+    let bench = Bench::new().unwrap();
+    let disk = bench.disk("64M", &[]).unwrap();
+    let mut session = bench.boot(Some(&disk)).unwrap();
+    let mut rounds = |count: u32| {
+        let wait = format!("until ! services {NAMES} | grep state | grep -qv running; do sleep 0.02; done");
+        let script = format!("for i in $(seq {count}); do services restart {NAMES}; {wait}; done");
+        let output = session.run_within(&script, LONG).unwrap();
+        assert_eq!((output.text.as_str(), output.status), ("", 0));
+        let usage = session.run(USAGE).unwrap().text;
+        let own = |line: &&str| !["log ", "supervisor ", "process "].iter().any(|name| line.starts_with(name));
+        let lines: Vec<String> = usage.lines().filter(own).map(str::to_owned).collect();
+        let (rest, last) = lines.split_at(lines.len() - 2);
+        let slots: u64 = last[1].split(' ').find_map(|word| word.parse().ok()).unwrap();
+        (rest.to_vec(), last[0].parse::<u64>().unwrap(), slots)
+    };
+    // Some memory is taken at first use and kept: the second time it is there.
+    let (components, used, slots) = rounds(10);
+    let (components_after, used_after, slots_after) = rounds(40);
+    assert_eq!(components, components_after);
+    assert!(components.iter().any(|line| line.starts_with("Mem: ")), "the kernel's memory is not among {components:?}");
+    assert!(used_after <= used + SLACK, "{used} bytes were in use, and {used_after} are");
+    assert!(slots_after <= slots + 2, "the supervisor used {slots} slots, and {slots_after} now");
 }

@@ -155,7 +155,8 @@ pub trait Supervisor {
     /// The component with this number; `NotFound` after the last.
     #[idempotent]
     fn component(&self, index: u64) -> Result<ComponentInfo, SupervisorError>;
-    /// Starts a component that does not run; one in quarantine too.
+    /// Starts a component that does not run; one in quarantine too. Answered when it was started.
+    #[deferred]
     fn start(&self, name: &str) -> Result<(), SupervisorError>;
     /// Stops a component; it is not restarted. One with a `stop-timeout` ends when it has saved what it must, others at once.
     fn stop(&self, name: &str) -> Result<(), SupervisorError>;

@@ -25,6 +25,7 @@ pub mod load;
 pub mod stack;
 pub mod system;
 pub mod view;
+pub mod watch;
 mod window;
 
 pub use elf::{Elf, ElfError};

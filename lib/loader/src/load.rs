@@ -26,7 +26,7 @@ use motte::{layout, slots};
 use motte_abi::boot_info::slot;
 use motte_abi::clock::CLOCK_ADDRESS;
 use motte_abi::fault::Registers;
-use motte_abi::syscall::MAX_RANGE;
+use motte_abi::syscall::{MAX_RANGE, ThreadState};
 use motte_abi::{Error, ObjectType, PAGE_SIZE, Rights};
 
 use crate::image::{Contents, Image};
@@ -103,6 +103,13 @@ impl Places {
 
     /// How many slots they are.
     pub const COUNT: u64 = 6;
+
+    /// Whether there is a thread that was begun to run and was not stopped since, even if it waits in its fault.
+    #[must_use]
+    pub fn has_thread(&self) -> bool {
+        self.thread.0.identify().is_ok_and(|(ty, ..)| ty == ObjectType::Thread)
+            && self.thread.info().is_ok_and(|info| info.state != ThreadState::Stopped as u64)
+    }
 
     /// The last words of the program, if it left any.
     pub fn last_words(&self) -> Option<LastWords> {

@@ -19,8 +19,11 @@ pub const PORT_CONTROL: IoPortControl = IoPortControl::at(66);
 pub const SCHED_CONTROL: SchedControl = SchedControl::at(67);
 /// The clock page.
 pub const CLOCK: Frame = Frame::at(68);
-/// What a supervisor leaves for its successor: two pages.
-pub const STATE: [Frame; 2] = [Frame::at(69), Frame::at(70)];
+/// What a supervisor leaves for its successor.
+pub const STATE: [Frame; 8] = {
+    let at = Frame::at;
+    [at(69), at(70), at(74), at(75), at(76), at(77), at(78), at(79)]
+};
 /// Ports 0xf4 to 0xf7: ends QEMU with a status.
 pub const EXIT_PORT: IoPort = IoPort::at(71);
 /// Port 0x604: powers the machine off.
@@ -101,7 +104,7 @@ pub const fn control(component: usize) -> Notification {
     Notification::at(COMPONENTS + component as u64 * COMPONENT_SLOTS + 2 + Places::COUNT)
 }
 
-/// What is needed to guard the supervisor, by its index: its Untyped and [`Places`], and from [`GUARDED_ENDPOINT`] on the rest. Init leaves it
+/// What is needed to guard the supervisor, by its index: its Untyped, [`Places`], pulse and control, and from [`GUARDED_ENDPOINT`] on the rest. Init leaves it
 /// here; it then lies in the guardian's kept slots, in the same order.
 pub const fn guarded(supervisor: usize) -> Range<u64> {
     let first = COMPONENTS + supervisor as u64 * COMPONENT_SLOTS;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use motte::abi::boot_image::BootImage;
 use motte::abi::boot_info::{BootInfo, INIT_SLOTS, UntypedDescription, slot};
 use motte::abi::{Error, ObjectType, PAGE_SIZE, Rights};
-use motte::kernel::{CapSlot, CapTable, Endpoint, Frame, IoPortControl, SchedControl, Untyped};
+use motte::kernel::{CapSlot, CapTable, Endpoint, Frame, IoPortControl, Notification, SchedControl, Untyped};
 use motte::{memory, slots, start};
 use motte_init::supervisor::{Supervisor, supervisor_badge, table_slots};
 use motte_init::{Range, place};
@@ -54,7 +54,7 @@ pub fn start_system() -> Result<(), String> {
     give_authority(boot, table, pages, trace_frames)?;
     let registry = make_endpoints(&manifest, index, table)?;
     let endpoint = memory::make(ObjectType::Endpoint, 0).map(Endpoint).map_err(failed("an endpoint"))?;
-    let first = slots::allocate_range(Places::COUNT as usize).map_err(failed("slots"))?;
+    let first = slots::allocate_range(Places::COUNT as usize + 2).map_err(failed("slots"))?;
     let places = Places { table, ..Places::at(first.0) };
     let supervisor = Supervisor {
         index,
@@ -62,6 +62,8 @@ pub fn start_system() -> Result<(), String> {
         image: &program,
         untyped,
         places,
+        pulse: Notification::at(first.0 + Places::COUNT),
+        control: Notification::at(first.0 + Places::COUNT + 1),
         table_slots,
         registry,
         endpoint,
@@ -87,8 +89,16 @@ fn environment(boot: &BootInfo, trace_frames: u64) -> Vec<String> {
 /// Puts what a guardian needs into the supervisor's table; it cannot run before: init is more urgent.
 fn hand_over(supervisor: &Supervisor<'_>) -> Result<(), String> {
     let (places, first) = (supervisor.places, system::guarded(supervisor.index).start);
-    let held =
-        [places.table.0, places.space.0, places.thread.0, places.context.0, places.message_buffer.0, places.holding.0];
+    let held = [
+        places.table.0,
+        places.space.0,
+        places.thread.0,
+        places.context.0,
+        places.message_buffer.0,
+        places.holding.0,
+        supervisor.pulse.0,
+        supervisor.control.0,
+    ];
     let to_registry = supervisor.registry.map(|slot| (slot, system::GUARDED_REGISTRY));
     let copies =
         held.into_iter().zip(1..).chain([(supervisor.endpoint.0, system::GUARDED_ENDPOINT)]).chain(to_registry);

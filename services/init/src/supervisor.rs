@@ -6,13 +6,16 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use motte::abi::fault::{FaultKind, FaultMessage};
-use motte::abi::syscall::ThreadState;
-use motte::abi::{ObjectType, Rights};
+use motte::abi::{Error, ObjectType, Rights};
+use motte::control::PING;
 use motte::interfaces::badge;
 use motte::interfaces::strings::StringList;
-use motte::kernel::{CapSlot, Endpoint, Frame, Reply, SchedControl, Untyped};
+use motte::kernel::{CapSlot, Endpoint, Frame, Notification, Reply, SchedControl, Untyped, own};
 use motte::last_words::DebugConsole;
+use motte::memory;
 use motte::start_info::Header;
+use motte::time::{Duration, monotonic_ns};
+use motte_loader::watch::{LOOKS, Look, Pulse, Verdict, signal};
 use motte_loader::{Grant, Image, LoadError, Places, Program, Source, load, system};
 use motte_manifest::Component;
 
@@ -44,6 +47,10 @@ pub struct Supervisor<'a> {
     pub untyped: Untyped,
     /// What is held of it; the table outlives it.
     pub places: Places,
+    /// A slot for the notification, of its own memory, where it shows that it does not hang.
+    pub pulse: Notification,
+    /// Likewise, where it is asked to.
+    pub control: Notification,
     /// [`table_slots`].
     pub table_slots: (u64, u64),
     /// The registry's endpoint with the supervisor's badge, if there is a registry.
@@ -65,7 +72,14 @@ impl Supervisor<'_> {
         let arguments: StringList = [&component.name].into_iter().collect();
         let environment: StringList = self.environment.iter().collect();
         let registry = self.registry.map(|slot| Grant::new("registry", Source::Copy(slot, Rights::ALL)));
-        let grants: Vec<Grant> = registry.into_iter().collect();
+        let pulse = Grant::new("pulse", Source::Mint(self.pulse.0, Rights::WRITE, 1));
+        let control = Grant::new("control", Source::Copy(self.control.0, Rights::ALL));
+        for Notification(slot) in [self.pulse, self.control] {
+            self.untyped
+                .retype(ObjectType::Notification, 0, CapSlot::OWN_TABLE, slot.0, 1)
+                .map_err(|error| LoadError::Kernel("a notification", error))?;
+        }
+        let grants: Vec<Grant> = registry.into_iter().chain([pulse, control]).collect();
         let started = load(&Program {
             image: self.image,
             untyped: self.untyped,
@@ -95,22 +109,25 @@ impl Supervisor<'_> {
         started.map(drop)
     }
 
-    /// Whether there is one that was begun to run, even if it waits in its fault.
+    /// Waits until it ends, or hangs; returns why.
     #[must_use]
-    pub fn is_there(&self) -> bool {
-        let thread = self.places.thread;
-        thread.0.identify().is_ok_and(|(ty, ..)| ty == ObjectType::Thread)
-            && thread.info().is_ok_and(|info| info.state != ThreadState::Stopped as u64)
-    }
-
-    /// Waits for its end; returns why it ended.
-    #[must_use]
-    pub fn wait_for_end(&self, reply: Reply) -> String {
+    pub fn wait_for_end(&self, reply: Reply, alarm: &Alarm) -> String {
+        let mut pulse = Pulse::default();
+        alarm.set();
         loop {
             let message = match self.endpoint.receive(reply) {
                 Ok(message) => message,
                 Err(error) => return format!("its end could not be awaited: {error}"),
             };
+            if message.info.is_notification() {
+                match pulse.after(Look::at(self.places.thread, self.pulse)) {
+                    Verdict::Leave => {}
+                    Verdict::Ask => signal(self.control, PING),
+                    Verdict::Hangs => return format!("no heartbeat for {} ms", alarm.deadline.as_millis()),
+                }
+                alarm.set();
+                continue;
+            }
             let Some(kind) = FaultKind::from_label(message.info.label()) else { continue };
             let fault = FaultMessage::from_words(message.words);
             return match self.places.last_words() {
@@ -127,11 +144,42 @@ impl Supervisor<'_> {
         if let Err(error) = self.untyped.0.revoke() {
             let _ = writeln!(DebugConsole, "guardian: the supervisor's memory could not be taken back: {error}");
         }
-        for slot in [places.space.0, places.thread.0, places.context.0, places.message_buffer.0, places.holding.0] {
+        for slot in [
+            places.space.0,
+            places.thread.0,
+            places.context.0,
+            places.message_buffer.0,
+            places.holding.0,
+            self.pulse.0,
+            self.control.0,
+        ] {
             let _ = CapSlot::delete(slot);
         }
         for slot in self.table_slots.0..self.table_slots.1 {
             let _ = places.table.delete(slot);
+        }
+    }
+}
+
+/// Wakes the guardian for the next look at the supervisor, several times within the supervisor's heartbeat.
+pub struct Alarm {
+    timer: Notification,
+    /// The heartbeat; zero: nobody looks.
+    deadline: Duration,
+}
+
+impl Alarm {
+    /// Binds a notification to the current thread, which must not have one.
+    pub fn new(deadline: Duration) -> Result<Self, Error> {
+        let timer = memory::make(ObjectType::Notification, 0)?;
+        own::THREAD.bind_notification(timer)?;
+        Ok(Self { timer: Notification(timer), deadline })
+    }
+
+    fn set(&self) {
+        if !self.deadline.is_zero() {
+            let interval = self.deadline / LOOKS;
+            let _ = self.timer.set_timer(monotonic_ns() + interval.as_nanos() as u64, 1);
         }
     }
 }

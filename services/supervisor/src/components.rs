@@ -10,8 +10,8 @@ use core::fmt::Write;
 
 use alloc::rc::Rc;
 
-use motte::abi::Rights;
 use motte::abi::boot_info::slot;
+use motte::abi::{PAGE_SIZE, Rights};
 use motte::interfaces::badge;
 use motte::interfaces::supervisor::{FaultSummary, StateChange};
 use motte::kernel::CacheMode;
@@ -23,10 +23,9 @@ use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
 use motte_supervisor::policy::History;
 use motte_supervisor::record::Record;
-use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, Kept, MAGIC, Status};
+use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, KEPT_WORDS, Kept, MAGIC, Status};
 
 use crate::boot_files::BootFiles;
-use crate::ending::Company;
 use crate::waiters::Waiters;
 use crate::worker::Worker;
 
@@ -48,12 +47,8 @@ pub fn say(text: &str) {
 pub struct Component {
     pub kept: Kept,
     pub history: History,
-    /// Failures one after the other that came soon after the start.
-    pub early_failures: u32,
     /// Its program, read once.
     pub image: Option<Image>,
-    /// Who is started anew with it, once it has stopped.
-    pub company: Company,
 }
 
 /// Everything of the supervisor's main thread.
@@ -105,8 +100,8 @@ impl Supervisor {
         let [next_record, next_change] = [8, 16].map(|at| if is_successor { memory.read_u64(at) } else { 1 });
         let components = (0..manifest.components.len())
             .map(|index| {
-                let kept = if is_successor { read_kept(&memory, index) } else { Kept::default() };
-                Component { kept, history: History::default(), early_failures: 0, image: None, company: Company::Alone }
+                let (kept, history) = if is_successor { read_component(&memory, index) } else { Default::default() };
+                Component { kept, history, image: None }
             })
             .collect();
         memory.write_u64(8, next_record);
@@ -169,11 +164,11 @@ impl Supervisor {
         for index in (0..count).filter(|index| Some(*index) != own) {
             let kept = self.0.borrow().components[index].kept;
             match kept.status {
-                Status::Running => self.watch(index),
-                // One that was being started is in a state that nobody knows.
-                Status::Restarting => {
+                Status::Running if system::places(index).has_thread() => self.watch(index),
+                // One that was being started or taken apart is in a state that nobody knows.
+                Status::Running | Status::Restarting => {
                     self.0.borrow_mut().take_down(index);
-                    self.restart_at(index, kept.restart_at_ns, Company::Alone);
+                    self.restart_at(index, kept.restart_at_ns, kept.company);
                 }
                 Status::Stopping => self.stopped(index),
                 Status::Stopped | Status::Quarantined | Status::Ended => {}
@@ -200,9 +195,9 @@ impl State {
     /// Notes how a component fares, for a successor and for those who watch.
     pub fn keep(&mut self, index: usize, kept: Kept) {
         let former = core::mem::replace(&mut self.components[index].kept, kept);
-        let base = (HEADER_WORDS + index * COMPONENT_WORDS) * 8;
-        for (word, value) in kept.to_words().into_iter().enumerate() {
-            self.memory.write_u64(base + word * 8, value);
+        let words = kept.to_words().into_iter().chain(self.components[index].history.to_words());
+        for (word, value) in words.enumerate() {
+            self.memory.write_u64(place_of(index) + word * 8, value);
         }
         if (former.status, former.generation) != (kept.status, kept.generation) {
             self.note_change(index);
@@ -321,7 +316,15 @@ impl State {
     }
 }
 
-fn read_kept(memory: &Mapping, index: usize) -> Kept {
-    let base = (HEADER_WORDS + index * COMPONENT_WORDS) * 8;
-    Kept::from_words(core::array::from_fn(|word| memory.read_u64(base + word * 8)))
+/// Where what is kept of a component begins, in bytes.
+const fn place_of(index: usize) -> usize {
+    (HEADER_WORDS + index * COMPONENT_WORDS) * 8
 }
+
+fn read_component(memory: &Mapping, index: usize) -> (Kept, History) {
+    let word = |word: usize| memory.read_u64(place_of(index) + word * 8);
+    let history = core::array::from_fn(|at| word(KEPT_WORDS + at));
+    (Kept::from_words(core::array::from_fn(word)), History::from_words(history))
+}
+
+const _: () = assert!(place_of(system::MAX_COMPONENTS as usize) <= system::STATE.len() * PAGE_SIZE);

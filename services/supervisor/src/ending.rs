@@ -2,13 +2,13 @@
 
 use alloc::format;
 
-use motte::abi::Rights;
 use motte::control::STOP;
-use motte::slots;
+use motte::interfaces::supervisor::SupervisorError;
 use motte::time::{Duration, Instant, monotonic_ns};
 use motte_loader::system;
+use motte_loader::watch::signal;
 use motte_supervisor::policy::{Decision, End};
-use motte_supervisor::state::{Kept, Status};
+use motte_supervisor::state::{Company, Kept, Status};
 
 use crate::components::{SHELL, State, Supervisor, badge_of, say};
 use crate::power::Finish;
@@ -18,17 +18,6 @@ const COMMANDS_FAILED: u8 = 125;
 
 /// How long a restart waits for services to be told of the death; their registry is no more patient.
 const PATIENCE: Duration = Duration::from_millis(300);
-
-/// Who is started anew with a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// Nobody.
-    Alone,
-    /// Those whose manifest says `restart-with`.
-    RestartWith,
-    /// Everybody who needs it.
-    Dependents,
-}
 
 impl Supervisor {
     /// What follows the end of a component whose memory was taken back already.
@@ -72,12 +61,19 @@ impl Supervisor {
         let (tasks, told, generation) = {
             let mut state = self.0.borrow_mut();
             let kept = state.components[index].kept;
-            state.keep(index, Kept { status: Status::Restarting, restart_at_ns: deadline.max(1), ..kept });
-            (state.tasks.clone(), state.worker.report(badge_of(&state.manifest, index)), kept.generation)
+            state.keep(index, Kept { status: Status::Restarting, restart_at_ns: deadline.max(1), company, ..kept });
+            // The registry is nobody's client, and it is who tells the others: they need not wait for it.
+            let told = match state.provides(index, "registry") {
+                true => None,
+                false => Some(state.worker.report(badge_of(&state.manifest, index))),
+            };
+            (state.tasks.clone(), told, kept.generation)
         };
         let supervisor = self.clone();
         tasks.clone().spawn(async move {
-            tasks.timeout(PATIENCE, told).await;
+            if let Some(told) = told {
+                tasks.timeout(PATIENCE, told).await;
+            }
             tasks.sleep_until(Instant::from_ns(deadline)).await;
             let due = {
                 let state = supervisor.0.borrow();
@@ -89,6 +85,20 @@ impl Supervisor {
                 supervisor.restart_company(index, company);
             }
         });
+    }
+
+    /// Starts a component that does not run, once services were told of its former end.
+    pub async fn start_when_told(self, index: usize) -> Result<(), SupervisorError> {
+        let (tasks, told) = {
+            let state = self.0.borrow();
+            (state.tasks.clone(), state.worker.idle())
+        };
+        tasks.timeout(PATIENCE, told).await;
+        if self.0.borrow().components[index].kept.status.is_alive() {
+            return Err(SupervisorError::Running);
+        }
+        self.0.borrow_mut().components[index].history.clear();
+        if self.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
     }
 
     /// Restarts those who are to be with a component, as far as they run: in the order in which the system starts them.
@@ -126,15 +136,15 @@ impl Supervisor {
             let kept = state.components[index].kept;
             let timeout = state.manifest.components[index].restart.stop_timeout_ns;
             let restart_at_ns = then.is_some().into();
-            state.components[index].company = then.unwrap_or(Company::Alone);
-            state.keep(index, Kept { status: Status::Stopping, restart_at_ns, ..kept });
+            let company = then.unwrap_or_default();
+            state.keep(index, Kept { status: Status::Stopping, restart_at_ns, company, ..kept });
             timeout
         };
         if timeout == 0 {
             self.stopped(index);
             return;
         }
-        State::signal(index, STOP);
+        signal(system::control(index), STOP);
         let (supervisor, tasks) = (self.clone(), self.0.borrow().tasks.clone());
         let generation = self.0.borrow().components[index].kept.generation;
         tasks.clone().spawn(async move {
@@ -153,8 +163,8 @@ impl Supervisor {
         let (restart, company) = {
             let mut state = self.0.borrow_mut();
             state.take_down(index);
-            let component = &state.components[index];
-            (component.kept.restart_at_ns != 0, component.company)
+            let kept = state.components[index].kept;
+            (kept.restart_at_ns != 0, kept.company)
         };
         if restart {
             self.restart_at(index, monotonic_ns(), company);
@@ -171,16 +181,5 @@ impl State {
         self.keep(index, Kept { status, restart_at_ns: 0, ..kept });
         self.close_services(index);
         self.worker.forget(badge_of(&self.manifest, index));
-    }
-
-    /// Signals a component on its control notification.
-    pub fn signal(index: usize, bits: u64) {
-        let Ok(slot) = slots::allocate() else { return };
-        if system::control(index).0.mint(slot, Rights::WRITE, bits).is_ok() {
-            let _ = motte::kernel::Notification(slot).signal();
-            slots::delete(slot);
-        } else {
-            slots::free(slot);
-        }
     }
 }

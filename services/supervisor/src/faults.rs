@@ -66,7 +66,7 @@ impl Supervisor {
 
 /// A component that fails so soon after its start, twice in a row, may do so because of what lies in its kept memory.
 const EARLY_NS: u64 = 250_000_000;
-const EARLY_FAILURES: u32 = 2;
+const EARLY_FAILURES: u64 = 2;
 
 impl State {
     /// Gives up the kept memory of a component that failed soon after each of its last starts: it may have failed because of what lies there.
@@ -74,11 +74,11 @@ impl State {
         let ran_ns = monotonic_ns().saturating_sub(self.components[index].kept.started_ns);
         // What ended by a command did not fail by itself.
         let failed = !matches!(cause, Cause::Exit(0, _) | Cause::Killed) && ran_ns < EARLY_NS;
-        let component = &mut self.components[index];
-        component.early_failures = if failed { component.early_failures + 1 } else { 0 };
+        let known = &mut self.components[index].kept;
+        known.early_failures = if failed { known.early_failures + 1 } else { 0 };
         let described = &self.manifest.components[index];
-        if component.early_failures >= EARLY_FAILURES && described.keep > 0 {
-            component.early_failures = 0;
+        if known.early_failures >= EARLY_FAILURES && described.keep > 0 {
+            known.early_failures = 0;
             kept::clear(index);
             say(&format!(
                 "{} failed soon after each of its last {EARLY_FAILURES} starts; its kept memory is cleared",

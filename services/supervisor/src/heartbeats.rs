@@ -1,23 +1,16 @@
-//! Components that hang are found by looking at them from time to time, without waiting for any.
-//!
-//! A look asks the kernel what the first thread does. One that waits for requests is well; one that waits for another component's answer is not
-//! the one that hangs. Any other is asked for a sign of life ([`motte::control`]), and hangs if it gives none within its deadline.
+//! Watches the components that the manifest gives a heartbeat, and ends those that hang ([`motte_loader::watch`]).
 
-use motte::abi::syscall::ThreadState;
 use motte::control::PING;
 use motte::time::{Instant, monotonic_ns};
 use motte_loader::system;
-use motte_supervisor::policy::{Look, Pulse, Verdict};
+use motte_loader::watch::{LOOKS, Look, Pulse, Verdict, signal};
 use motte_supervisor::record::Cause;
 use motte_supervisor::state::Status;
 
-use crate::components::{State, Supervisor};
-
-/// Looks within a deadline.
-const LOOKS: u32 = 4;
+use crate::components::Supervisor;
 
 impl Supervisor {
-    /// Watches a component that was started, if the manifest gives it a heartbeat, until it ends.
+    /// Watches a component that was started, if the manifest gives it a heartbeat, until it ends. The supervisor itself is the guardian's to watch.
     pub fn watch(&self, index: usize) {
         let state = self.0.borrow();
         let deadline_ns = state.manifest.components[index].restart.heartbeat_ns;
@@ -29,7 +22,7 @@ impl Supervisor {
 
     async fn watch_generation(self, index: usize, generation: u64, deadline_ns: u64) {
         let tasks = self.0.borrow().tasks.clone();
-        let interval = deadline_ns / u64::from(LOOKS);
+        let interval = (deadline_ns / u64::from(LOOKS)).max(1);
         let mut pulse = Pulse::default();
         loop {
             // At multiples of the interval, so that one wake-up serves several components.
@@ -42,27 +35,14 @@ impl Supervisor {
                 // Whoever stops it waits no longer than its manifest says.
                 continue;
             }
-            match pulse.after(generation, look(index), LOOKS) {
+            match pulse.after(Look::at(system::places(index).thread, system::pulse(index))) {
                 Verdict::Leave => {}
-                Verdict::Ask => State::signal(index, PING),
+                Verdict::Ask => signal(system::control(index), PING),
                 Verdict::Hangs => {
                     self.end(index, &Cause::Silent(deadline_ns), None);
                     return;
                 }
             }
         }
-    }
-}
-
-/// Looks at a component.
-fn look(index: usize) -> Look {
-    let state = system::places(index).thread.info().map(|info| info.state);
-    let is = |states: &[ThreadState]| states.iter().any(|&one| state == Ok(one as u64));
-    if system::pulse(index).poll().is_ok() || is(&[ThreadState::Receiving]) {
-        Look::Alive
-    } else if is(&[ThreadState::Sending, ThreadState::AwaitingReply]) {
-        Look::WaitsForAnother
-    } else {
-        Look::Busy
     }
 }

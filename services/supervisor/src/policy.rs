@@ -1,5 +1,4 @@
-//! When a component that ended is started again: its restart policy, a wait that doubles, quarantine and what that means for others. And
-//! when one that runs is taken for one that hangs.
+//! When a component that ended is started again: its restart policy, a wait that doubles, quarantine and what that means for others.
 
 use alloc::collections::VecDeque;
 
@@ -31,6 +30,11 @@ pub enum Decision {
 
 /// A machine that has been up for less than this is not rebooted: a component that fails at every start must not have it reboot for ever.
 pub const LEAST_UPTIME_NS: u64 = 60_000_000_000;
+
+/// Restarts that a successor of the supervisor is told of.
+pub const KEPT_RESTARTS: usize = 44;
+/// Words of a [`History`].
+pub const HISTORY_WORDS: usize = 2 + KEPT_RESTARTS;
 
 /// What is remembered of a component's restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,56 +92,25 @@ impl History {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
-}
 
-/// What a look at a component finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// It waits for requests, or showed that it is alive since the last look.
-    Alive,
-    /// It waits for an answer of another component: if one hangs, it is the other.
-    WaitsForAnother,
-    /// It computes, or waits for something else.
-    Busy,
-}
+    /// As words, for a successor of the supervisor. Of more than [`KEPT_RESTARTS`] restarts the latest are kept.
+    pub fn to_words(&self) -> [u64; HISTORY_WORDS] {
+        let mut words = [0; HISTORY_WORDS];
+        let surplus = self.restarts.len().saturating_sub(KEPT_RESTARTS);
+        words[0] = self.backoff_ns;
+        words[1] = self.escalated.unwrap_or(0);
+        // A time of zero is none: no component fails before the clock has moved.
+        words[2..].iter_mut().zip(self.restarts.iter().skip(surplus)).for_each(|(word, &at)| *word = at);
+        words
+    }
 
-/// What is to be done after a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing.
-    Leave,
-    /// It is to be asked for a sign of life.
-    Ask,
-    /// It hangs.
-    Hangs,
-}
-
-/// A component's heartbeat, as one looks at it several times within its deadline.
-///
-/// It counts looks and not time: when the whole machine stood still for a while, the component has not had the time either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
-    generation: u64,
-    /// Looks at which it was busy since it was last seen alive.
-    busy: u32,
-}
-
-impl Pulse {
-    /// What to do after a look. A component that is busy is asked once; it hangs if it is still busy after `most` looks more, without a sign
-    /// of life at any.
-    pub fn after(&mut self, generation: u64, look: Look, most: u32) -> Verdict {
-        if generation != self.generation {
-            *self = Self { generation, busy: 0 };
-        }
-        match look {
-            Look::Alive => self.busy = 0,
-            Look::WaitsForAnother => {}
-            Look::Busy => self.busy += 1,
-        }
-        match (look, self.busy) {
-            (Look::Busy, 1) => Verdict::Ask,
-            (Look::Busy, busy) if busy > most => Verdict::Hangs,
-            _ => Verdict::Leave,
+    /// From words.
+    pub fn from_words(words: [u64; HISTORY_WORDS]) -> Self {
+        let some = |time: u64| (time > 0).then_some(time);
+        Self {
+            backoff_ns: words[0],
+            escalated: some(words[1]),
+            restarts: words[2..].iter().map_while(|&time| some(time)).collect(),
         }
     }
 }
@@ -192,6 +165,23 @@ mod tests {
     }
 
     #[test]
+    fn a_history_goes_on_where_it_was_written_down() {
+        let mut history = History::default();
+        assert_eq!(History::from_words(history.to_words()), history);
+        for wait in [10, 20, 35, 35] {
+            assert_eq!(history.decide(&RESTART, End::Failure, 100), Decision::RestartAt(100 + wait));
+            history = History::from_words(history.to_words());
+        }
+        assert_eq!(history.decide(&RESTART, End::Failure, 100), Decision::Quarantine);
+        let often = Restart { max_restarts: 100, ..RESTART };
+        let mut history = History::default();
+        for now in 1..=60 {
+            history.decide(&often, End::Failure, now);
+        }
+        assert_eq!(History::from_words(history.to_words()).restarts, (17..=60).collect::<VecDeque<_>>());
+    }
+
+    #[test]
     fn policies_differ_in_what_they_restart() {
         let with = |policy| Restart { policy, ..RESTART };
         let decide = |policy, end| History::default().decide(&with(policy), end, 0);
@@ -199,27 +189,5 @@ mod tests {
         assert_eq!(decide(RestartPolicy::OnFailure, End::Exit(0)), Decision::Leave);
         assert_eq!(decide(RestartPolicy::OnFailure, End::Exit(1)), Decision::RestartAt(10));
         assert_eq!(decide(RestartPolicy::Never, End::Failure), Decision::Leave);
-    }
-
-    #[test]
-    fn a_component_that_stays_busy_without_a_sign_of_life_hangs() {
-        let mut pulse = Pulse::default();
-        let mut looks = |generation, look| pulse.after(generation, look, 4);
-        assert_eq!(looks(1, Look::Busy), Verdict::Ask);
-        assert!((0..3).all(|_| looks(1, Look::Busy) == Verdict::Leave));
-        assert_eq!(looks(1, Look::Alive), Verdict::Leave);
-        assert_eq!(looks(1, Look::Busy), Verdict::Ask, "a sign of life begins anew");
-        assert!((0..3).all(|_| looks(1, Look::Busy) == Verdict::Leave));
-        assert_eq!(looks(1, Look::Busy), Verdict::Hangs);
-        assert_eq!(looks(2, Look::Busy), Verdict::Ask, "so does another generation");
-    }
-
-    #[test]
-    fn who_waits_for_another_does_not_hang_but_is_not_seen_alive_either() {
-        let mut pulse = Pulse::default();
-        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Ask);
-        assert!((0..100).all(|_| pulse.after(1, Look::WaitsForAnother, 2) == Verdict::Leave));
-        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Leave);
-        assert_eq!(pulse.after(1, Look::Busy, 2), Verdict::Hangs);
     }
 }

@@ -20,11 +20,10 @@ use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::system;
 use motte_manifest::{Escalate, Restart, RestartPolicy};
 use motte_supervisor::record::{Cause, Record};
-use motte_supervisor::state::Status;
+use motte_supervisor::state::{Company, Status};
 
 use crate::boot_files::numbers;
 use crate::components::{State, Supervisor};
-use crate::ending::Company;
 use crate::power::Finish;
 
 /// Events of the trace in one answer.
@@ -78,13 +77,19 @@ impl Interface for Supervisor {
         self.0.borrow().info(usize::try_from(index).unwrap_or(usize::MAX)).ok_or(SupervisorError::NotFound)
     }
 
-    fn start(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
-        let index = self.find(name)?;
-        if self.status(index).is_alive() {
-            return Err(SupervisorError::Running);
-        }
-        self.0.borrow_mut().components[index].history.clear();
-        if self.start_or_say(index) { Ok(()) } else { Err(SupervisorError::StartFailed) }
+    fn start(&mut self, _: &Sender, name: &str, responder: Responder<(), SupervisorError>) {
+        let (found, supervisor) = (self.find(name), self.clone());
+        let (tasks, mut replies) = {
+            let state = self.0.borrow();
+            (state.tasks.clone(), state.replies.clone())
+        };
+        tasks.spawn(async move {
+            let result = match found {
+                Ok(index) => supervisor.start_when_told(index).await,
+                Err(error) => Err(error),
+            };
+            responder.answer(&mut replies, result);
+        });
     }
 
     fn stop(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
@@ -112,8 +117,11 @@ impl Interface for Supervisor {
 
     fn kill(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
         let own = self.0.borrow().own_index();
-        // Its guardian starts a new supervisor, which finds the components running.
-        assert!(own.is_none() || self.0.borrow().find(name) != own, "killed by command");
+        if own.is_some() && self.0.borrow().find(name) == own {
+            // After the answer. Its guardian starts a new supervisor, which finds the components running.
+            self.0.borrow().tasks.spawn(async { panic!("killed by command") });
+            return Ok(());
+        }
         let index = self.find(name)?;
         if self.status(index) != Status::Running {
             return Err(SupervisorError::NotRunning);
@@ -278,6 +286,12 @@ impl State {
         let runs = kept.status.is_alive();
         let own = self.own_index() == Some(index);
         let context = if own { motte::kernel::own::SCHED_CONTEXT } else { system::places(index).context };
+        // Its table is as large as its boot image needs; of others' tables only they themselves know what is free.
+        let (slots, slots_used) = match own {
+            true => slots::usage(),
+            false => (component.slots as usize, 0),
+        };
+        let (slots, slots_used) = (slots as u64, slots_used as u64);
         Some(ComponentInfo {
             name: component.name.clone(),
             state: kept.status.text().into(),
@@ -286,8 +300,8 @@ impl State {
             uptime_ns: if runs { monotonic_ns().saturating_sub(kept.started_ns) } else { 0 },
             memory: self.memory_used(index),
             memory_quota: component.memory,
-            slots: component.slots.into(),
-            slots_used: if own { slots::usage().1 as u64 } else { 0 },
+            slots,
+            slots_used,
             restart_in_ns: match kept.status {
                 Status::Restarting => kept.restart_at_ns.saturating_sub(monotonic_ns()),
                 _ => 0,

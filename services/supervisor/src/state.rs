@@ -1,15 +1,21 @@
-//! What a supervisor leaves for its successor: for every component whether it runs, and how often it was started.
+//! What a supervisor leaves for its successor: for every component whether it runs, how often it was started, and its history of restarts.
 //!
-//! Layout: a magic word, the numbers of the next fault record and of the next change of state, 61 words of zero; then eight words for each
-//! component.
+//! Layout: a magic word, the numbers of the next fault record and of the next change of state, 13 words of zero; then for each component
+//! eight words of how it fares and its [`History`].
+
+use crate::policy::HISTORY_WORDS;
+#[cfg(doc)]
+use crate::policy::History;
 
 /// Recognises the state of a supervisor.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"motteSV1");
 
 /// Words before the first component.
-pub const HEADER_WORDS: usize = 64;
+pub const HEADER_WORDS: usize = 16;
+/// Words of how a component fares.
+pub const KEPT_WORDS: usize = 8;
 /// Words of each component.
-pub const COMPONENT_WORDS: usize = 8;
+pub const COMPONENT_WORDS: usize = KEPT_WORDS + HISTORY_WORDS;
 
 /// How a component fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +67,30 @@ impl Status {
     }
 }
 
+/// Who is started anew with a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Company {
+    /// Nobody.
+    #[default]
+    Alone = 0,
+    /// Those whose manifest says `restart-with`.
+    RestartWith = 1,
+    /// Everybody who needs it.
+    Dependents = 2,
+}
+
+impl Company {
+    /// The company with this number; anything else is `Alone`.
+    pub const fn from_raw(raw: u64) -> Self {
+        match raw {
+            1 => Self::RestartWith,
+            2 => Self::Dependents,
+            _ => Self::Alone,
+        }
+    }
+}
+
 /// What is kept of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -76,16 +106,22 @@ pub struct Kept {
     pub restart_at_ns: u64,
     /// Number of the fault record of its last end; 0: it had none.
     pub fault: u64,
+    /// Who is started anew with it.
+    pub company: Company,
+    /// Failures one after the other that came soon after the start.
+    pub early_failures: u64,
 }
 
 impl Kept {
     /// As words.
-    pub const fn to_words(self) -> [u64; COMPONENT_WORDS] {
-        [self.status as u64, self.generation, self.restarts, self.started_ns, self.restart_at_ns, self.fault, 0, 0]
+    pub const fn to_words(self) -> [u64; KEPT_WORDS] {
+        let company = self.company as u64;
+        let Self { generation, restarts, started_ns, restart_at_ns, fault, early_failures, .. } = self;
+        [self.status as u64, generation, restarts, started_ns, restart_at_ns, fault, company, early_failures]
     }
 
     /// From words.
-    pub const fn from_words(words: [u64; COMPONENT_WORDS]) -> Self {
+    pub const fn from_words(words: [u64; KEPT_WORDS]) -> Self {
         Self {
             status: Status::from_raw(words[0]),
             generation: words[1],
@@ -93,6 +129,8 @@ impl Kept {
             started_ns: words[3],
             restart_at_ns: words[4],
             fault: words[5],
+            company: Company::from_raw(words[6]),
+            early_failures: words[7],
         }
     }
 }
@@ -110,8 +148,10 @@ mod tests {
             started_ns: 9,
             restart_at_ns: 11,
             fault: 3,
+            company: Company::Dependents,
+            early_failures: 1,
         };
         assert_eq!(Kept::from_words(kept.to_words()), kept);
-        assert_eq!(Kept::from_words([99; COMPONENT_WORDS]).status, Status::Stopped);
+        assert_eq!(Kept::from_words([99; KEPT_WORDS]).status, Status::Stopped);
     }
 }

@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::future::Future;
-use core::task::{Poll, Waker};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 
 use motte::abi::Rights;
 use motte::interfaces::badge;
@@ -30,6 +31,8 @@ enum Job {
     Gone(u64),
     /// Have the file system write everything back.
     ShutDown,
+    /// Be there when all before it is done.
+    Nothing,
 }
 
 #[derive(Default)]
@@ -92,7 +95,7 @@ impl Worker {
         Ok(Self { shared, local })
     }
 
-    fn give(&self, job: Job) -> u64 {
+    fn give(&self, job: Job) -> Pending {
         let number = {
             let mut local = self.local.borrow_mut();
             local.next += 1;
@@ -100,30 +103,17 @@ impl Worker {
         };
         self.shared.queue.lock().jobs.push_back((number, job));
         self.shared.more.notify_one();
-        number
+        Pending { worker: self.clone(), number }
     }
 
-    fn done(&self, number: u64) -> impl Future<Output = ()> + 'static {
-        let local = self.local.clone();
-        core::future::poll_fn(move |context| {
-            let mut local = local.borrow_mut();
-            match local.done.iter().position(|done| *done == number) {
-                Some(index) => {
-                    local.done.remove(index);
-                    Poll::Ready(())
-                }
-                None => {
-                    local.wakers.push(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
+    /// Has services told that a client is gone; ready when they were.
+    pub fn report(&self, client: u64) -> Pending {
+        self.give(Job::Gone(badge::client(client)))
     }
 
-    /// Has services told that a client is gone; the future is ready when they were.
-    pub fn report(&self, client: u64) -> impl Future<Output = ()> + 'static {
-        let number = self.give(Job::Gone(badge::client(client)));
-        self.done(number)
+    /// Ready when everything is done that it was given before.
+    pub fn idle(&self) -> Pending {
+        self.give(Job::Nothing)
     }
 
     /// Has services told that a client is gone; nobody waits for it.
@@ -132,10 +122,40 @@ impl Worker {
         self.shared.more.notify_one();
     }
 
-    /// Has the file system write everything back; the future is ready when it did, or cannot.
-    pub fn shut_down(&self) -> impl Future<Output = ()> + 'static {
-        let number = self.give(Job::ShutDown);
-        self.done(number)
+    /// Has the file system write everything back; ready when it did, or cannot.
+    pub fn shut_down(&self) -> Pending {
+        self.give(Job::ShutDown)
+    }
+}
+
+/// A job: ready when it is done. One that nobody waits for any more, and that was not begun, is left out: a service that hears of a client's
+/// end when the client is back would end what is new.
+pub struct Pending {
+    worker: Worker,
+    number: u64,
+}
+
+impl Future for Pending {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut local = self.worker.local.borrow_mut();
+        match local.done.iter().position(|done| *done == self.number) {
+            Some(index) => {
+                local.done.remove(index);
+                Poll::Ready(())
+            }
+            None => {
+                local.wakers.push(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.worker.shared.queue.lock().jobs.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -158,6 +178,7 @@ fn work(shared: &Shared) {
                 }
             }
             Job::ShutDown => shut_down_files(shared.files),
+            Job::Nothing => {}
         }
         if number != NOBODY {
             shared.queue.lock().done.push(number);

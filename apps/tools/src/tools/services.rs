@@ -15,12 +15,12 @@ use crate::text::{clock, human};
 pub const SERVICES: Tool = Tool {
     name: "services",
     about: "list the components, and start or stop them",
-    help: "Usage: services [-l] [NAME]...
+    help: "Usage: services [-bl] [NAME]...
        services show|start|stop|restart|kill NAME...
        services -w [-n N] [NAME]...
 Lists the components of the system: state, restarts, time since the last start, memory and quota, processor
 time and its share of the time since the last start, and what they provide.
-  -l  everything that is known of each, as 'show' does for some
+  -l  everything that is known of each, as 'show' does for some   -b  memory in bytes
   -w  go on with every change of a component's state: time, component, state, generation, and why it ended
   -n N  end after N changes
 Example: services show virtio-blk; services restart virtio-blk; services -w -n 2",
@@ -82,7 +82,7 @@ fn act(context: &mut Context, verb: &str, names: &[String]) -> Outcome {
 }
 
 fn services(context: &mut Context, args: &[String]) -> Outcome {
-    let known = [Opt::Flag('l', "long"), Opt::Flag('w', "watch"), Opt::Value('n', "changes")];
+    let known = [Opt::Flag('l', "long"), Opt::Flag('b', "bytes"), Opt::Flag('w', "watch"), Opt::Value('n', "changes")];
     let parsed = args::parse(context, args, &known)?;
     if parsed.has('w') {
         return watch(context, &parsed);
@@ -114,6 +114,7 @@ fn services(context: &mut Context, args: &[String]) -> Outcome {
         }
         return Ok(context.status);
     }
+    let size = |bytes: u64| if parsed.has('b') { bytes.to_string() } else { human(bytes) };
     let head = ["NAME", "STATE", "RESTARTS", "UP", "MEM", "QUOTA", "CPU", "SHARE", "PROVIDES"].map(String::from);
     let mut table = vec![head.to_vec()];
     for component in &components {
@@ -122,8 +123,8 @@ fn services(context: &mut Context, args: &[String]) -> Outcome {
             component.state.to_string(),
             component.restarts.to_string(),
             clock(component.uptime_ns),
-            human(component.memory),
-            human(component.memory_quota),
+            size(component.memory),
+            size(component.memory_quota),
             cpu_time(component.cpu_ns),
             share(component),
             component.provides.join(","),

@@ -1,4 +1,4 @@
-//! The program `guardian`: starts the supervisor anew whenever it fails, and does nothing else.
+//! The program `guardian`: starts the supervisor anew whenever it fails or hangs, and does nothing else.
 //!
 //! What it needs for that lies in slots that outlive it, so that the supervisor can start it anew as it does any other component: each of
 //! the two brings the other back. Only if both fail at the same moment nobody does.
@@ -15,10 +15,10 @@ use core::time::Duration;
 
 use motte::abi::{ObjectType, PAGE_SIZE};
 use motte::boot_files::boot_image;
-use motte::kernel::{CapSlot, Endpoint, Frame, Reply, SchedControl, Untyped};
+use motte::kernel::{CapSlot, Endpoint, Frame, Notification, Reply, SchedControl, Untyped};
 use motte::last_words::DebugConsole;
 use motte::{env, kept, memory, start, thread};
-use motte_init::supervisor::{Supervisor, table_slots};
+use motte_init::supervisor::{Alarm, Supervisor, table_slots};
 use motte_loader::{Image, Places, system};
 use motte_manifest::Manifest;
 
@@ -66,6 +66,8 @@ fn main() -> Result<(), String> {
         image: &program,
         untyped: Untyped::at(first_kept),
         places: Places::at(first_kept + 1),
+        pulse: Notification::at(first_kept + 1 + Places::COUNT),
+        control: Notification::at(first_kept + 2 + Places::COUNT),
         table_slots: table_slots(pages),
         registry: Some(CapSlot(first_kept + system::GUARDED_REGISTRY)),
         endpoint: Endpoint::at(first_kept + system::GUARDED_ENDPOINT),
@@ -74,11 +76,13 @@ fn main() -> Result<(), String> {
         environment,
     };
     let reply = memory::make(ObjectType::Reply, 0).map(Reply).map_err(|error| format!("{error}"))?;
+    let heartbeat = Duration::from_nanos(if manifest.heartbeats { component.restart.heartbeat_ns } else { 0 });
+    let alarm = Alarm::new(heartbeat).map_err(|error| format!("the supervisor cannot be watched: {error}"))?;
     let mut backoff = Duration::ZERO;
     loop {
         let watched = motte::time::Instant::now();
-        if supervisor.is_there() {
-            say(&format!("the supervisor failed: {}", supervisor.wait_for_end(reply)));
+        if supervisor.places.has_thread() {
+            say(&format!("the supervisor failed: {}", supervisor.wait_for_end(reply, &alarm)));
         }
         supervisor.take_down();
         backoff =
