@@ -68,7 +68,7 @@ fn a_stack_without_buffers_is_woken_when_some_are_back() {
     assert!(world.interrupted(before));
     assert_eq!(world.machine.0.woken.get(), 1);
     port.awake();
-    assert!(port.can_transmit());
+    assert!(port.can_transmit(1));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn checksums_are_left_to_a_card_that_can() {
     assert!(world.deliver_as(&[1; 60], 2, 0));
     world.server.work();
     assert!(!port.receive().unwrap().checksum_good);
-    while port.can_transmit() && port.counters().refused == 0 {
+    while port.can_transmit(1) && port.counters().refused == 0 {
         let _ = port.reserve();
     }
     assert_eq!(port.counters().refused, 1);

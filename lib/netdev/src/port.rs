@@ -194,6 +194,8 @@ pub struct Port<D: Driver> {
     lendings: u64,
     /// Free buffers for transmission.
     spare: Vec<u16>,
+    /// How many of them were last asked for.
+    wanted: usize,
     /// Frames under way to the network, in the order in which they were sent, as requests.
     unsent: VecDeque<(u16, TransmitRequest)>,
     /// Frames that came by rings that are no more.
@@ -217,6 +219,7 @@ impl<D: Driver> Port<D> {
             lent_at: alloc::vec![0; layout.receive],
             lendings: 0,
             spare: (layout.receive..buffers).rev().map(|number| number as u16).collect(),
+            wanted: 1,
             unsent: VecDeque::with_capacity(layout.transmit),
             left: VecDeque::new(),
             fresh_receive: false,
@@ -411,12 +414,13 @@ impl<D: Driver> Port<D> {
         Some(self.buffer(number))
     }
 
-    /// Whether [`reserve`](Self::reserve) would find a buffer.
-    pub fn can_transmit(&mut self) -> bool {
-        if self.spare.is_empty() {
+    /// Whether [`reserve`](Self::reserve) would find so many buffers.
+    pub fn can_transmit(&mut self, frames: usize) -> bool {
+        self.wanted = frames;
+        if self.spare.len() < frames {
             self.reclaim();
         }
-        !self.spare.is_empty()
+        self.spare.len() >= frames
     }
 
     /// Sends the first `length` bytes of a buffer; the driver hears of it with the next [`flush`](Self::flush). While there is no driver the frame
@@ -452,11 +456,11 @@ impl<D: Driver> Port<D> {
         }
     }
 
-    /// Before the thread sleeps until the driver's side signals. Returns whether it may: if not, there is something to receive, or, when no buffer
-    /// is left to transmit with, something to take back.
+    /// Before the thread sleeps until the driver's side signals. Returns whether it may: if not, there is something to receive, or, when fewer buffers
+    /// are left to transmit with than were asked for, something to take back.
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.flush();
-        let starved = !self.can_transmit();
+        let starved = !self.can_transmit(self.wanted);
         let Some(attachment) = &mut self.attachment else { return self.left.is_empty() };
         let mut quiet = attachment.receive.completions.prepare_to_sleep();
         if starved && quiet == Ok(true) {

@@ -50,9 +50,9 @@ fn what_is_full_says_so_and_goes_on() {
     let mut port = port(&card);
     let sent = (0..).take_while(|number: &u8| send(&card, &mut port, &[*number; 64])).count();
     assert_eq!(sent, card.layout().transmit);
-    assert!(!port.can_transmit());
+    assert!(!port.can_transmit(1));
     assert_eq!(card.sent().len(), sent);
-    assert!(port.can_transmit());
+    assert!(port.can_transmit(1));
     let delivered = (0..).take_while(|number: &u8| card.deliver(&[*number; 64])).count();
     assert_eq!(delivered, card.layout().receive);
     for number in 0..delivered {

@@ -25,7 +25,7 @@ impl Mapped {
     fn at<T>(&self, offset: usize) -> *mut T {
         let bytes = size_of::<T>();
         let at = self.mapping.as_ptr().wrapping_add(self.start).wrapping_add(offset).cast::<T>();
-        assert!(offset < self.length && bytes <= self.length - offset && at.is_aligned(), "access at {offset}");
+        assert!(offset + bytes <= self.length && at.is_aligned(), "access at {offset}");
         at
     }
 

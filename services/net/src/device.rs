@@ -6,14 +6,16 @@
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::num::{NonZeroU16, NonZeroUsize};
 
 use motte_interfaces::netdev;
-use motte_netdev::{Driver, Frame, Memory, Port};
-use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use motte_netdev::{Buffer, Driver, Frame, Memory, Port};
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::time::Instant;
 
 use crate::frame::{ETHERNET, fill_checksum};
 use crate::merge::Run;
+use crate::split::{BURST, LARGEST, Large};
 
 /// Largest packet of the loop.
 pub const LOOP_MTU: usize = 16384;
@@ -37,6 +39,8 @@ pub struct Card<D: Driver, M> {
     incoming: Option<Frame>,
     /// What came right after it in the same connection, made one with it.
     run: Run,
+    /// Place for a frame that is to be cut.
+    large: Vec<u8>,
     /// A frame could not be sent, for no buffer was free.
     pub exhausted: bool,
     mtu: usize,
@@ -46,7 +50,16 @@ pub struct Card<D: Driver, M> {
 impl<D: Driver, M: Memory> Card<D, M> {
     /// A card behind `port`.
     pub fn new(port: Port<D>, memory: M) -> Self {
-        Self { port, memory, incoming: None, run: Run::default(), exhausted: false, mtu: 1500, offload: false }
+        Self {
+            port,
+            memory,
+            incoming: None,
+            run: Run::default(),
+            large: vec![0; LARGEST],
+            exhausted: false,
+            mtu: 1500,
+            offload: false,
+        }
     }
 
     /// Looks at what is known of the card.
@@ -60,6 +73,11 @@ impl<D: Driver, M: Memory> Card<D, M> {
     /// Largest packet.
     pub fn mtu(&self) -> usize {
         self.mtu
+    }
+
+    /// Whether there are buffers for whatever a socket sends at once.
+    pub fn can_transmit(&mut self) -> bool {
+        self.port.can_transmit(BURST)
     }
 
     /// Has a frame looked at next.
@@ -102,8 +120,50 @@ pub struct CardRx<'a, M> {
 pub struct CardTx<'a, D: Driver, M> {
     port: &'a mut Port<D>,
     memory: &'a M,
+    large: &'a mut Vec<u8>,
     exhausted: &'a mut bool,
     offload: bool,
+    /// How much data the frames have that it is to be cut into, if it is.
+    cut: Option<NonZeroU16>,
+}
+
+impl<D: Driver, M: Memory> CardTx<'_, D, M> {
+    /// Sends a frame that `work` makes in a buffer.
+    fn send<R>(&mut self, mut buffer: Buffer, length: usize, work: impl FnOnce(&mut [u8]) -> R) -> R {
+        let offload = self.offload;
+        let (result, missing) = self.memory.with(&mut buffer, |bytes| {
+            let frame = &mut bytes[..length];
+            let result = work(frame);
+            (result, fill_checksum(frame.get_mut(ETHERNET..).unwrap_or_default(), offload))
+        });
+        let checksum = missing
+            .filter(|_| offload)
+            .map(|missing| netdev::Checksum { start: (ETHERNET + missing.start) as u16, at: missing.at as u16 });
+        self.port.transmit(buffer, length, checksum);
+        result
+    }
+
+    /// Sends a large frame, cut into several. Those for which there is no room are lost, as on any network.
+    fn send_cut(&mut self, frame: &[u8], most: usize) {
+        let Some(large) = Large::of(frame) else { return };
+        for (place, data) in large.pieces(most) {
+            let length = large.length(data);
+            let Some(buffer) = self.reserve(length) else { return };
+            self.send(buffer, length, |frame| large.write(place, data, frame));
+        }
+    }
+
+    /// A buffer for a frame of so many bytes, if there is one.
+    fn reserve(&mut self, length: usize) -> Option<Buffer> {
+        let buffer = self.port.reserve();
+        *self.exhausted |= buffer.is_none();
+        let buffer = buffer?;
+        if length > buffer.len() {
+            self.port.recycle(buffer, self.memory);
+            return None;
+        }
+        Some(buffer)
+    }
 }
 
 impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
@@ -117,27 +177,26 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
         Self: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(CardRx<'_, M>, CardTx<'_, D, M>)> {
-        let frame = self.incoming.as_mut()?;
-        let (memory, exhausted, offload) = (&self.memory, &mut self.exhausted, self.offload);
-        Some((
-            CardRx { memory, frame, run: &mut self.run },
-            CardTx { port: &mut self.port, memory, exhausted, offload },
-        ))
+        let Self { port, memory, incoming, run, large, exhausted, offload, .. } = self;
+        let frame = incoming.as_mut()?;
+        let (memory, offload) = (&*memory, *offload);
+        Some((CardRx { memory, frame, run }, CardTx { port, memory, large, exhausted, offload, cut: None }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<CardTx<'_, D, M>> {
-        if !self.port.can_transmit() {
+        if !self.can_transmit() {
             self.exhausted = true;
             return None;
         }
-        let (memory, exhausted, offload) = (&self.memory, &mut self.exhausted, self.offload);
-        Some(CardTx { port: &mut self.port, memory, exhausted, offload })
+        let Self { port, memory, large, exhausted, offload, .. } = self;
+        Some(CardTx { port, memory, large, exhausted, offload: *offload, cut: None })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = self.mtu + ETHERNET;
+        capabilities.segmentation.tcpv4 = NonZeroUsize::new(LARGEST);
         capabilities.checksum = checksums();
         capabilities
     }
@@ -154,23 +213,24 @@ impl<M: Memory> phy::RxToken for CardRx<'_, M> {
 }
 
 impl<D: Driver, M: Memory> phy::TxToken for CardTx<'_, D, M> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, work: F) -> R {
-        let Some(mut buffer) = self.port.reserve().filter(|buffer| length <= buffer.len()) else {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, length: usize, work: F) -> R {
+        if let Some(most) = self.cut {
+            let mut place = core::mem::take(self.large);
+            place.resize(place.len().max(length), 0);
+            let result = work(&mut place[..length]);
+            self.send_cut(&place[..length], most.get().into());
+            *self.large = place;
+            return result;
+        }
+        match self.reserve(length) {
+            Some(buffer) => self.send(buffer, length, work),
             // An answer for which there is no room is lost, as on any network.
-            *self.exhausted = true;
-            return work(&mut vec![0; length]);
-        };
-        let offload = self.offload;
-        let (result, missing) = self.memory.with(&mut buffer, |bytes| {
-            let frame = &mut bytes[..length];
-            let result = work(frame);
-            (result, fill_checksum(frame.get_mut(ETHERNET..).unwrap_or_default(), offload))
-        });
-        let checksum = missing
-            .filter(|_| offload)
-            .map(|missing| netdev::Checksum { start: (ETHERNET + missing.start) as u16, at: missing.at as u16 });
-        self.port.transmit(buffer, length, checksum);
-        result
+            None => work(&mut vec![0; length]),
+        }
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.cut = meta.segmentation_offload_size;
     }
 }
 

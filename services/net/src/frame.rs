@@ -203,6 +203,11 @@ fn checksum(source: IpAddr, destination: IpAddr, protocol: IpProtocol, bytes: &[
     fold(sum(bytes, pseudo_header(source, destination, protocol, bytes.len())))
 }
 
+/// The checksum over a header that has none (RFC 791, section 3.1).
+pub fn complement(header: &[u8]) -> u16 {
+    !fold(sum(header, 0))
+}
+
 /// A checksum that is still to be filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {

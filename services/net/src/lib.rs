@@ -12,7 +12,7 @@
 //! | `stream`, `datagram` | serving the two kinds of sockets |
 //! | `links` | the interfaces: loop and card, with DHCP |
 //! | `frame`, `device` | what a frame is; where frames come from and go to |
-//! | `merge` | segments that follow one another made one |
+//! | `merge`, `split` | segments that follow one another made one; large ones cut into frames |
 //! | `resolver` | addresses of names |
 //!
 //! # One socket, one set
@@ -34,5 +34,6 @@ pub mod merge;
 pub mod resolver;
 pub mod server;
 pub mod session;
+pub mod split;
 pub mod stack;
 pub mod stream;

@@ -290,7 +290,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
 
     /// Sockets that could not send are served again if there is room now. Returns whether there is nothing more to do for them.
     fn unblock(&mut self) -> bool {
-        if self.blocked.is_empty() || !self.links.card.port.can_transmit() {
+        if self.blocked.is_empty() || !self.links.card.can_transmit() {
             return true;
         }
         for number in core::mem::take(&mut self.blocked) {

@@ -2,6 +2,7 @@
 
 use motte_net::frame::{Class, ETHERNET, classify_frame, fill_checksum};
 use motte_net::merge::Run;
+use motte_net::split::{LARGEST, Large};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, EthernetProtocol, EthernetRepr, IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr,
@@ -165,4 +166,37 @@ fn checksums_are_those_that_others_compute() {
             assert_eq!(classify_frame(&frame, true), Class::Senseless, "{length}");
         }
     }
+}
+
+#[test]
+fn what_is_cut_and_made_one_again_is_what_it_was() {
+    let data: Vec<u8> = (0..LARGEST as u32 - 54).map(|n| (n ^ n >> 8) as u8).collect();
+    for (most, control) in [(1460, TcpControl::Psh), (536, TcpControl::None), (1000, TcpControl::Fin)] {
+        let whole = frame(&TcpRepr { control, ..segment(i32::MAX - 5000, 7, &data) }, false);
+        let large = Large::of(&whole).unwrap();
+        let mut frames = Vec::new();
+        for (place, data) in large.pieces(most) {
+            let mut piece = vec![0; large.length(data)];
+            large.write(place, data, &mut piece);
+            fill_checksum(&mut piece[ETHERNET..], false).unwrap();
+            assert!(matches!(classify_frame(&piece, true), Class::Tcp { syn: false, reset: false, .. }));
+            assert!(smoltcp::wire::Ipv4Packet::new_checked(&piece[ETHERNET..]).unwrap().verify_checksum());
+            let tcp = TcpPacket::new_checked(&piece[ETHERNET + 20..]).unwrap();
+            let is_last = place + data.len() == LARGEST - 54;
+            assert_eq!(
+                (tcp.fin(), tcp.psh()),
+                (is_last && control == TcpControl::Fin, is_last && control == TcpControl::Psh)
+            );
+            assert!(tcp.payload().len() <= most);
+            frames.push(piece);
+        }
+        let mut run = Run::default();
+        let added = frames.windows(2).take_while(|pair| run.add(&pair[0], &pair[1])).count();
+        // What ends a connection stays alone.
+        let left = if control == TcpControl::Fin { frames.pop().unwrap().len() - 54 } else { 0 };
+        assert_eq!(added + 1, frames.len());
+        assert!(run.finish()[54..] == data[..data.len() - left]);
+    }
+    assert!(Large::of(&frame(&segment(1, 1, &data), true)).is_none());
+    assert!(Large::of(&[0; 20]).is_none());
 }

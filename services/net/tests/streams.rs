@@ -67,11 +67,14 @@ fn bytes_arrive_both_ways_and_ends_are_seen() {
 
 #[test]
 fn lost_frames_are_sent_again() {
-    let mut net = Net::new();
-    let (_near, mut mine, _far, mut theirs) = connected(&mut net);
-    net.lose = Some(7);
-    let bytes: Vec<u8> = (0..60_000u32).map(|n| (n ^ n >> 8) as u8).collect();
-    assert!(carry(&mut net, &mut mine, &mut theirs, &bytes) == bytes);
+    // Where one of seven is lost, each loss costs a second and more.
+    for (every, count) in [(7, 20_000u32), (13, 60_000), (29, 60_000)] {
+        let mut net = Net::new();
+        let (_near, mut mine, _far, mut theirs) = connected(&mut net);
+        net.lose = Some(every);
+        let bytes: Vec<u8> = (0..count).map(|n| (n ^ n >> 8) as u8).collect();
+        assert!(carry(&mut net, &mut mine, &mut theirs, &bytes) == bytes, "one of {every}");
+    }
 }
 
 #[test]
