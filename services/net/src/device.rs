@@ -15,6 +15,7 @@ use smoltcp::time::Instant;
 
 use crate::frame::{ETHERNET, fill_checksum};
 use crate::merge::Run;
+use crate::remind::Last;
 use crate::split::{BURST, LARGEST, Large};
 
 /// Largest packet of the loop.
@@ -41,6 +42,8 @@ pub struct Card<D: Driver, M> {
     run: Run,
     /// Place for a frame that is to be cut.
     large: Vec<u8>,
+    /// How the last frame began that was sent since this was emptied.
+    pub last: Last,
     /// A frame could not be sent, for no buffer was free.
     pub exhausted: bool,
     mtu: usize,
@@ -56,6 +59,7 @@ impl<D: Driver, M: Memory> Card<D, M> {
             incoming: None,
             run: Run::default(),
             large: vec![0; LARGEST],
+            last: Last::default(),
             exhausted: false,
             mtu: 1500,
             offload: false,
@@ -78,6 +82,20 @@ impl<D: Driver, M: Memory> Card<D, M> {
     /// Whether there are buffers for whatever a socket sends at once.
     pub fn can_transmit(&mut self) -> bool {
         self.port.can_transmit(BURST)
+    }
+
+    fn sender(&mut self) -> CardTx<'_, D, M> {
+        let Self { port, memory, large, last, exhausted, offload, .. } = self;
+        CardTx { port, memory, large, last, exhausted, offload: *offload, cut: None }
+    }
+
+    /// Sends a frame some times. Returns whether there was room.
+    pub fn repeat(&mut self, frame: &[u8], times: usize) -> bool {
+        let mut sender = self.sender();
+        (0..times).all(|_| {
+            let buffer = sender.reserve(frame.len());
+            buffer.map(|buffer| sender.send(buffer, frame.len(), |bytes| bytes.copy_from_slice(frame))).is_some()
+        })
     }
 
     /// Has a frame looked at next.
@@ -121,6 +139,7 @@ pub struct CardTx<'a, D: Driver, M> {
     port: &'a mut Port<D>,
     memory: &'a M,
     large: &'a mut Vec<u8>,
+    last: &'a mut Last,
     exhausted: &'a mut bool,
     offload: bool,
     /// How much data the frames have that it is to be cut into, if it is.
@@ -134,6 +153,7 @@ impl<D: Driver, M: Memory> CardTx<'_, D, M> {
         let (result, missing) = self.memory.with(&mut buffer, |bytes| {
             let frame = &mut bytes[..length];
             let result = work(frame);
+            self.last.note(frame);
             (result, fill_checksum(frame.get_mut(ETHERNET..).unwrap_or_default(), offload))
         });
         let checksum = missing
@@ -177,10 +197,10 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
         Self: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(CardRx<'_, M>, CardTx<'_, D, M>)> {
-        let Self { port, memory, incoming, run, large, exhausted, offload, .. } = self;
+        let Self { port, memory, incoming, run, large, last, exhausted, offload, .. } = self;
         let frame = incoming.as_mut()?;
         let (memory, offload) = (&*memory, *offload);
-        Some((CardRx { memory, frame, run }, CardTx { port, memory, large, exhausted, offload, cut: None }))
+        Some((CardRx { memory, frame, run }, CardTx { port, memory, large, last, exhausted, offload, cut: None }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<CardTx<'_, D, M>> {
@@ -188,8 +208,7 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
             self.exhausted = true;
             return None;
         }
-        let Self { port, memory, large, exhausted, offload, .. } = self;
-        Some(CardTx { port, memory, large, exhausted, offload: *offload, cut: None })
+        Some(self.sender())
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -13,6 +13,7 @@
 //! | `links` | the interfaces: loop and card, with DHCP |
 //! | `frame`, `device` | what a frame is; where frames come from and go to |
 //! | `merge`, `split` | segments that follow one another made one; large ones cut into frames |
+//! | `remind` | what has senders repeat at once what was lost with the driver |
 //! | `resolver` | addresses of names |
 //!
 //! # One socket, one set
@@ -31,6 +32,7 @@ pub mod device;
 pub mod frame;
 pub mod links;
 pub mod merge;
+pub mod remind;
 pub mod resolver;
 pub mod server;
 pub mod session;

@@ -258,6 +258,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         self.links.card.port.awake();
         if self.links.refresh(now) {
             self.counters.driver_attached += 1;
+            self.remind();
             self.housekeeping = Some(0);
         }
         let mut more = true;
@@ -447,10 +448,15 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
 
     /// Sends what a socket has to say; if there is no room, later.
     pub(crate) fn send(&mut self, number: u32, socket: &mut Socket<M>, link: Link) {
-        if let Some((set, _)) = &mut socket.sets[link as usize]
-            && !self.links.egress(link, self.now, set)
-        {
+        let Some((set, _)) = &mut socket.sets[link as usize] else { return };
+        self.links.card.last.clear();
+        if !self.links.egress(link, self.now, set) {
             self.blocked.push(number);
+        }
+        if let Kind::Stream(stream) = &mut socket.kind
+            && self.links.card.last.is_some()
+        {
+            stream.last = (self.links.card.last, self.now.total_micros() as u64);
         }
     }
 

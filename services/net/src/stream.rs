@@ -20,6 +20,7 @@ use smoltcp::wire::IpListenEndpoint;
 
 use crate::frame::Flow;
 use crate::links::Link;
+use crate::remind::{COPIES, Last};
 use crate::session::Machine;
 use crate::stack::{Kind, Socket, Stack, bound_to};
 
@@ -29,6 +30,8 @@ const OPENING: Duration = Duration::from_secs(20);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// How long a connection that nobody has any more may take to end, in microseconds.
 const ORPHAN: u64 = 60_000_000;
+/// A connection by which nothing was sent for so long, in microseconds, has lost nothing that somebody waits for.
+const FRESH: u64 = 2_000_000;
 /// The most such connections.
 const MOST_ORPHANS: usize = 256;
 /// Bytes that are still taken from the other side of a connection that nobody has any more, before it is broken off.
@@ -74,12 +77,15 @@ pub struct Stream {
     discarded: usize,
     /// Why it ended.
     error: Option<IoError>,
+    /// The last frame that was sent by the card, and when.
+    pub last: (Last, u64),
 }
 
 impl Stream {
     fn new(flow: Flow, link: Link, listener: Option<u32>) -> Self {
         let (state, rest) = (State::Closed, (Vec::new(), 0));
-        Self { flow, link, listener, reset: false, state, orphan: None, rest, discarded: 0, error: None }
+        let last = (Last::default(), 0);
+        Self { flow, link, listener, reset: false, state, orphan: None, rest, discarded: 0, error: None, last }
     }
 }
 
@@ -363,6 +369,21 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             }
         }
         socket.ends.is_some() || !over
+    }
+
+    /// After a restart of the driver: has whoever sends to this machine repeat what was lost meanwhile.
+    pub(crate) fn remind(&mut self) {
+        let since = (self.now.total_micros() as u64).saturating_sub(FRESH);
+        for socket in self.sockets.iter().flatten() {
+            if let Kind::Stream(stream) = &socket.kind
+                && matches!(stream.state, State::Established | State::FinWait1 | State::FinWait2)
+                && stream.last.1 >= since
+                && let Some((frame, length)) = stream.last.0.acknowledgement()
+                && !self.links.card.repeat(&frame[..length], COPIES)
+            {
+                return;
+            }
+        }
     }
 
     /// Sorts a connection that was not accepted yet. False: it is over.

@@ -194,3 +194,31 @@ fn connections_outlive_a_driver() {
     }
     assert_eq!((got.len(), got[3999], got[4000]), (34_000, 1, 2));
 }
+
+#[test]
+fn what_is_lost_with_the_driver_is_sent_again_at_once() {
+    let mut net = Net::new();
+    let (_near, mut mine, _far, mut theirs) = connected(&mut net);
+    theirs.write(b"go on");
+    net.settle();
+    net.lose = Some(1);
+    mine.write(b"lost");
+    net.settle();
+    assert_eq!(theirs.read(), b"");
+    net.lose = None;
+    net.b.card.kill();
+    net.settle();
+    net.b.card.start();
+    // No time passes.
+    net.settle();
+    assert_eq!(theirs.read(), b"lost");
+    // Where nothing was lost, nothing comes twice.
+    net.b.card.kill();
+    net.settle();
+    net.b.card.start();
+    net.settle();
+    assert_eq!((theirs.read(), mine.read()), (Vec::new(), b"go on".to_vec()));
+    mine.write(b"and on");
+    net.settle();
+    assert_eq!(theirs.read(), b"and on");
+}
