@@ -10,6 +10,7 @@ pub mod boot_info;
 pub mod clock;
 pub mod error;
 pub mod fault;
+pub mod lines;
 pub mod message;
 pub mod object;
 pub mod rights;

@@ -13,7 +13,7 @@ use crate::boot_image::Builder;
 use crate::process::Guarded;
 use crate::progress::Progress;
 use crate::workspace::{self, KERNEL_PACKAGE, Program, TARGET, Workspace};
-use crate::{elf, prepare};
+use crate::{elf, lines, prepare};
 
 /// How the code is optimised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,20 +181,22 @@ fn assemble(programs: &[Program], directory: &Path, manifest: &Path) -> Result<S
             let contents = read(&path)?;
             let loadable: Arc<[u8]> = elf::loadable(&contents).with_context(|| format!("{}", path.display()))?.into();
             let symbols = elf::symbol_table(&contents).with_context(|| format!("{}", path.display()))?;
-            Ok((program, loadable, symbols))
+            let lines = lines::kept_table(&path, &contents)?;
+            Ok((program, loadable, symbols, lines))
         })
         .collect::<Result<Vec<_>>>()?;
-    for (program, loadable, _) in &built {
+    for (program, loadable, ..) in &built {
         if program.name == "init" {
             image.add("init", loadable.clone())?;
         }
     }
     image.add("manifest", crate::manifest::read(manifest, None)?.encode())?;
-    for (program, loadable, symbols) in built {
+    for (program, loadable, symbols, lines) in built {
         if program.name != "init" {
             image.add(&format!("programs/{}", program.name), loadable.clone())?;
         }
         image.add(&format!("symbols/{}", program.name), symbols)?;
+        image.add(&format!("lines/{}", program.name), lines)?;
         if program.is_application {
             image.add(&format!("bin/{}", program.name), loadable.clone())?;
             for link in &program.links {

@@ -21,6 +21,7 @@ pub mod campaign;
 pub mod compile;
 pub mod disk;
 pub mod elf;
+pub mod lines;
 pub mod load;
 pub mod machine;
 pub mod manifest;

@@ -12,6 +12,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage, RESUME_STOPPED};
+use motte::abi::lines::Lines;
 use motte::abi::symbols::Symbols;
 use motte::abi::{Error, PAGE_SIZE};
 use motte::interfaces::process::{ExitStatus, dispatch_process};
@@ -28,7 +29,8 @@ use motte::time::monotonic_ns;
 use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Places, Window};
 use motte_process::{Ending, Machine, ProcessServer, TakenOver};
-use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
+use motte_supervisor::messages;
+use motte_supervisor::record::{Cause, Findings, backtrace};
 
 use programs::Programs;
 
@@ -88,8 +90,9 @@ impl Service {
         let trace = stack_trace(&places, stack, &self.window, fault);
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
+        let lines = Programs::lines(&program).and_then(Lines::parse);
         let supervisor = SupervisorClient::new(service::connect("supervisor").ok()?);
-        let last_message = places.thread.last_message().ok().and_then(|(badge, info)| describe_message(badge, info));
+        let last_message = places.thread.last_message().ok().and_then(|(badge, info)| messages::last(badge, info));
         let findings = |number| Findings {
             number,
             time_ns: now,
@@ -102,6 +105,8 @@ impl Service {
             registers,
             backtrace: &trace,
             symbols,
+            lines,
+            messages: &[],
             last_message: last_message.clone(),
         };
         let draft = findings(0).record();

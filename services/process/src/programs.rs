@@ -157,6 +157,12 @@ impl Programs {
         Some(image.file(&alloc::format!("symbols/{name}"))?.data)
     }
 
+    /// The line table of a program, from the boot image.
+    pub fn lines(name: &str) -> Option<&'static [u8]> {
+        let image = boot_image()?;
+        Some(image.file(&alloc::format!("lines/{name}"))?.data)
+    }
+
     /// The limit for a program that asks for `wanted`.
     fn limit(&self, wanted: u64) -> u64 {
         match wanted {

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use motte::abi::boot_image::BootImage;
+use motte::abi::lines::Lines;
 use motte::abi::symbols::Symbols;
 use motte::abi::{Error, PAGE_SIZE, Rights};
 use motte::kernel::{CacheMode, Frame, own};
@@ -58,6 +59,11 @@ impl BootFiles {
     /// A program's symbols.
     pub fn symbols(&self, program: &str) -> Option<Symbols<'static>> {
         Symbols::parse(self.image.file(&format!("symbols/{program}"))?.data)
+    }
+
+    /// The lines of the source that a program's code comes from.
+    pub fn lines(&self, program: &str) -> Option<Lines<'static>> {
+        Lines::parse(self.image.file(&format!("lines/{program}"))?.data)
     }
 
     /// Shell commands that the system was booted to run.

@@ -3,19 +3,24 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED, Registers};
+use motte::abi::trace::TraceEvent;
 use motte::abi::{MessageInfo, PAGE_SIZE};
 use motte::interfaces::ReplyToken;
 use motte::kernel::Thread;
 use motte::last_words::{Kind, LastWords};
-use motte::time::monotonic_ns;
+use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::{Window, kept, system};
+use motte_supervisor::messages;
 use motte_supervisor::policy::End;
-use motte_supervisor::record::{Cause, Findings, backtrace, describe_message};
+use motte_supervisor::record::{Cause, Findings, backtrace};
 use motte_supervisor::state::{Kept, Status};
 
+use crate::boot_files::numbers;
 use crate::components::{State, Supervisor, say};
+use crate::trace::Trace;
 
 impl Supervisor {
     /// A component's thread has faulted; `token` holds it.
@@ -63,6 +68,9 @@ impl Supervisor {
         }
     }
 }
+
+/// Messages of a record.
+const MOST_MESSAGES: usize = 8;
 
 /// A component that fails so soon after its start, twice in a row, may do so because of what lies in its kept memory.
 const EARLY_NS: u64 = 250_000_000;
@@ -118,6 +126,8 @@ impl State {
             registers: registers.filter(same),
             backtrace: &trace,
             symbols: self.files.symbols(&component.program),
+            lines: self.files.lines(&component.program),
+            messages: &self.traced_messages(system::places(index).thread),
             last_message: last_message(system::places(index).thread),
         }
         .record();
@@ -130,10 +140,45 @@ impl State {
     }
 }
 
+impl State {
+    /// The last messages of a component's first thread that the trace holds.
+    fn traced_messages(&self, thread: Thread) -> Vec<String> {
+        let Ok(number) = thread.info().map(|info| info.number) else { return vec![] };
+        let [per_core, all] = numbers(system::ENV_TRACE);
+        let mut events: Vec<TraceEvent> = (0..all.checked_div(per_core).unwrap_or(0))
+            .filter_map(Trace::map)
+            .flat_map(|trace| trace.events().collect::<Vec<_>>())
+            .collect();
+        events.sort_by_key(|event| event.time);
+        let name = |thread| self.thread_name(thread);
+        let told = |event: &TraceEvent| Some((event.time, messages::traced(event, number, name)?));
+        let mut told: Vec<_> = events.iter().rev().filter_map(told).take(MOST_MESSAGES).collect();
+        told.reverse();
+        told.into_iter().map(|(time, text)| format!("{} {text}", stamp(counter_ns(time)))).collect()
+    }
+
+    /// The component that a thread is the first of, or its number.
+    fn thread_name(&self, number: u64) -> String {
+        let is_first = |index: &usize| {
+            let alive = self.components[*index].kept.status.is_alive();
+            alive && self.thread_of(*index).info().is_ok_and(|info| info.number == number)
+        };
+        match (0..self.components.len()).find(is_first) {
+            Some(index) => self.manifest.components[index].name.clone(),
+            None => format!("thread {number}"),
+        }
+    }
+}
+
+/// A time as records write it.
+fn stamp(ns: u64) -> String {
+    format!("{}.{:06}", ns / 1_000_000_000, ns / 1000 % 1_000_000)
+}
+
 /// The last message of a component's first thread.
 fn last_message(thread: Thread) -> Option<String> {
     let (badge, info) = thread.last_message().ok()?;
-    describe_message(badge, info)
+    messages::last(badge, info)
 }
 
 /// What a component left in the page of its message buffer.

@@ -15,6 +15,7 @@ mod heartbeats;
 mod power;
 mod requests;
 mod start;
+mod trace;
 mod waiters;
 mod worker;
 

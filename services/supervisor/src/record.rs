@@ -1,12 +1,12 @@
-//! Fault records: who, when, why, registers, backtrace with symbols, last words.
+//! Fault records: who, when, why, registers, backtrace with functions and lines, last words, last messages.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use motte_abi::MessageInfo;
 use motte_abi::fault::{FaultKind, FaultMessage, Registers};
+use motte_abi::lines::Lines;
 use motte_abi::symbols::Symbols;
 
 /// The most frames of a backtrace.
@@ -106,6 +106,10 @@ pub struct Findings<'a> {
     pub backtrace: &'a [u64],
     /// The program's symbols.
     pub symbols: Option<Symbols<'a>>,
+    /// Where in the source its code comes from.
+    pub lines: Option<Lines<'a>>,
+    /// Its messages, as far as the trace holds them, the latest last; each in one line.
+    pub messages: &'a [String],
     /// The last message that it sent or got, in one line.
     pub last_message: Option<String>,
 }
@@ -167,22 +171,21 @@ impl Findings<'_> {
             if let Some(symbol) = self.symbols.as_ref().and_then(|symbols| symbols.find(inside)) {
                 let _ = write!(text, " {symbol}");
             }
+            if let Some(line) = self.lines.as_ref().and_then(|lines| lines.find(inside)) {
+                let _ = write!(text, " at {line}");
+            }
             text.push('\n');
+        }
+        if !self.messages.is_empty() {
+            text.push_str("  messages, from the trace:\n");
+        }
+        for message in self.messages {
+            let _ = writeln!(text, "    {message}");
         }
         if let Some(message) = &self.last_message {
             let _ = writeln!(text, "  last message: {message}");
         }
         text
-    }
-}
-
-/// A thread's last message in one line: a request that it took, with its sender's badge, or a call that it made. `None`: it had none.
-pub fn describe_message(badge: u64, info: MessageInfo) -> Option<String> {
-    let (label, words) = (info.label(), info.length());
-    match info {
-        MessageInfo(0) => None,
-        _ if info.is_call() => Some(format!("request of badge {badge:#x}, label {label}, {words} words")),
-        _ => Some(format!("call, label {label}, {words} words")),
     }
 }
 
@@ -225,6 +228,9 @@ mod tests {
         let mut table = Vec::new();
         let symbols = [(0x401000, "crash"), (0x402000, "main")];
         motte_abi::symbols::encode(symbols.into_iter(), |piece| table.extend_from_slice(piece));
+        let mut lines = Vec::new();
+        let rows = [(0x401000, Some((0, 12))), (0x402000, Some((0, 30))), (0x402005, Some((0, 31)))];
+        motte_abi::lines::encode(["demo/src/main.rs"].into_iter(), &rows, |piece| lines.extend_from_slice(piece));
         let cause = Cause::Fault(FaultKind::PageFault, fault);
         let record = Findings {
             number: 3,
@@ -238,23 +244,17 @@ mod tests {
             registers: Some(Registers { rip: 0x401000, ..Registers::default() }),
             backtrace: &[0x401000, 0x402005],
             symbols: Symbols::parse(&table),
+            lines: Lines::parse(&lines),
+            messages: &["answer of fs, label 7, 1 words".into()],
             last_message: Some("call to thread 7".into()),
         }
         .record();
         assert_eq!(record.cause, "page fault: write of unmapped address 0x10 at 0x401000");
         assert!(record.text.contains("used: 0.003 s of processor time; 40 KiB of its memory quota of 256 KiB\n"));
-        assert!(record.text.contains("#0 0x401000 crash+0x0"), "{}", record.text);
-        assert!(record.text.contains("#1 0x402005 main+0x4"), "{}", record.text);
+        assert!(record.text.contains("#0 0x401000 crash+0x0 at demo/src/main.rs:12\n"), "{}", record.text);
+        assert!(record.text.contains("#1 0x402005 main+0x4 at demo/src/main.rs:30\n"), "{}", record.text);
+        assert!(record.text.contains("  messages, from the trace:\n    answer of fs, label 7, 1 words\n"));
         assert!(record.text.ends_with("  last message: call to thread 7\n"), "{}", record.text);
-    }
-
-    #[test]
-    fn a_message_is_told_as_a_request_or_a_call() {
-        let info = MessageInfo::new(5, 2, 0);
-        let request = MessageInfo(info.0 | MessageInfo::CALL);
-        assert_eq!(describe_message(0x10, request).unwrap(), "request of badge 0x10, label 5, 2 words");
-        assert_eq!(describe_message(0, info).unwrap(), "call, label 5, 2 words");
-        assert_eq!(describe_message(0, MessageInfo::default()), None);
     }
 
     #[test]

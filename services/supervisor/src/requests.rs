@@ -5,15 +5,13 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use motte::abi::fault::{FaultKind, FaultMessage};
-use motte::abi::trace::{TRACE_EVENTS, TraceEvent as RawEvent};
-use motte::abi::{PAGE_SIZE, Rights};
+use motte::abi::trace::TraceEvent as RawEvent;
 use motte::interfaces::supervisor::{
     ComponentInfo, FaultSummary, MemoryInfo, StateChange, Supervisor as Interface, SupervisorError, TEXT_PIECE,
     TraceEvent, dispatch_supervisor,
 };
 use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
-use motte::kernel::{CacheMode, CapSlot, Frame, Thread, Untyped};
-use motte::memory::Mapping;
+use motte::kernel::{CapSlot, Frame, Thread, Untyped};
 use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
@@ -25,6 +23,7 @@ use motte_supervisor::state::{Company, Status};
 use crate::boot_files::numbers;
 use crate::components::{State, Supervisor};
 use crate::power::Finish;
+use crate::trace::Trace;
 
 /// Events of the trace in one answer.
 const EVENTS: usize = 20;
@@ -189,7 +188,14 @@ impl Interface for Supervisor {
     }
 
     fn trace(&mut self, _: &Sender, cpu: u64, from: u64) -> Result<(u64, Vec<TraceEvent>), SupervisorError> {
-        read_trace(cpu, from).ok_or(SupervisorError::NotFound)
+        let trace = Trace::map(cpu).ok_or(SupervisorError::NotFound)?;
+        let from = from.clamp(trace.oldest(), trace.written());
+        let to = trace.written().min(from + EVENTS as u64);
+        let event = |number| {
+            let RawEvent { time, kind, a, b } = trace.event(number);
+            TraceEvent { time_ns: counter_ns(time), cpu, kind, a, b }
+        };
+        Ok((to, (from..to).map(event).collect()))
     }
 
     fn kernel_version(&mut self, _: &Sender) -> Result<String, SupervisorError> {
@@ -316,7 +322,8 @@ impl State {
         })
     }
 
-    fn thread_of(&self, index: usize) -> Thread {
+    /// A component's first thread.
+    pub fn thread_of(&self, index: usize) -> Thread {
         if self.own_index() == Some(index) { motte::thread::current() } else { system::places(index).thread }
     }
 
@@ -368,35 +375,4 @@ fn budget_left(index: usize) -> u64 {
     };
     slots::free(borrowed);
     left
-}
-
-/// Reads a processor's trace ring from event number `from` on.
-pub fn read_trace(cpu: u64, from: u64) -> Option<(u64, Vec<TraceEvent>)> {
-    let [per_core, all] = numbers(system::ENV_TRACE);
-    let first = cpu.checked_mul(per_core)?;
-    if per_core == 0 || first.checked_add(per_core)? > all {
-        return None;
-    }
-    let mut frames = Vec::new();
-    for frame in first..first + per_core {
-        let copy = slots::allocate().ok()?;
-        CapSlot(system::TRACE + frame).copy(copy, Rights::READ).ok()?;
-        frames.push(Frame(copy));
-    }
-    let mapping = Mapping::of(frames.clone(), Rights::READ, CacheMode::Normal).ok()?;
-    let written = mapping.read_u64(0);
-    let oldest = written.saturating_sub(TRACE_EVENTS as u64);
-    let begin = from.clamp(oldest, written);
-    let end = written.min(begin + EVENTS as u64);
-    let events = (begin..end)
-        .map(|number| {
-            let at = 64 + (number % TRACE_EVENTS as u64) as usize * size_of::<RawEvent>();
-            let word = |index: usize| mapping.read_u64(at + index * 8);
-            TraceEvent { time_ns: counter_ns(word(0)), cpu, kind: word(1), a: word(2), b: word(3) }
-        })
-        .collect();
-    debug_assert!(mapping.len() >= PAGE_SIZE);
-    drop(mapping);
-    frames.into_iter().for_each(|frame| slots::delete(frame.0));
-    Some((end, events))
 }
