@@ -518,3 +518,12 @@ fn a_client_that_waits_is_answered_instead_of_signalled() {
     world.server.client_gone(&Sender { badge: badge::LIFECYCLE | 2 }, CLIENT.badge).unwrap();
     assert_eq!(world.mock.0.answered.take(), [(5, Err(IoError::InvalidInput))]);
 }
+
+#[test]
+#[should_panic(expected = "given up waiting for 1 requests")]
+fn a_driver_whose_client_waited_in_vain_ends() {
+    let mut world = World::new(EVENT_IDX);
+    world.push(READ, 1, 0, 0, 512);
+    world.ring();
+    let _ = world.server.attach_memory(&CLIENT, 0, Cap(10));
+}

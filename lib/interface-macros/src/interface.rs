@@ -276,8 +276,7 @@ fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
     let (visibility, interface) = (&item.vis, &header.name);
     let client = format_ident!("{}Client", item.ident);
     let functions = methods.iter().enumerate().map(|(label, method)| {
-        let Method { name, docs, arguments, success, error, numbered, .. } = method;
-        let idempotent = method.idempotent || *numbered;
+        let Method { name, docs, arguments, success, error, idempotent, numbered, deferred } = method;
         let take_number = numbered.then(|| quote! { let number = self.transport.number(); });
         let put_number = numbered.then(|| quote! { ::motte_interfaces::Wire::put(&number, writer); });
         let (label, text) = (header.base + label as u64, name.to_string());
@@ -291,8 +290,9 @@ fn client(header: &Header, item: &ItemTrait, methods: &[Method]) -> TokenStream 
             #(#docs)*
             #[inline]
             pub fn #name(&self, #(#parameters),*) -> ::core::result::Result<#success, #error> {
-                const METHOD: ::motte_interfaces::Method =
-                    ::motte_interfaces::Method { label: #label, interface: #interface, name: #text, idempotent: #idempotent };
+                const METHOD: ::motte_interfaces::Method = ::motte_interfaces::Method {
+                    label: #label, interface: #interface, name: #text, idempotent: #idempotent, numbered: #numbered, deferred: #deferred,
+                };
                 #take_number
                 ::motte_interfaces::call(&self.transport, &METHOD, |writer| { let _ = &writer; #put_number #(#puts)* })
             }

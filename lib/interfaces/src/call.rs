@@ -14,6 +14,10 @@ pub const ANSWER_UNKNOWN_METHOD: u64 = 2;
 /// Label of an answer that says: the request could not be taken apart.
 pub const ANSWER_MALFORMED: u64 = 3;
 
+/// Set in a request's label by the stub of a method that is not `#[deferred]`: its caller waits for the service's own work and for
+/// nothing else. Whoever holds the caller's thread sees it, and ends a call that is never answered.
+pub const PROMPT: u64 = 1 << 47;
+
 /// One method of an interface, as its stub knows it.
 #[derive(Debug)]
 pub struct Method {
@@ -23,8 +27,12 @@ pub struct Method {
     pub interface: &'static str,
     /// The method's name.
     pub name: &'static str,
-    /// Whether a repetition after a restart is harmless.
+    /// Whether it is harmless to do it twice.
     pub idempotent: bool,
+    /// Whether a server that was restarted knows a repetition by its number.
+    pub numbered: bool,
+    /// Whether the server may answer much later, when something else has happened.
+    pub deferred: bool,
 }
 
 /// Who sent a request: the badge of the capability it came through.
@@ -39,8 +47,8 @@ pub struct Sender {
 pub enum CallError {
     /// The service is gone, and will not come back by itself.
     Gone,
-    /// The service was restarted while it had the request; whether it was carried out is not known. The stub repeats calls that are
-    /// safe to repeat, so this is one that is not.
+    /// The service was restarted while it had the request, or did not answer it and the call was ended; whether it was carried out is not
+    /// known. The stub repeats calls that are safe to repeat, so this is one that is not.
     Restarted,
     /// The service does not know the method: it is older or newer than this program.
     UnknownMethod,
@@ -56,7 +64,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("the service is gone"),
-            Self::Restarted => f.write_str("the service was restarted before it answered"),
+            Self::Restarted => f.write_str("the service did not answer, or was restarted before it did"),
             Self::UnknownMethod => f.write_str("the service does not know this request"),
             Self::Malformed => f.write_str("the message was malformed"),
             Self::TooLarge => f.write_str("the request is larger than a message"),
@@ -75,7 +83,7 @@ impl From<motte_abi::Error> for CallError {
     fn from(error: motte_abi::Error) -> Self {
         match error {
             motte_abi::Error::PeerGone => Self::Gone,
-            motte_abi::Error::PeerRestarted => Self::Restarted,
+            motte_abi::Error::PeerRestarted | motte_abi::Error::Cancelled => Self::Restarted,
             other => Self::Kernel(other),
         }
     }

@@ -76,7 +76,7 @@ io_errors! {
     /// The service that would do it is gone.
     ServiceGone, "the service is gone";
     /// The service was restarted before it answered; whether it was done is not known.
-    ServiceRestarted, "the service was restarted before it answered";
+    ServiceRestarted, "the service did not answer, or was restarted before it did";
     /// Anything else.
     Other, "failed";
     /// Nobody listens there.

@@ -203,4 +203,7 @@ pub trait Supervisor {
     #[deferred]
     #[idempotent]
     fn next_change(&self, from: u64) -> Result<StateChange, SupervisorError>;
+    /// Whether a service waits for a device, so that those who wait for its answer may have to wait long.
+    #[idempotent]
+    fn waits_for_device(&self) -> Result<bool, SupervisorError>;
 }

@@ -29,6 +29,7 @@ pub mod aio;
 mod arch;
 pub mod boot_files;
 pub mod control;
+pub mod deadline;
 mod entry;
 pub mod env;
 pub mod executor;

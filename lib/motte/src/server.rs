@@ -17,7 +17,7 @@ use core::cell::RefCell;
 
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo, ObjectType};
-use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, Reader, Replier, ReplyToken, Sender, Writer};
+use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, PROMPT, Reader, Replier, ReplyToken, Sender, Writer};
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
 use crate::thread::BufferGuard;
@@ -333,7 +333,7 @@ impl Server {
             replies.0.borrow_mut().turn = Turn::Deferred(reply.0.0);
             ReplyToken(reply.0.0)
         };
-        let outcome = handler.request(&sender, message.info.label(), &mut reader, &mut writer, &mut defer);
+        let outcome = handler.request(&sender, message.info.label() & !PROMPT, &mut reader, &mut writer, &mut defer);
         for untaken in reader.untaken_caps() {
             slots::delete(CapSlot(untaken.0));
         }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use motte_abi::Error;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_interfaces::registry::{RegistryClient, RegistryError};
-use motte_interfaces::{CallError, Method, Reader, Transport, Writer};
+use motte_interfaces::{CallError, Method, PROMPT, Reader, Transport, Writer};
 
 use crate::kernel::{CapSlot, Endpoint};
 use crate::sync::OnceLock;
@@ -41,12 +41,25 @@ impl core::error::Error for ServiceError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     endpoint: Endpoint,
+    /// The service answers every request without waiting for others.
+    is_prompt: bool,
+    repeats: bool,
 }
 
 impl Connection {
     /// Through an endpoint that the program has.
     pub const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self { endpoint, is_prompt: false, repeats: true }
+    }
+
+    /// The same, to a service that lets nobody wait, whatever its interface allows: the file server's files are streams, but not pipes.
+    pub const fn to_prompt_service(self) -> Self {
+        Self { is_prompt: true, ..self }
+    }
+
+    /// The same, but no request is sent again when the service was restarted, or did not answer: it may be too late for it then.
+    pub const fn without_repetition(self) -> Self {
+        Self { repeats: false, ..self }
     }
 
     /// The endpoint.
@@ -134,7 +147,9 @@ impl Transport for Connection {
         put: impl Fn(&mut Writer<'_>),
         take: impl FnOnce(u64, &mut Reader<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let mut repetitions = if method.idempotent { REPETITIONS } else { 0 };
+        let is_safe = self.repeats && (method.idempotent || method.numbered);
+        let mut repetitions = if is_safe { REPETITIONS } else { 0 };
+        let label = if self.is_prompt || !method.deferred { method.label | PROMPT } else { method.label };
         let mut guard = BufferGuard::take();
         let mut table_is_full;
         let answer = loop {
@@ -147,7 +162,7 @@ impl Transport for Connection {
                 return Err(CallError::TooLarge);
             }
             let (words, count) = (writer.registers(), writer.caps().len());
-            let info = writer.info(method.label);
+            let info = writer.info(label);
             if count > 0 {
                 let mut caps = [0; MAX_CAPS];
                 caps[..count].copy_from_slice(writer.caps());
@@ -156,8 +171,8 @@ impl Transport for Connection {
             match self.endpoint.call(info, words) {
                 Ok(answer) => break answer,
                 Err(Error::PeerRestarted) if repetitions > 0 => repetitions -= 1,
-                // The thread was stopped and started again while it waited; the call was not taken.
-                Err(Error::Cancelled) if method.idempotent => {}
+                // It was not answered in time. A server that runs on takes a number for that of another request.
+                Err(Error::Cancelled) if method.idempotent && repetitions > 0 => repetitions -= 1,
                 Err(error) => return Err(error.into()),
             }
         };

@@ -15,6 +15,7 @@ use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage, RESUME_STOPPED};
 use motte::abi::lines::Lines;
 use motte::abi::symbols::Symbols;
 use motte::abi::{Error, PAGE_SIZE};
+use motte::deadline::INTERVAL;
 use motte::interfaces::process::{ExitStatus, dispatch_process};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
 use motte::interfaces::supervisor::{SupervisorClient, TEXT_PIECE};
@@ -44,6 +45,8 @@ struct Service {
     window: Window,
     /// Signalled when there are programs to end once the request at hand is answered.
     abandoned: Event,
+    /// Signalled when calls of programs are to be looked at.
+    looks: Event,
 }
 
 impl Handler for Service {
@@ -68,9 +71,20 @@ impl Handler for Service {
         }
     }
 
-    fn notified(&mut self, _: u64) {
+    fn notified(&mut self, bits: u64) {
         self.server.end_abandoned();
+        if bits & self.looks.bit() != 0 {
+            self.server.machine().end_overdue_calls(device_is_awaited);
+        }
     }
+}
+
+/// Whether a service waits for a device. If nobody can say: it may be.
+fn device_is_awaited() -> bool {
+    let Ok(connection) = service::connect("supervisor") else { return true };
+    let awaited = SupervisorClient::new(connection).waits_for_device();
+    connection.close();
+    awaited.unwrap_or(true)
 }
 
 impl Service {
@@ -180,5 +194,16 @@ fn main() -> Result<(), Error> {
     if process.has_abandoned() {
         abandoned.notification().signal()?;
     }
-    Err(server.run(&mut Service { server: process, window: Window::new()?, abandoned }))
+    let looks = server.tasks().event()?;
+    // Where nobody looks after this server, as on machines that measure, it does not look after others either.
+    if motte::start::capability("pulse").is_some() {
+        let (tasks, look) = (server.tasks(), looks.notification());
+        server.tasks().spawn(async move {
+            loop {
+                tasks.sleep(INTERVAL).await;
+                let _ = look.signal();
+            }
+        });
+    }
+    Err(server.run(&mut Service { server: process, window: Window::new()?, abandoned, looks }))
 }

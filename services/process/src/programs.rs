@@ -12,6 +12,7 @@ use motte::abi::boot_info::slot;
 use motte::abi::syscall::ThreadState;
 use motte::abi::{Error, ObjectType, Rights};
 use motte::boot_files::boot_image;
+use motte::deadline::{Deadline, end_call};
 use motte::interfaces::badge::FIRST_PROGRAM;
 use motte::interfaces::error::IoError;
 use motte::interfaces::registry::{RegistryClient, ServiceSet};
@@ -68,6 +69,7 @@ struct Running {
     services: ServiceSet,
     /// Held so that its shared pages stay.
     image: Rc<Held>,
+    deadline: Deadline,
 }
 
 impl Running {
@@ -128,6 +130,24 @@ impl Programs {
     /// The slots that are kept of a program.
     pub fn places(&self, id: u32) -> Option<&Places> {
         self.running.get(&id).map(|running| &running.places)
+    }
+
+    /// Looks at what the programs wait for, and ends calls that are never answered; unless `may_be_late` says that they still may be.
+    pub fn end_overdue_calls(&mut self, may_be_late: impl FnOnce() -> bool) {
+        let mut overdue = Vec::new();
+        for (id, running) in &mut self.running {
+            if running.deadline.look(running.places.thread) {
+                running.deadline = Deadline::default();
+                overdue.push((id, running.places.thread));
+            }
+        }
+        if overdue.is_empty() || may_be_late() {
+            return;
+        }
+        for (id, thread) in overdue {
+            log::warn!("program {id} waited in vain for an answer: its call ends");
+            end_call(thread);
+        }
     }
 
     /// The last words of a program that runs, if it left any.
@@ -212,7 +232,10 @@ impl Programs {
         match result {
             Ok((places, Loaded { view, stack })) => {
                 let view = Some(view);
-                self.running.insert(id, Running { places, view, stack, block, untyped, services, image });
+                self.running.insert(
+                    id,
+                    Running { places, view, stack, block, untyped, services, image, deadline: Deadline::default() },
+                );
                 Ok(Started { memory_limit: size, started_ns: motte::time::monotonic_ns() })
             }
             Err(error) => {
@@ -326,7 +349,8 @@ impl Programs {
         let stack = Stack::of_running(&places, Untyped::at(first + STACK_MEMORY), STACK);
         [block, image].into_iter().for_each(|block| self.pool.claim(block));
         let image = self.images.adopt(image, image_untyped);
-        Ok(Running { places, view: None, stack: Some(stack), block, untyped, services, image })
+        let (view, stack, deadline) = (None, Some(stack), Deadline::default());
+        Ok(Running { places, view, stack, block, untyped, services, image, deadline })
     }
 }
 

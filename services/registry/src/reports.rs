@@ -8,10 +8,12 @@ use core::cell::RefCell;
 use core::time::Duration;
 
 use motte::abi::{Error, Rights};
+use motte::deadline::end_call;
+use motte::interfaces::error::IoError;
 use motte::interfaces::registry::RegistryError;
 use motte::interfaces::stream::StreamClient;
 use motte::interfaces::{Responder, badge};
-use motte::kernel::{CapSlot, Notification};
+use motte::kernel::{CapSlot, Notification, Thread};
 use motte::server::{Replies, Tasks};
 use motte::service::Connection;
 use motte::sync::{Condvar, Mutex};
@@ -46,6 +48,7 @@ type Waiting = Rc<RefCell<BTreeMap<u64, Responder<(), RegistryError>>>>;
 
 /// Reports that are under way.
 pub struct Reports {
+    worker: Option<Thread>,
     shared: Arc<Shared>,
     waiting: Waiting,
     next: u64,
@@ -63,9 +66,13 @@ impl Reports {
             finished: event.notification(),
         });
         let theirs = shared.clone();
-        if let Err(error) = thread::try_spawn(move || work(&theirs)) {
-            log::warn!("services will not be told of clients that are gone: {error}");
-        }
+        let worker = match thread::try_spawn(move || work(&theirs)) {
+            Ok(worker) => Some(worker.thread()),
+            Err(error) => {
+                log::warn!("services will not be told of clients that are gone: {error}");
+                None
+            }
+        };
         let waiting = Waiting::default();
         let (waiters, queue, mut answers) = (waiting.clone(), shared.clone(), replies.clone());
         tasks.spawn(async move {
@@ -80,7 +87,7 @@ impl Reports {
                 }
             }
         });
-        Ok(Self { shared, waiting, next: 0, tasks, replies })
+        Ok(Self { worker, shared, waiting, next: 0, tasks, replies })
     }
 
     /// Tells the services behind these endpoints that `client` is gone, then answers.
@@ -96,11 +103,14 @@ impl Reports {
         });
         self.shared.more.notify_one();
         let (tasks, waiting, mut replies) = (self.tasks.clone(), self.waiting.clone(), self.replies.clone());
+        let worker = self.worker;
         self.tasks.spawn(async move {
             tasks.sleep(PATIENCE).await;
             let late = waiting.borrow_mut().remove(&number);
             if let Some(responder) = late {
                 responder.answer(&mut replies, Ok(()));
+                // It has this report in hand, or an older one.
+                worker.into_iter().for_each(end_call);
             }
         });
     }
@@ -123,18 +133,19 @@ fn work(shared: &Shared) {
                 log::warn!("client {} is gone, and not every service could be told in time", report.client);
                 break;
             }
-            tell(CapSlot(service), report.client);
+            tell(CapSlot(service), report.client, report.deadline);
         }
         shared.queue.lock().done.push(report.number);
         let _ = shared.finished.signal();
     }
 }
 
-fn tell(service: CapSlot, client: u64) {
+fn tell(service: CapSlot, client: u64, deadline: Instant) {
     let Ok(slot) = slots::allocate() else { return };
     if service.mint(slot, Rights::SEND, badge::LIFECYCLE).is_ok() {
+        let service = StreamClient::new(Connection::from(slot).without_repetition());
         // A service without sessions does not know the request, and one that is gone has none.
-        let _ = StreamClient::new(Connection::from(slot)).client_gone(client);
+        while service.client_gone(client) == Err(IoError::ServiceRestarted) && Instant::now() < deadline {}
     }
     slots::delete(slot);
 }

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod boot_files;
 mod components;
+mod deadlines;
 mod ending;
 mod faults;
 mod heartbeats;
@@ -32,5 +33,6 @@ fn main() -> Result<(), String> {
     let mut server = Server::new(system::ENDPOINT).map_err(|error| error.to_string())?;
     let mut supervisor = components::Supervisor::new(&server)?;
     supervisor.begin();
+    supervisor.watch_calls();
     Err(server.run(&mut supervisor).to_string())
 }

@@ -5,11 +5,12 @@ use alloc::string::String;
 
 use motte_abi::MessageInfo;
 use motte_abi::trace::{TraceEvent, TraceKind};
+use motte_interfaces::PROMPT;
 
 /// A thread's last message, as the kernel remembers it: a request that it took, with its sender's badge, or a call that it made. `None`: it had
 /// none.
 pub fn last(badge: u64, info: MessageInfo) -> Option<String> {
-    let (label, words) = (info.label(), info.length());
+    let (label, words) = (info.label() & !PROMPT, info.length());
     match info {
         MessageInfo(0) => None,
         _ if info.is_call() => Some(format!("request of badge {badge:#x}, label {label}, {words} words")),
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_last_message_is_a_request_or_a_call() {
-        let info = MessageInfo::new(5, 2, 0);
+        let info = MessageInfo::new(5 | PROMPT, 2, 0);
         let request = MessageInfo(info.0 | MessageInfo::CALL);
         assert_eq!(last(0x10, request).unwrap(), "request of badge 0x10, label 5, 2 words");
         assert_eq!(last(0, info).unwrap(), "call, label 5, 2 words");

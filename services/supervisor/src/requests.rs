@@ -240,6 +240,10 @@ impl Interface for Supervisor {
         let all = !state.tracers.is_empty();
         Frame(CapSlot(system::TRACE)).trace_messages(all).map_err(|_| SupervisorError::NotFound)
     }
+
+    fn waits_for_device(&mut self, _: &Sender) -> Result<bool, SupervisorError> {
+        Ok(self.0.borrow().waits_for_device())
+    }
 }
 
 /// The beginning of a text.

@@ -232,7 +232,9 @@ impl State {
             add("registry".into(), Source::Mint(endpoint, send, badge_of(&self.manifest, index)));
         }
         if is_controlled(component) {
-            add("pulse".into(), Source::Mint(system::pulse(index).0, Rights::WRITE, 1));
+            if self.manifest.heartbeats {
+                add("pulse".into(), Source::Mint(system::pulse(index).0, Rights::WRITE, 1));
+            }
             add("control".into(), Source::Copy(system::control(index).0, Rights::ALL));
         }
         if component.keep > 0 {

@@ -13,7 +13,8 @@ use core::task::{Context, Poll, Waker};
 use motte::abi::Rights;
 use motte::interfaces::badge;
 use motte::interfaces::fs::FilesClient;
-use motte::kernel::{CapSlot, Notification};
+use motte::interfaces::registry::RegistryClient;
+use motte::kernel::{CapSlot, Notification, Thread};
 use motte::server::Tasks;
 use motte::service::{self, Connection};
 use motte::sync::{Condvar, Mutex};
@@ -60,6 +61,7 @@ struct Local {
 /// The worker, as the main thread sees it.
 #[derive(Clone)]
 pub struct Worker {
+    thread: Thread,
     shared: Arc<Shared>,
     local: Rc<RefCell<Local>>,
 }
@@ -75,7 +77,7 @@ impl Worker {
             files: manifest.service("fs").map(|service| system::service(service.number).0),
         });
         let theirs = shared.clone();
-        thread::try_spawn(move || work(&theirs)).map_err(|error| error.to_string())?;
+        let worker = thread::try_spawn(move || work(&theirs)).map_err(|error| error.to_string())?;
         let local: Rc<RefCell<Local>> = Rc::default();
         let (queue, state) = (shared.clone(), local.clone());
         tasks.spawn(async move {
@@ -92,7 +94,12 @@ impl Worker {
                 wakers.into_iter().for_each(Waker::wake);
             }
         });
-        Ok(Self { shared, local })
+        Ok(Self { thread: worker.thread(), shared, local })
+    }
+
+    /// The thread.
+    pub const fn thread(&self) -> Thread {
+        self.thread
     }
 
     fn give(&self, job: Job) -> Pending {
@@ -174,6 +181,8 @@ fn work(shared: &Shared) {
         match job {
             Job::Gone(client) => {
                 if let Ok(registry) = service::registry() {
+                    // It answers before long, whether services listen or not. Told later, they would end what the client's successor has.
+                    let registry = RegistryClient::new(registry.transport().to_prompt_service().without_repetition());
                     let _ = registry.client_gone(client);
                 }
             }
