@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
+use crate::campaign::gdb::Gdb;
+use crate::campaign::guest::{Guest, KernelPlaces};
 use crate::compile::{self, Application, Profile, System};
 use crate::disk::{self, Access};
 use crate::load::{self, Synced};
@@ -34,7 +36,9 @@ const LOAD_LIMIT: Duration = Duration::from_secs(120);
 const SHELL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The components without which the system is none.
-pub const COMPONENTS: &str = "guardian,registry,supervisor,process,log,clock,pci,console,virtio-blk,fs,pipe,shell";
+pub const COMPONENTS: &str = "init,guardian,registry,supervisor,process,log,clock,pci,console,virtio-blk,fs,pipe,shell";
+/// The first program. It is no component, and no command reaches it: it is destroyed from outside, once in each machine.
+const INIT: &str = "init";
 /// The component whose programs end with it.
 const SHELL: &str = "shell";
 
@@ -160,7 +164,10 @@ pub fn torture(options: &Options) -> Result<Vec<Outcome>> {
     let manifest = patient_manifest(directory.path())?;
     for name in &options.components {
         let known = manifest::read(&manifest, None)?;
-        ensure!(known.component(name).is_some(), "the system has no component `{name}`; `services` lists them");
+        ensure!(
+            name == INIT || known.component(name).is_some(),
+            "the system has no component `{name}`; `services` lists them"
+        );
     }
     let system = compile::system(Profile::Release, &manifest)?;
     let mut random = Random::new(options.seed);
@@ -192,13 +199,15 @@ pub fn torture(options: &Options) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// The default system, but for components that are never put into quarantine.
+/// The default system, but for components that come back at once, to be there for the next kill, and are never put into quarantine.
 fn patient_manifest(directory: &Path) -> Result<PathBuf> {
     let text = std::fs::read_to_string(manifest::default_path())?;
     let mut document: toml_edit::DocumentMut = text.parse().context("system/default.toml cannot be read")?;
     let components = document["component"].as_table_mut().context("system/default.toml has no components")?;
     for (_, component) in components.iter_mut() {
         component["max-restarts"] = toml_edit::value(1_000_000);
+        component["backoff"] = toml_edit::value("1ms");
+        component["backoff-max"] = toml_edit::value("1ms");
     }
     let file = directory.join("torture.toml");
     std::fs::write(&file, document.to_string())?;
@@ -215,8 +224,8 @@ struct Torture<'a> {
 impl Torture<'_> {
     /// Boots, kills the component until it was killed `kills` times in all, and looks what is left. An error is a hang.
     fn kill_often(&mut self, kills: u32, outcome: &mut Outcome, synced: &mut Synced) -> Result<()> {
-        let mut session =
-            Session::boot(self.system, &Hardware::default(), Some(disk::open(self.image, Access::Write)?))?;
+        let hardware = Hardware { has_stub: outcome.component == INIT, ..Hardware::default() };
+        let mut session = Session::boot(self.system, &hardware, Some(disk::open(self.image, Access::Write)?))?;
         session.run(&format!("rm -f {STOP}"))?;
         let before = generation(&mut session, &outcome.component)?;
         let killed_before = outcome.kills;
@@ -250,7 +259,11 @@ impl Torture<'_> {
             let pause =
                 Duration::from_millis(self.random.below(LONGEST_PAUSE) + if loaded { LONGEST_PAUSE } else { 0 });
             let mut said = session.watch(pause)?;
-            session.type_keys(&format!("kill {}\r", outcome.component))?;
+            if outcome.component == INIT {
+                self.kill_init(session)?;
+            } else {
+                session.type_keys(&format!("kill {}\r", outcome.component))?;
+            }
             outcome.kills += 1;
             outcome.under_load += u32::from(loaded);
             if outcome.component == SHELL {
@@ -270,13 +283,27 @@ impl Torture<'_> {
             // What was typed is echoed, but the load's script is never typed.
             outcome.failures.extend(wrong.map(|what| format!("kill {}: {what}", outcome.kills)));
             self.progress.step(&format!("{}: {} failures", outcome.component, outcome.failures.len()));
+            if outcome.component == INIT {
+                break;
+            }
         }
         Ok(())
     }
+
+    /// Destroys init, and then kills the supervisor that it once started.
+    fn kill_init(&self, session: &mut Session) -> Result<()> {
+        let stub = session.take_stub().context("init was destroyed already")?;
+        let mut guest = Guest::new(Gdb::connect(stub)?, &KernelPlaces::read(&self.system.kernel)?)?;
+        guest.stop()?;
+        guest.empty_init()?;
+        guest.resume()?;
+        session.type_keys("kill supervisor\r")
+    }
 }
 
-/// How often a component was started.
+/// How often a component was started; for init, how often the supervisor was.
 fn generation(session: &mut Session, component: &str) -> Result<u64> {
+    let component = if component == INIT { "supervisor" } else { component };
     let output = session.run(&format!("services {component}"))?;
     let generation = output.text.lines().find_map(|line| line.trim().strip_prefix("generation")?.trim().parse().ok());
     generation

@@ -166,6 +166,15 @@ impl Guest {
         Ok(self.spaces()?.into_iter().find(|space| space.is_component() && space.name == name))
     }
 
+    /// Takes everything from the first program, init, that it has mapped: as dead as a program can be that nobody holds. It is the oldest,
+    /// and has no start information, which all others have.
+    pub fn empty_init(&mut self) -> Result<()> {
+        let table = self.gdb.read(self.spaces, SPACES as usize * SPACE_BYTES)?;
+        let (_, root) = entries(&table).min_by_key(|&(id, _)| id).context("no program runs")?;
+        ensure!(self.read(root, START_INFO_ADDRESS, 1)?.is_none(), "the oldest program is not init");
+        self.gdb.write_memory(DIRECT_MAP + root, &[0; PAGE as usize / 2])
+    }
+
     /// Whether a space is still what it was.
     pub fn is_alive(&mut self, space: &Space) -> Result<bool> {
         let entry = self.spaces + space.id % SPACES * SPACE_BYTES as u64;
