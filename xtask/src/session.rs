@@ -180,11 +180,17 @@ impl Session {
     }
 
     /// Shuts the system down as a person would; returns how the machine ended.
-    pub fn shutdown(mut self) -> Result<Ending> {
+    pub fn shutdown(self) -> Result<Ending> {
+        self.shutdown_hearing(|_| {})
+    }
+
+    /// The same; `hear` gets what the console showed until the end.
+    pub fn shutdown_hearing(mut self, hear: impl FnOnce(&str)) -> Result<Ending> {
         self.send(b"shutdown\r")?;
         let deadline = Instant::now() + SHUTDOWN_LIMIT;
         // Read on, so that the machine never waits for a console that is full.
         while self.receive(deadline)? {}
+        hear(&plain(&self.unread));
         match self.machine.wait_until(Some(deadline))? {
             Some(ending) => Ok(ending),
             None => self.fail("the system did not shut down"),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use motte::interfaces::PROMPT;
 use motte::layout::{HEAP_ADDRESS, HEAP_END, MESSAGE_BUFFER_ADDRESS, STACK_ADDRESS};
 use motte_abi::message::{MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{MessageInfo, ObjectType, Syscall, boot_info};
@@ -116,6 +117,11 @@ pub fn inject(guest: &mut Guest, program: &Program, fault: &mut Fault) -> Result
     Ok(injected)
 }
 
+/// The label of a message, without what the caller says there of its patience.
+const fn label(info: MessageInfo) -> u64 {
+    info.label() & !PROMPT
+}
+
 /// What is at hand while the machine is stopped.
 struct Injector<'a> {
     guest: &'a mut Guest,
@@ -222,7 +228,7 @@ impl Injector<'_> {
         let Some((_, info)) = self.sending(|_| true)? else { return Ok(None) };
         let length = (info.length() as u64 + 1 + self.random.below(127)) % 128;
         self.guest.set_register(register::RSI, info.0 & !0x7f | length)?;
-        let what = format!("a message of label {} with {} words has {length}", info.label(), info.length());
+        let what = format!("a message of label {} with {} words has {length}", label(info), info.length());
         Ok(Some((what, Undo::Nothing)))
     }
 
@@ -243,7 +249,7 @@ impl Injector<'_> {
             Some(&number) => self.guest.set_register(number, now)?,
             None => self.guest.set_word(self.space.root, in_buffer, now)?,
         }
-        let what = format!("word {index} of a message of label {}: {former:#x} became {now:#x}", info.label());
+        let what = format!("word {index} of a message of label {}: {former:#x} became {now:#x}", label(info));
         Ok(Some((what, Undo::Nothing)))
     }
 
@@ -268,7 +274,7 @@ impl Injector<'_> {
             self.guest.set_register(number, now)?;
             (name, registers.general[number])
         };
-        let what = format!("of a message of label {}, {name}: {former:#x} became {now:#x}", info.label());
+        let what = format!("of a message of label {}, {name}: {former:#x} became {now:#x}", label(info));
         Ok(Some((what, Undo::Nothing)))
     }
 

@@ -118,6 +118,8 @@ pub struct Counts {
     pub recovered: u64,
     /// Of these, those of which clients saw errors, which they overcame by repeating.
     pub recovered_with_errors: u64,
+    /// Of these, those in which the shell failed, and with it ended the programs that it ran.
+    pub recovered_without_programs: u64,
     /// Panics of the kernel.
     pub kernel_panics: u64,
     /// Files that were reported as written and were not as they should be.
@@ -131,6 +133,8 @@ impl Counts {
         self.manifested += u64::from(outcome.is_manifested());
         self.recovered += u64::from(outcome.is_recovered());
         self.recovered_with_errors += u64::from(outcome.is_recovered() && outcome.was_seen_by_clients());
+        let ended = outcome.symptoms.contains(&Symptom::LoadEnded);
+        self.recovered_without_programs += u64::from(outcome.is_recovered() && ended);
         self.kernel_panics += u64::from(outcome.kernel_panic);
         self.data_errors += outcome.data_errors;
     }
@@ -251,6 +255,7 @@ pub mod tests {
             manifested: 4,
             recovered: 2,
             recovered_with_errors: 1,
+            recovered_without_programs: 0,
             kernel_panics: 0,
             data_errors: 2,
         };

@@ -35,7 +35,8 @@ pub fn summary(results: &Results) -> String {
     let total = results.total();
     let times = results.recovery_times();
     let mut text = format!(
-        "{} faults, seed {} ({}): {} showed, {} of these were recovered from ({}), {} of them with errors that clients overcame; \
+        "{} faults, seed {} ({}): {} showed, {} of these were recovered from ({}), {} of them with errors that clients overcame, \
+         {} with the shell's programs ended; \
          {} kernel panics; {} of {} files damaged; {} damaged file systems.",
         total.injected,
         results.seed,
@@ -44,6 +45,7 @@ pub fn summary(results: &Results) -> String {
         total.recovered,
         percent(&total),
         total.recovered_with_errors,
+        total.recovered_without_programs,
         total.kernel_panics,
         total.data_errors,
         results.files,

@@ -29,6 +29,8 @@ const TYPE_AGAIN: Duration = Duration::from_secs(3);
 /// A component that crashes at once, and the command that starts it.
 const DEMO: &str = "crash-demo";
 const START_DEMO: &str = "services start crash-demo\r";
+/// The component whose programs end with it.
+const SHELL: &str = "shell";
 /// A look at the console.
 const GLANCE: Duration = Duration::from_millis(10);
 /// How long the load may take for its first round.
@@ -135,14 +137,10 @@ impl<'a> Subject<'a> {
                 _ => None,
             }));
         }
-        session.type_keys(&format!("sh /bin/{} {} &\r", load::NAME, files.next()))?;
+        session.type_keys(&start_load(files))?;
         let said = session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
         let written = files.count;
-        for word in load::words(&said) {
-            if let Word::Written(number) = word {
-                files.add(number);
-            }
-        }
+        files.hear(&said);
         ensure!(files.count > written, "the load cannot write");
         let guest = Guest::new(Gdb::connect(stub)?, &setting.kernel)?;
         let log_read = session.kernel_log().len();
@@ -208,7 +206,13 @@ impl<'a> Subject<'a> {
                 looked = now;
                 if !self.load_runs()? {
                     watch.see(Symptom::LoadEnded);
-                    break Some("a program of the load was ended".to_owned());
+                    if fault.component != SHELL || watch.failures == 0 {
+                        break Some("a program of the load was ended".to_owned());
+                    }
+                    // What a shell runs ends with it. Its successor is there, and a person goes on typing.
+                    if watch.is_answered {
+                        self.session.type_keys(&start_load(files))?;
+                    }
                 }
             }
         };
@@ -290,7 +294,7 @@ impl<'a> Subject<'a> {
     /// What a line of the kernel's log says of components; `next` is the line after it.
     fn take_line(&self, line: &str, next: &str, watch: &mut Watch) {
         let is_component = |name: &str| self.setting.components.iter().any(|component| component == name);
-        if let Some(reason) = line.strip_prefix("init: the supervisor failed: ") {
+        if let Some(reason) = line.strip_prefix("guardian: the supervisor failed: ") {
             watch.fail("supervisor", reason);
             watch.down.push("supervisor".into());
         } else if line.contains("a new supervisor takes over") {
@@ -347,7 +351,8 @@ impl<'a> Subject<'a> {
     /// written and are not as they should be, and what is wrong with the file system.
     pub fn finish(mut self, image: &Path, files: &mut Files) -> Result<(Vec<u64>, Option<String>)> {
         self.settle(files)?;
-        let ending = self.session.shutdown();
+        // The load goes on until the end, and removes files as it does.
+        let ending = self.session.shutdown_hearing(|said| files.hear(said));
         if !matches!(ending, Ok(Ending::Shutdown(0))) {
             let what = match ending {
                 Ok(ending) => format!("{ending:?}"),
@@ -382,6 +387,11 @@ fn describe_hang(watch: &Watch) -> String {
     }
 }
 
+/// The command that starts the load.
+fn start_load(files: &Files) -> String {
+    format!("sh /bin/{} {} &\r", load::NAME, files.next())
+}
+
 /// What makes a component work that has nothing to do of itself.
 fn stimulus(component: &str) -> Option<&'static str> {
     Some(match component {
@@ -392,6 +402,7 @@ fn stimulus(component: &str) -> Option<&'static str> {
         "log" => "log > /dev/null\r",
         "clock" => "date > /dev/null\r",
         "shell" => "true\r",
+        "net" | "httpd" | "dashboard" => "wget -q -T 3 -O /dev/null http://127.0.0.1/metrics &\r",
         _ => return None,
     })
 }
