@@ -1,5 +1,8 @@
 //! Block devices: requests and completions lie in two rings in one page that client and driver share, data in the
 //! client's own memory, which the driver lends to the device.
+//!
+//! A restart of the driver loses what it had not completed, and nothing else: rings and lent memory must be set up anew, and the client asks again for
+//! what has no completion. A write that is asked for twice writes the same; what a completed flush covered is durable.
 
 use crate::error::IoError;
 use crate::{Cap, Wire, interface};

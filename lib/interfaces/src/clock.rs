@@ -1,4 +1,6 @@
 //! Wall time. Programs read it from the monotonic clock plus an offset that they ask for once.
+//!
+//! A restart of the service loses nothing: it reads the hardware clock anew. All calls are repeated by themselves.
 
 use crate::error::IoError;
 use crate::interface;

@@ -1,4 +1,7 @@
 //! The PCI bus: finds devices and hands each to its driver only, as the manifest says.
+//!
+//! A restart of the service takes nothing from drivers: pages and interrupts that it handed out stay theirs, and devices go on. It knows again what
+//! the bus says. When a driver is restarted, its devices lose the right to use memory and to interrupt until the next one enables them.
 
 use crate::error::IoError;
 use crate::{Cap, Wire, interface};

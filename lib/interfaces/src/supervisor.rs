@@ -1,4 +1,11 @@
 //! The supervisor: components, how they fare, and the machine's end.
+//!
+//! # What survives a restart of the service
+//! - Every component's state, generation, number of restarts and history: what failed too often stays in quarantine, and failures of before count.
+//! - The numbers of fault records and of changes, which go on. The records and changes of before are gone here; those that the
+//!   fault log had written lie on the disk.
+//! - Who waits in `next_fault` or `next_change` asks again by itself. [`Supervisor::start`], `stop`, `restart` and `kill` are not repeated: the
+//!   caller is told that it is not known whether they were carried out.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -79,6 +79,9 @@ pub const ENV_MEMORY: &str = "MEMORY";
 /// Environment of the supervisor: the kernel's version.
 pub const ENV_KERNEL: &str = "KERNEL_VERSION";
 
+/// Environment of a supervisor that was started anew: why the former one ended.
+pub const ENV_FORMER_END: &str = "FORMER_END";
+
 /// Slots that the supervisor's table needs for a boot image of so many frames, besides those it uses as it runs.
 pub const fn slots_needed(boot_image_frames: u64) -> u64 {
     BOOT_IMAGE + boot_image_frames

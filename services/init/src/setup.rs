@@ -71,7 +71,7 @@ pub fn start_system() -> Result<(), String> {
         clock: Frame::at(slot::CLOCK_FRAME),
         environment: environment(boot, trace_frames.min(system::MAX_TRACE)),
     };
-    supervisor.start(1).map_err(|error| format!("the supervisor cannot be started: {error}"))?;
+    supervisor.start(1, None).map_err(|error| format!("the supervisor cannot be started: {error}"))?;
     hand_over(&supervisor)
 }
 

@@ -22,6 +22,9 @@ use motte_manifest::Component;
 /// Slots of the supervisor's table beyond the fixed ones.
 const DYNAMIC_SLOTS: u64 = 1024;
 
+/// Characters of what a supervisor is told of its predecessor's end.
+const LONGEST_CAUSE: usize = 400;
+
 /// The slots of the supervisor's table for a boot image of so many pages: the first that it uses as it likes, and how many there are.
 #[must_use]
 pub const fn table_slots(boot_image_pages: u64) -> (u64, u64) {
@@ -66,11 +69,15 @@ pub struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    /// Starts it.
-    pub fn start(&self, generation: u64) -> Result<(), LoadError> {
+    /// Starts it; `former_end` is why the former one ended, if there was one.
+    pub fn start(&self, generation: u64, former_end: Option<&str>) -> Result<(), LoadError> {
         let component = self.component;
+        let former_end = former_end.map(|cause| {
+            let cause: String = cause.replace('\n', " ").chars().take(LONGEST_CAUSE).collect();
+            format!("{}={cause}", system::ENV_FORMER_END)
+        });
         let arguments: StringList = [&component.name].into_iter().collect();
-        let environment: StringList = self.environment.iter().collect();
+        let environment: StringList = self.environment.iter().chain(&former_end).collect();
         let registry = self.registry.map(|slot| Grant::new("registry", Source::Copy(slot, Rights::ALL)));
         let pulse = Grant::new("pulse", Source::Mint(self.pulse.0, Rights::WRITE, 1));
         let control = Grant::new("control", Source::Copy(self.control.0, Rights::ALL));

@@ -137,11 +137,13 @@ impl Supervisor {
             let own = state.own_index();
             if let Some(own) = own {
                 let generation = motte::start::header().generation;
+                let fault = state.record_former(own).unwrap_or(0);
                 let kept = Kept {
                     status: Status::Running,
                     generation,
                     restarts: generation.saturating_sub(1),
                     started_ns: monotonic_ns(),
+                    fault,
                     ..Kept::default()
                 };
                 state.keep(own, kept);

@@ -15,7 +15,7 @@ use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::{Window, kept, system};
 use motte_supervisor::messages;
 use motte_supervisor::policy::End;
-use motte_supervisor::record::{Cause, Findings, backtrace};
+use motte_supervisor::record::{Cause, Findings, Record, backtrace};
 use motte_supervisor::state::{Kept, Status};
 
 use crate::boot_files::numbers;
@@ -93,6 +93,20 @@ impl State {
                 described.name
             ));
         }
+    }
+
+    /// Writes the fault record of a supervisor that was before this one, of which only its guardian knows why it ended. Returns its number.
+    pub fn record_former(&mut self, own: usize) -> Option<u64> {
+        let cause = motte::env::var(system::ENV_FORMER_END)?;
+        let (number, now) = (self.new_record_number(), monotonic_ns());
+        let component = self.manifest.components[own].name.clone();
+        let generation = motte::start::header().generation.saturating_sub(1);
+        let text = format!(
+            "fault {number}: {component} (generation {generation})\n  cause: {cause}\n  time: before {} s after start\n",
+            stamp(now)
+        );
+        self.keep_record(Record { number, time_ns: now, component, generation, cause, text });
+        Some(number)
     }
 
     /// Writes the fault record, and puts it into the log.

@@ -81,8 +81,9 @@ fn main() -> Result<(), String> {
     let mut backoff = Duration::ZERO;
     loop {
         let watched = motte::time::Instant::now();
-        if supervisor.places.has_thread() {
-            say(&format!("the supervisor failed: {}", supervisor.wait_for_end(reply, &alarm)));
+        let cause = supervisor.places.has_thread().then(|| supervisor.wait_for_end(reply, &alarm));
+        if let Some(cause) = &cause {
+            say(&format!("the supervisor failed: {cause}"));
         }
         supervisor.take_down();
         backoff =
@@ -91,7 +92,7 @@ fn main() -> Result<(), String> {
         // Init started the first.
         let generation = kept_memory.read_u64(GENERATION).max(1) + 1;
         kept_memory.write_u64(GENERATION, generation);
-        if let Err(error) = supervisor.start(generation) {
+        if let Err(error) = supervisor.start(generation, cause.as_deref()) {
             say(&format!("the supervisor could not be started: {error}"));
         }
     }
