@@ -53,6 +53,10 @@ impl KeptNodes {
     fn take_over(mut kept: Kept) -> (Self, Vec<(u16, u32, u64, i64)>) {
         let (mut free, mut entries) = (Vec::new(), Vec::new());
         for place in (0..MOST).rev() {
+            if kept.get(NODES, place * WORDS) == 0 {
+                free.push(place as u16);
+                continue;
+            }
             let word = |word: usize| unchecked(kept.get(NODES, place * WORDS + word), word as u64 + 1);
             match (word(0), word(1), word(2)) {
                 (Some(number @ 1..), Some(size), Some(modified)) if u32::try_from(number).is_ok() => {

@@ -134,6 +134,9 @@ impl Vfs {
         self.open_files = OpenFiles { kept: Some(kept), free_handles: Vec::new() };
         let mut lost = 0;
         for number in 0..MOST_DESCRIPTIONS {
+            if kept.get(DESCRIPTIONS, number * DESCRIPTION_WORDS) == 0 {
+                continue;
+            }
             let Some(description) = OpenFiles::description(&kept, number) else {
                 self.open_files.remove(number as u32);
                 continue;
@@ -147,7 +150,9 @@ impl Vfs {
             self.descriptions[number] = Some(description);
         }
         for place in (0..MOST_HANDLES).rev() {
-            if OpenFiles::handle(&kept, place).is_none_or(|found| !self.take_over_handle(place as u16, found)) {
+            if kept.get(HANDLES, place * HANDLE_WORDS) == 0 {
+                self.open_files.free_handles.push(place as u16);
+            } else if OpenFiles::handle(&kept, place).is_none_or(|found| !self.take_over_handle(place as u16, found)) {
                 self.open_files.free_handles.push(place as u16);
                 self.open_files.kept.iter_mut().for_each(|kept| kept.put(HANDLES, place * HANDLE_WORDS, 0));
             }

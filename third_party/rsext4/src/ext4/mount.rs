@@ -246,11 +246,32 @@ impl Ext4FileSystem {
         journal_inode: &mut Ext4Inode,
     ) -> Ext4Result<Vec<AbsoluteBN>> {
         let journal_block_count = journal_inode.size().div_ceil(self.block_size() as u64);
+        let journal_block_count =
+            u32::try_from(journal_block_count).map_err(|_| Ext4Error::corrupted())?;
+        let mut journal_blocks = Vec::new();
+        if journal_inode.uses_extents() {
+            // By runs: a journal has thousands of blocks, in few of them.
+            let mut tree =
+                crate::extents_tree::ExtentTree::with_filesystem(journal_inode, self, journal_inode_num);
+            let runs = tree.initialized_runs_in_range(block_dev, 0, u32::MAX)?;
+            for run in runs {
+                let mapped = journal_blocks.len() as u32;
+                let length = run.len.min(journal_block_count - mapped);
+                if length > 0 && run.logical_start != mapped {
+                    return Err(Ext4Error::corrupted());
+                }
+                for offset in 0..length {
+                    journal_blocks.push(run.physical_start.checked_add(offset)?);
+                }
+            }
+            if journal_blocks.len() != journal_block_count as usize {
+                return Err(Ext4Error::corrupted());
+            }
+            return Ok(journal_blocks);
+        }
         let journal_block_map =
             resolve_inode_blocks(self, block_dev, journal_inode_num, journal_inode)?;
-        let mut journal_blocks = Vec::new();
         for logical in 0..journal_block_count {
-            let logical = u32::try_from(logical).map_err(|_| Ext4Error::corrupted())?;
             let phys = journal_block_map
                 .get(&logical)
                 .copied()

@@ -79,9 +79,8 @@ impl SystemZoneMap {
         blocks: &[AbsoluteBN],
     ) -> Ext4Result<Self> {
         let mut zones = self.zones.to_vec();
-        zones.reserve(blocks.len());
-        for block in blocks {
-            zones.push(SystemZone::new(block.raw(), 1, Some(owner))?);
+        for run in blocks.chunk_by(|block, next| block.raw().checked_add(1) == Some(next.raw())) {
+            zones.push(SystemZone::new(run[0].raw(), run.len() as u64, Some(owner))?);
         }
         Self::finish(superblock.blocks_count(), zones)
     }
