@@ -279,8 +279,18 @@ impl Campaign<'_> {
     /// The machine that takes the place of one that did not go on: with its disk, if nothing is lost there.
     fn succeed(&self, outcome: &mut Outcome, image: &Path, files: &mut Files) -> Result<Subject<'_>> {
         match Subject::boot(&self.setting, image, files, true) {
-            Ok((subject, wrong)) if wrong.is_empty() && outcome.data_errors == 0 => return Ok(subject),
-            Ok((_, wrong)) => outcome.data_errors = outcome.data_errors.max(wrong.len() as u64),
+            Ok((subject, wrong)) => {
+                // What a server that was struck said of files is not what the disk holds.
+                if wrong.is_empty() && outcome.data_errors > 0 {
+                    outcome
+                        .cause
+                        .get_or_insert_with(|| "clients read wrong data; the disk has the right ones".to_owned());
+                }
+                outcome.data_errors = wrong.len() as u64;
+                if wrong.is_empty() {
+                    return Ok(subject);
+                }
+            }
             Err(error) => {
                 let cause = outcome.cause.take().unwrap_or_default();
                 let reason = error.root_cause().to_string();

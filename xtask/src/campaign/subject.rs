@@ -141,7 +141,7 @@ impl<'a> Subject<'a> {
         let said = session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
         let written = files.count;
         files.hear(&said);
-        ensure!(files.count > written, "the load cannot write");
+        ensure!(files.count > written, "the load cannot write: {}", said.trim().replace('\n', "; "));
         let guest = Guest::new(Gdb::connect(stub)?, &setting.kernel)?;
         let log_read = session.kernel_log().len();
         Ok((Self { setting, session, guest, log_read, probes: 0 }, wrong))
