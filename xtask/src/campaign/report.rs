@@ -154,7 +154,7 @@ fn page(results: &Results) -> String {
         let (manifested, recovered) = (counts.manifested, counts.recovered);
         let _ = writeln!(page, "<tr><th>{how}</th><td>{manifested}</td><td>{recovered}</td></tr>");
     }
-    page += "</table>\n<h2>How long it took</h2>\n<p>The longest time for which the load stood still after a fault that was recovered from.</p>\n";
+    page += "</table>\n<h2>How long it took</h2>\n<p>The longest time, in milliseconds, for which the load stood still after a fault that was recovered from.</p>\n";
     page += &times(&results.recovery_times()).element("Times of recovery");
     page += &table(results);
     page += &failures(results);
@@ -211,7 +211,7 @@ fn times(times: &[u64]) -> Svg {
         let (x, height) = (index as f64 * COLUMN, count as f64 / most * HEIGHT);
         picture.rectangle("recovered", x + 6.0, HEIGHT + 16.0 - height, COLUMN - 12.0, height);
         picture.text("value", (x + COLUMN / 2.0, HEIGHT + 11.0 - height), Anchor::Middle, count);
-        let name = if bound == u64::MAX { "more".to_owned() } else { format!("< {bound} ms") };
+        let name = if bound == u64::MAX { "more".to_owned() } else { format!("< {bound}") };
         picture.text("label", (x + COLUMN / 2.0, HEIGHT + 34.0), Anchor::Middle, name);
     }
     picture

@@ -138,9 +138,15 @@ impl<'a> Subject<'a> {
             }));
         }
         session.type_keys(&start_load(files))?;
-        let said = session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
         let written = files.count;
-        files.hear(&said);
+        let mut said = String::new();
+        for _ in 0..ROUNDS {
+            said += &session.expect("<round", LOAD_LIMIT).context("the load does not begin")?;
+            files.hear(&said);
+            if files.count > written {
+                break;
+            }
+        }
         ensure!(files.count > written, "the load cannot write: {}", said.trim().replace('\n', "; "));
         let guest = Guest::new(Gdb::connect(stub)?, &setting.kernel)?;
         let log_read = session.kernel_log().len();
