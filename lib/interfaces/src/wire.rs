@@ -178,7 +178,12 @@ impl<'a> Reader<'a> {
     /// A text, as it lies in the message.
     #[inline]
     pub fn text(&mut self) -> Result<&'a str, WireError> {
-        core::str::from_utf8(self.bytes()?).map_err(|_| WireError::Invalid)
+        let words = self.words;
+        let bytes = self.bytes()?;
+        // Whole words are checked faster than single bytes; behind a text that is short of them lie zeros.
+        let padded = words.get(1..1 + bytes.len().div_ceil(16) * 2).map(bytemuck::cast_slice);
+        let text = padded.and_then(|padded| core::str::from_utf8(padded).ok()?.get(..bytes.len()));
+        text.map_or_else(|| core::str::from_utf8(bytes).map_err(|_| WireError::Invalid), Ok)
     }
 }
 
@@ -363,5 +368,42 @@ impl<A: Wire, B: Wire, C: Wire> Wire for (A, B, C) {
     }
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok((A::take(reader)?, B::take(reader)?, C::take(reader)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_checked_apart_from_what_lies_behind_it() {
+        let text = "péché – ümläut, and some more";
+        for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+            for behind in [0, 0x41, u64::MAX, 0xa9, 0xc3] {
+                let mut words = [0; MAX_WORDS];
+                let mut writer = Writer::new(&mut words);
+                writer.bytes(&text.as_bytes()[..end]);
+                writer.word(behind);
+                let length = writer.length();
+                // What fills the last word is the sender's too.
+                let used = end % 8;
+                if used > 0 {
+                    words[length - 2] |= behind << (used * 8);
+                }
+                let mut reader = Reader::new(&words[..length], &[]);
+                assert_eq!(reader.text(), Ok(&text[..end]));
+                assert_eq!(reader.word(), Ok(behind));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_alone_is_none_together_with_what_follows() {
+        // The second byte of a character lies behind the end.
+        let words = [1, u64::from_le_bytes(*b"\xc3\xa9______"), 0];
+        let mut reader = Reader::new(&words, &[]);
+        assert_eq!(reader.text(), Err(WireError::Invalid));
+        assert_eq!(Reader::new(&[9, 0, 0xff, 7], &[]).text(), Err(WireError::Invalid));
+        assert_eq!(Reader::new(&[9, 0], &[]).text(), Err(WireError::Truncated));
     }
 }

@@ -42,14 +42,15 @@ impl Pages {
     /// there. The memory is mapped readable and writable until the client's pages are next attached or detached.
     pub fn range(&self, badge: u64, offset: u64, length: usize) -> Result<(NonNull<u8>, usize), IoError> {
         let fours = self.buffers.get(&badge).ok_or(IoError::InvalidData)?;
-        let mut pieces = fours.get((offset / FOUR_BYTES) as usize..).into_iter().flatten().map_while(Option::as_ref);
-        let first = pieces.next().ok_or(IoError::InvalidInput)?;
+        let index = (offset / FOUR_BYTES) as usize;
+        let first = fours.get(index).and_then(Option::as_ref).ok_or(IoError::InvalidInput)?;
         let within = (offset % FOUR_BYTES) as usize;
         let start = NonNull::new(first.as_ptr().wrapping_add(within)).ok_or(IoError::InvalidInput)?;
         let (mut end, mut count) = (first.address() + FOUR_BYTES, first.len() - within);
         // What was attached one after the other mostly lies so.
+        let mut following = fours[index + 1..].iter().map_while(Option::as_ref);
         while count < length
-            && let Some(next) = pieces.next().filter(|next| next.address() == end)
+            && let Some(next) = following.next().filter(|next| next.address() == end)
         {
             (end, count) = (end + FOUR_BYTES, count + next.len());
         }

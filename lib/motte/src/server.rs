@@ -109,8 +109,13 @@ impl Replies {
         self.0.borrow_mut().passing.push(CapSlot(cap.0));
     }
 
+    #[inline]
     fn delete_passed(&self) {
-        self.0.borrow_mut().passing.drain(..).for_each(slots::delete);
+        let mut pool = self.0.borrow_mut();
+        // Mostly there are none.
+        while let Some(passed) = pool.passing.pop() {
+            slots::delete(passed);
+        }
     }
 
     /// Answers a deferred request with a short message put together by hand.
@@ -155,12 +160,17 @@ impl Replier for Replies {
     fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
         let mut pool = self.0.borrow_mut();
         let Pool { turn, waiting, scratch, answer, answer_caps, .. } = &mut *pool;
-        if matches!(turn, Turn::Deferred(slot) if *slot == token.0) {
-            let (info, writer) = put_into(answer, put);
-            answer_caps[..info.caps()].copy_from_slice(writer.caps());
+        let in_hand = matches!(turn, Turn::Deferred(slot) if *slot == token.0);
+        if !in_hand && !waiting.remove(&token.0) {
+            return;
+        }
+        let mut writer = Writer::new(if in_hand { answer } else { scratch });
+        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
+        let info = writer.info(label);
+        if in_hand {
+            answer_caps.iter_mut().zip(writer.caps()).for_each(|(place, cap)| *place = *cap);
             *turn = Turn::Answered(info);
-        } else if waiting.remove(&token.0) {
-            let (info, writer) = put_into(scratch, put);
+        } else {
             let (info, words) = load(info, writer.words(), writer.caps());
             drop(pool);
             self.send(Reply::at(token.0), info, words);
@@ -170,16 +180,6 @@ impl Replier for Replies {
 
 /// What goes to the kernel with an answer: its description, and the words that travel in registers.
 type Answer = (MessageInfo, [u64; REGISTER_WORDS]);
-
-/// Has `put` write an answer.
-fn put_into<'a>(
-    words: &'a mut [u64; MAX_WORDS],
-    put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome,
-) -> (MessageInfo, Writer<'a>) {
-    let mut writer = Writer::new(words);
-    let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
-    (writer.info(label), writer)
-}
 
 /// Puts what does not travel in registers where the kernel takes it from.
 #[inline]
@@ -198,6 +198,18 @@ fn load_long(info: MessageInfo, words: &[u64; MAX_WORDS], caps: &[u64]) {
         buffer.words[REGISTER_WORDS..length].copy_from_slice(&words[REGISTER_WORDS..length]);
     }
     buffer.caps[..info.caps()].copy_from_slice(&caps[..info.caps()]);
+}
+
+/// Takes what did not come in registers out of the message buffer, which the handler may use for calls of its own. Returns how many words the
+/// request has, and how many capabilities.
+fn take_long(info: MessageInfo, words: &mut [u64; MAX_WORDS], arrived: &mut [u64; MAX_CAPS]) -> (usize, usize) {
+    let (length, count) = (info.length().min(MAX_WORDS), info.caps().min(MAX_CAPS));
+    let mut guard = BufferGuard::take();
+    *arrived = guard.take_arrived_caps(count);
+    if length > REGISTER_WORDS {
+        words[REGISTER_WORDS..length].copy_from_slice(&guard.get().words[REGISTER_WORDS..length]);
+    }
+    (length, count)
 }
 
 /// A server on one endpoint, in the thread that made it.
@@ -312,19 +324,12 @@ impl Server {
     /// Has the handler handle a request. Returns the answer; `None` if it comes later, and `reply` is kept for it.
     #[inline]
     fn handle<H: Handler + ?Sized>(&mut self, handler: &mut H, message: &Message, reply: Reply) -> Option<Answer> {
-        let length = message.info.length().min(MAX_WORDS);
-        let count = message.info.caps().min(MAX_CAPS);
-        let mut arrived = [0; MAX_CAPS];
-        if !message.info.is_short() {
-            let mut guard = BufferGuard::take();
-            arrived = guard.take_arrived_caps(count);
-            if length > REGISTER_WORDS {
-                // Out of the buffer, which the handler may use for calls of its own.
-                let words = &guard.get().words[REGISTER_WORDS..length];
-                self.request[REGISTER_WORDS..length].copy_from_slice(words);
-            }
-        }
         self.request[..REGISTER_WORDS].copy_from_slice(&message.words);
+        let mut arrived = [0; MAX_CAPS];
+        let (length, count) = match message.info.is_short() {
+            true => (message.info.length(), 0),
+            false => take_long(message.info, &mut self.request, &mut arrived),
+        };
         let mut reader = Reader::new(&self.request[..length], &arrived[..count]);
         let mut writer = Writer::new(&mut self.answer);
         let sender = Sender { badge: message.badge };
@@ -338,11 +343,12 @@ impl Server {
             slots::delete(CapSlot(untaken.0));
         }
         let mut pool = self.replies.0.borrow_mut();
+        if matches!(pool.turn, Turn::Plain) {
+            let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
+            return Some(load(info, writer.words(), writer.caps()));
+        }
         match core::mem::replace(&mut pool.turn, Turn::Plain) {
-            Turn::Plain => {
-                let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
-                Some(load(info, writer.words(), writer.caps()))
-            }
+            Turn::Plain => None,
             Turn::Answered(info) => Some(load(info, &pool.answer, &pool.answer_caps)),
             Turn::Deferred(slot) => {
                 pool.waiting.insert(slot);

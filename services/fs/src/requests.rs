@@ -42,7 +42,7 @@ pub struct Requests {
     /// The number of the request in hand; 0 if it has none.
     number: u64,
     repeated: Option<Interrupted>,
-    /// Whether the place says more than the number, and of a position.
+    /// Whether the place says more than the number and of a position, and whether it says of a position.
     noted: bool,
     positioned: bool,
     /// What the place says of how often metadata had been changed.
@@ -82,7 +82,7 @@ impl Requests {
     pub fn begin(&mut self, number: u64) -> Option<Interrupted> {
         self.number = number;
         self.repeated = None;
-        if let Some(kept) = &mut self.kept {
+        if let Some(mut kept) = self.kept {
             let base = self.place * WORDS;
             let publications = kept.word(Word::Publications);
             if self.noted || publications != self.publications {
@@ -92,6 +92,10 @@ impl Requests {
                 kept.put(REQUESTS, base + 4, 0);
                 kept.put(REQUESTS, base + 5, 0);
                 (self.noted, self.positioned, self.publications) = (false, false, publications);
+            } else if self.positioned {
+                // The request before was answered: nobody repeats it.
+                kept.put(REQUESTS, base + 1, 0);
+                self.positioned = false;
             }
             if !self.interrupted.is_empty() && number != 0 {
                 self.repeat(number);
@@ -130,8 +134,8 @@ impl Requests {
     #[inline]
     pub fn note_position(&mut self, description: u32, position: u64) {
         let base = self.place * WORDS;
-        if let Some(kept) = self.kept.as_mut().filter(|_| self.number != 0 && !self.positioned) {
-            (self.noted, self.positioned) = (true, true);
+        if let Some(mut kept) = self.kept.filter(|_| self.number != 0 && !self.positioned) {
+            self.positioned = true;
             kept.put(REQUESTS, base + 2, position);
             kept.put(REQUESTS, base + 1, u64::from(description) + 1);
         }

@@ -114,6 +114,7 @@ impl Mapping {
     }
 
     /// Copies bytes out. What a peer writes meanwhile may or may not be in them.
+    #[inline]
     pub fn read(&self, offset: usize, bytes: &mut [u8]) {
         let from = self.pointer(offset, bytes.len(), 1);
         // SAFETY: the range lies in the mapping, which is mapped readable; the destination is this program's own memory.
@@ -121,6 +122,7 @@ impl Mapping {
     }
 
     /// Copies bytes in. The mapping must be writable, or the component faults.
+    #[inline]
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         let to = self.pointer(offset, bytes.len(), 1);
         // SAFETY: as in `read`.

@@ -4,7 +4,7 @@ use rsext4::Ext4ErrorKind;
 
 use super::{
     Ext4, inode,
-    node::{Extent, Node, Place},
+    node::{Extent, Place},
 };
 use crate::{
     cache::{MAX_RUN, PAGE_SIZE, delayed_key},
@@ -33,10 +33,13 @@ impl Ext4 {
         output: &mut Output<'_>,
         ahead: &mut ReadAhead,
     ) -> Result<usize> {
-        if !self.nodes.get(&number).is_some_and(Node::is_loaded) {
-            self.file(number)?;
-        }
-        let node = self.nodes.get(&number).ok_or(Error::Io)?;
+        let node = match self.nodes.get(&number) {
+            Some(node) if node.is_loaded() => node,
+            _ => {
+                self.file(number)?;
+                self.nodes.get(&number).ok_or(Error::Io)?
+            }
+        };
         let size = node.size;
         if position >= size || output.remaining() == 0 {
             return Ok(0);

@@ -33,10 +33,12 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
     /// The tree as the sender's paths see it.
     pub(super) fn look(&mut self, sender: &Sender) -> Result<&mut Vfs, IoError> {
         let client = self.client(sender)?;
+        // Only components have roots of their own.
+        let root = if client < badge::FIRST_PROGRAM { self.roots.get(&client) } else { None };
         let vfs = self.vfs.as_mut().ok_or(IoError::ServiceGone)?;
         if client & badge::OBJECT != 0 {
             vfs.look_from_open(client, 0)?;
-        } else if let Some(root) = self.roots.get(&client) {
+        } else if let Some(root) = root {
             vfs.look_from(&root.path)?;
         } else {
             vfs.look_from_root();

@@ -127,15 +127,16 @@ impl Client {
 }
 
 impl Vfs {
-    fn description_number(&self, client: u64, handle: Handle) -> Result<u32> {
-        let client = self.clients.get(&client).ok_or(Error::BadHandle)?;
+    #[inline]
+    fn description_number(&mut self, client: u64, handle: Handle) -> Result<u32> {
+        let client = self.clients.get(client).ok_or(Error::BadHandle)?;
         let held = client.handles.get(handle as usize).copied().flatten().ok_or(Error::BadHandle)?;
         Ok(held.description)
     }
 
     /// Gives a client a handle for an open file.
     fn add_handle(&mut self, client: u64, description: u32) -> Result<Handle> {
-        let handles = self.clients.entry(client).or_default();
+        let handles = self.clients.get_or_add(client);
         let handle = handles.vacancy()?;
         let request = self.requests.number();
         let place = self.open_files.put_handle(client, handle, description, request);
@@ -145,9 +146,9 @@ impl Vfs {
 
     /// The handle that the request which is repeated made, if it came so far.
     #[inline]
-    fn already_made(&self, client: u64) -> Option<Handle> {
+    fn already_made(&mut self, client: u64) -> Option<Handle> {
         let repeated = self.requests.repeated()?;
-        self.clients.get(&client)?.made_by(repeated.number)
+        self.clients.get(client)?.made_by(repeated.number)
     }
 
     /// Begins a request. If it repeats one that a restart interrupted, the open file that it is about goes back to where it was.
@@ -220,18 +221,11 @@ impl Vfs {
         self.file_system(location.mount)?.retain(location.node)?;
         let ahead = ReadAhead::default();
         let description = Description { location, kind, flags, position: 0, ahead, holders: 1 };
-        let number = match self.free_descriptions.pop() {
-            Some(number) => {
-                self.descriptions[number as usize] = Some(description);
-                number
-            }
-            None => {
-                self.descriptions.push(Some(description));
-                (self.descriptions.len() - 1) as u32
-            }
-        };
-        if let Some(Some(description)) = self.descriptions.get(number as usize) {
-            self.open_files.put(number, description);
+        let number = self.free_descriptions.pop().unwrap_or(self.descriptions.len() as u32);
+        self.open_files.put(number, &description);
+        match self.descriptions.get_mut(number as usize) {
+            Some(place) => *place = Some(description),
+            None => self.descriptions.push(Some(description)),
         }
         let added = self.add_handle(client, number);
         if added.is_err() {
@@ -273,7 +267,7 @@ impl Vfs {
 
     /// Closes a handle.
     pub fn close(&mut self, client: u64, handle: Handle) -> Result<()> {
-        let handles = self.clients.get_mut(&client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
+        let handles = self.clients.get(client).map(|client| &mut client.handles).ok_or(Error::BadHandle)?;
         let held = handles.get_mut(handle as usize).and_then(Option::take).ok_or(Error::BadHandle)?;
         while handles.last().is_some_and(Option::is_none) {
             handles.pop();
@@ -285,7 +279,7 @@ impl Vfs {
 
     /// Closes all that a client had open.
     pub fn client_gone(&mut self, client: u64) {
-        for held in self.clients.remove(&client).into_iter().flat_map(|gone| gone.handles).flatten() {
+        for held in self.clients.remove(client).into_iter().flat_map(|gone| gone.handles).flatten() {
             self.open_files.remove_handle(held.place);
             self.end_hold(held.description);
         }
@@ -294,7 +288,7 @@ impl Vfs {
     /// The client that the request which is repeated made a duplicate for, if it came so far.
     pub fn duplicate_made(&self) -> Option<u64> {
         let repeated = self.requests.repeated()?;
-        self.clients.iter().find(|(_, handles)| handles.made_by(repeated.number).is_some()).map(|(client, _)| *client)
+        self.clients.iter().find(|(_, handles)| handles.made_by(repeated.number).is_some()).map(|(client, _)| client)
     }
 
     /// Gives `to` a handle for the same open file; both share one position.

@@ -48,7 +48,7 @@ pub(super) struct OpenFiles {
 impl OpenFiles {
     /// Puts an open file down.
     pub fn put(&mut self, number: u32, description: &Description) {
-        let (Some(kept), true) = (&mut self.kept, (number as usize) < MOST_DESCRIPTIONS) else { return };
+        let (Some(mut kept), true) = (self.kept, (number as usize) < MOST_DESCRIPTIONS) else { return };
         let base = number as usize * DESCRIPTION_WORDS;
         let kind = KINDS.iter().position(|kind| *kind == description.kind).unwrap_or(KINDS.len() - 1) as u64;
         let Location { mount, node } = description.location;
@@ -62,7 +62,7 @@ impl OpenFiles {
     /// Notes the position of an open file.
     #[inline]
     pub fn set_position(&mut self, number: u32, position: u64) {
-        if let Some(kept) = &mut self.kept
+        if let Some(mut kept) = self.kept
             && (number as usize) < MOST_DESCRIPTIONS
         {
             // A position too large for its word makes the file one that a restart closes.
@@ -73,7 +73,7 @@ impl OpenFiles {
 
     /// An open file is closed.
     pub fn remove(&mut self, number: u32) {
-        if let Some(kept) = &mut self.kept
+        if let Some(mut kept) = self.kept
             && (number as usize) < MOST_DESCRIPTIONS
         {
             kept.put(DESCRIPTIONS, number as usize * DESCRIPTION_WORDS, 0);
@@ -82,7 +82,7 @@ impl OpenFiles {
 
     /// Puts a handle down; returns its place.
     pub fn put_handle(&mut self, client: u64, handle: Handle, description: u32, request: u64) -> Option<u16> {
-        let kept = self.kept.as_mut()?;
+        let mut kept = self.kept?;
         let place = self.free_handles.pop()?;
         let base = usize::from(place) * HANDLE_WORDS;
         let which = u64::from(handle) << 32 | u64::from(description);
@@ -95,7 +95,7 @@ impl OpenFiles {
 
     /// A handle is closed.
     pub fn remove_handle(&mut self, place: Option<u16>) {
-        if let (Some(kept), Some(place)) = (&mut self.kept, place) {
+        if let (Some(mut kept), Some(place)) = (self.kept, place) {
             kept.put(HANDLES, usize::from(place) * HANDLE_WORDS, 0);
             self.free_handles.push(place);
         }
@@ -199,7 +199,7 @@ impl Vfs {
     fn take_over_handle(&mut self, place: u16, (client, handle, number, request): (u64, Handle, u32, u64)) -> bool {
         let Some(Some(description)) = self.descriptions.get_mut(number as usize) else { return false };
         let held = Held { description: number, place: Some(place), request };
-        if !self.clients.entry(client).or_default().set(handle, held) {
+        if !self.clients.get_or_add(client).set(handle, held) {
             return false;
         }
         description.holders += 1;

@@ -3,6 +3,7 @@
 //! A [`Vfs`] always has a root. Clients name files by absolute path (the client library joins its working directory) or by the
 //! handle of an open file (`handles`).
 
+mod clients;
 mod handles;
 mod kept;
 mod known;
@@ -10,14 +11,7 @@ mod path;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use hashbrown::HashMap;
-
-use self::{
-    handles::{Client, Description},
-    kept::OpenFiles,
-    known::KnownPaths,
-    path::Resolved,
-};
+use self::{clients::Clients, handles::Description, kept::OpenFiles, known::KnownPaths, path::Resolved};
 pub use self::{
     handles::{Handle, OpenFlags, Whence},
     path::PATH_MAX,
@@ -107,7 +101,7 @@ pub struct Vfs {
     clock: WallClock,
     descriptions: Vec<Option<Description>>,
     free_descriptions: Vec<u32>,
-    clients: HashMap<u64, Client>,
+    clients: Clients,
     /// What all memory file systems that are mounted on request may hold together.
     memory_pool: u64,
     known: KnownPaths,
@@ -135,7 +129,7 @@ impl Vfs {
             clock,
             descriptions: Vec::new(),
             free_descriptions: Vec::new(),
-            clients: HashMap::new(),
+            clients: Clients::default(),
             memory_pool: u64::MAX,
             known: KnownPaths::default(),
             walked: Vec::new(),
@@ -330,7 +324,7 @@ impl Vfs {
     /// At shutdown: closes every file and unmounts everything, as far as it goes. Nothing works afterwards.
     pub fn shutdown(&mut self) -> Result<()> {
         self.known.forget();
-        let clients: Vec<u64> = self.clients.keys().copied().collect();
+        let clients: Vec<u64> = self.clients.iter().map(|(client, _)| client).collect();
         for client in clients {
             self.client_gone(client);
         }
