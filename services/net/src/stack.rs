@@ -27,6 +27,9 @@ use crate::stream::{Listener, Stream};
 
 /// Frames that are taken from the card before sockets are served.
 const BATCH: usize = 64;
+/// When a socket that waits for room is looked at though there is none, in microseconds from then. Were it soon, many such sockets would
+/// leave the driver, which makes room, no time.
+const BLOCKED: u64 = 100_000;
 /// Rounds of frames and sockets after which clients have their turn.
 const ROUNDS: usize = 32;
 
@@ -68,6 +71,8 @@ pub struct Socket<M: Machine> {
     pub waiters: Vec<Waiter>,
     /// It is in `dirty`.
     dirty: bool,
+    /// It is in `blocked`.
+    blocked: bool,
     /// When it is in `timers` for.
     scheduled: Option<u64>,
 }
@@ -91,8 +96,8 @@ pub struct Stack<R, M: Machine, D: Driver, P: Memory> {
     /// For frames that concern no socket.
     nobody: SocketSet<'static>,
     dirty: VecDeque<u32>,
-    /// Sockets that could not send for want of room.
-    blocked: Vec<u32>,
+    /// Sockets that could not send for want of room, in that order.
+    blocked: VecDeque<u32>,
     timers: BTreeSet<(u64, u32)>,
     /// Clients to be signalled.
     pub(crate) told: Vec<u64>,
@@ -128,7 +133,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             resolver: Resolver::new(seed),
             nobody: SocketSet::new(Vec::new()),
             dirty: VecDeque::new(),
-            blocked: Vec::new(),
+            blocked: VecDeque::new(),
             timers: BTreeSet::new(),
             told: Vec::new(),
             counters: Counters::default(),
@@ -153,6 +158,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             traffic: (0, 0),
             waiters: Vec::new(),
             dirty: false,
+            blocked: false,
             scheduled: None,
         });
         self.bytes += bytes;
@@ -294,7 +300,11 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         if self.blocked.is_empty() || !self.links.card.can_transmit() {
             return true;
         }
-        for number in core::mem::take(&mut self.blocked) {
+        for _ in 0..BATCH {
+            let Some(number) = self.blocked.pop_front() else { break };
+            if let Some(socket) = self.socket(number) {
+                socket.blocked = false;
+            }
             self.mark(number);
         }
         false
@@ -450,8 +460,8 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
     pub(crate) fn send(&mut self, number: u32, socket: &mut Socket<M>, link: Link) {
         let Some((set, _)) = &mut socket.sets[link as usize] else { return };
         self.links.card.last.clear();
-        if !self.links.egress(link, self.now, set) {
-            self.blocked.push(number);
+        if !self.links.egress(link, self.now, set) && !core::mem::replace(&mut socket.blocked, true) {
+            self.blocked.push_back(number);
         }
         if let Kind::Stream(stream) = &mut socket.kind
             && self.links.card.last.is_some()
@@ -482,12 +492,13 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
     /// Sees to it that a socket is looked at when it is time.
     pub(crate) fn schedule(&mut self, number: u32, socket: &mut Socket<M>) {
         let now = self.now.total_micros() as u64;
+        // What is due now was tried, and waits for room; it is tried again as soon as there is some.
+        let soonest = now + if socket.blocked { BLOCKED } else { 1000 };
         let mut next = socket.waiters.iter().map(|waiter| waiter.deadline).min().filter(|&time| time != u64::MAX);
         for link in [Link::Loop, Link::Card] {
             if let Some((set, _)) = &socket.sets[link as usize] {
-                // What is due now was tried, and waits for room.
                 let time =
-                    self.links.poll_at(link, self.now, set).map(|time| (time.total_micros() as u64).max(now + 1000));
+                    self.links.poll_at(link, self.now, set).map(|time| (time.total_micros() as u64).max(soonest));
                 next = next.into_iter().chain(time).min();
             }
         }

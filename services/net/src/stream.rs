@@ -32,8 +32,9 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 const ORPHAN: u64 = 60_000_000;
 /// A connection by which nothing was sent for so long, in microseconds, has lost nothing that somebody waits for.
 const FRESH: u64 = 2_000_000;
-/// The most such connections.
+/// The most such connections, of those whose data have arrived, and in all.
 const MOST_ORPHANS: usize = 256;
+const MOST_UNSENT: usize = 1024;
 /// Bytes that are still taken from the other side of a connection that nobody has any more, before it is broken off.
 const MOST_DISCARDED: usize = 65536;
 /// What a socket takes besides its buffers.
@@ -147,7 +148,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             return Err(());
         }
         let full = listener.ready.len() + listener.half.len() >= listener.backlog;
-        if full || !self.affords(owner, cost(buffers)) {
+        if full || !self.make_room(owner, cost(buffers)) {
             self.counters.backlog_full += 1;
             let Some(Kind::Listener(listener)) = self.socket(listening).map(|socket| &mut socket.kind) else {
                 return Err(());
@@ -181,6 +182,16 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         session.sockets < self.config.sockets
             && session.bytes + bytes <= self.config.socket_bytes
             && self.bytes + bytes <= self.config.all_bytes
+    }
+
+    /// Whether a client may have another socket of so many bytes, once connections have gone for it that nobody has any more.
+    fn make_room(&mut self, owner: u64, bytes: usize) -> bool {
+        while self.bytes + bytes > self.config.all_bytes
+            && let Some(oldest) = self.orphans.pop_front()
+        {
+            self.break_off(oldest);
+        }
+        self.affords(owner, bytes)
     }
 
     /// Opens a listener.
@@ -269,7 +280,7 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             ip => ip,
         };
         let (link, local) = self.links.route(remote_ip).ok_or(IoError::NetworkUnreachable)?;
-        if !self.affords(owner, cost(buffers)) {
+        if !self.make_room(owner, cost(buffers)) {
             return Err(IoError::OutOfMemory);
         }
         let flow = |port| Flow { local, local_port: port, remote: remote_ip, remote_port: remote.port() };
@@ -310,7 +321,12 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             None if stream.orphan.is_some() => {
                 let now = self.now.total_micros() as u64;
                 finish(tcp, stream, &mut socket.traffic);
-                if stream.discarded > MOST_DISCARDED || stream.orphan.is_some_and(|time| time <= now) {
+                let surplus = self.orphans.len() > MOST_ORPHANS;
+                if surplus && tcp.state() == State::TimeWait {
+                    return false;
+                }
+                let is_over = stream.orphan.is_some_and(|time| time <= now);
+                if stream.discarded > MOST_DISCARDED || is_over || surplus && tcp.state() == State::FinWait2 {
                     tcp.abort();
                 }
             }
@@ -434,11 +450,20 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
         self.orphans.push_back(number);
         self.sockets[number as usize] = Some(socket);
         self.mark(number);
-        if self.orphans.len() > MOST_ORPHANS
-            && let Some(oldest) = self.orphans.pop_front()
-        {
-            self.break_off(oldest);
+        if self.orphans.len() > MOST_ORPHANS {
+            let done = self.orphans.iter().position(|&orphan| self.has_delivered(orphan));
+            let index = done.or_else(|| (self.orphans.len() > MOST_UNSENT).then_some(0));
+            if let Some(oldest) = index.and_then(|index| self.orphans.remove(index)) {
+                self.break_off(oldest);
+            }
         }
+    }
+
+    /// Whether all that was to be sent by a connection has arrived.
+    fn has_delivered(&self, number: u32) -> bool {
+        let socket = self.sockets.get(number as usize).and_then(Option::as_ref);
+        let Some(Kind::Stream(stream)) = socket.map(|socket| &socket.kind) else { return true };
+        stream.rest.0.is_empty() && matches!(stream.state, State::FinWait2 | State::TimeWait | State::Closed)
     }
 
     /// Breaks a connection off that nobody has any more, and forgets it.

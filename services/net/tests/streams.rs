@@ -222,3 +222,21 @@ fn what_is_lost_with_the_driver_is_sent_again_at_once() {
     net.settle();
     assert_eq!(theirs.read(), b"and on");
 }
+
+#[test]
+fn who_waits_for_room_to_send_leaves_the_driver_time_to_make_some() {
+    let mut net = Net::new();
+    let (near, far) = (Client::new(&mut net.a, 5), Client::new(&mut net.b, 6));
+    far.listen(&mut net.b, LISTENER, "0.0.0.0:80", 1024).unwrap();
+    // Both know each other's address.
+    near.connect(&mut net.a, 1, "10.0.0.2:80").unwrap();
+    net.settle();
+    net.a.card.kill();
+    net.settle();
+    let sockets: Vec<Socket> = (2..400).map(|slot| near.connect(&mut net.a, slot, "10.0.0.2:80").unwrap()).collect();
+    net.settle();
+    assert!(net.a.stack.next_time().is_some_and(|time| time >= net.now + 50_000), "{:?}", net.a.stack.next_time());
+    net.a.card.start();
+    net.settle();
+    assert!(sockets.iter().all(Socket::is_open));
+}
