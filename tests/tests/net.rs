@@ -48,6 +48,10 @@ fn connections_outlive_the_driver_and_listeners_the_stack() {
     let mut session = bench.boot_on(&Hardware { network, ..Hardware::default() }, None).unwrap();
     session.run("echo-server 7 > /tmp/echo &").unwrap();
     let mut stream = connect(port);
+    for address in ["127.0.0.1", "10.0.2.15"] {
+        let tried = session.run(&format!("nc -z {address} 7; echo $?; nc -z -v {address} 8; echo $?")).unwrap().text;
+        assert!(tried.starts_with("0\n") && tried.ends_with("1\n") && !tried.contains("open"), "{tried}");
+    }
 
     for round in 0..3 {
         assert_eq!(session.run("kill virtio-net").unwrap().status, 0);

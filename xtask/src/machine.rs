@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use crate::backlog;
 use crate::compile::System;
 use crate::disk::LockedDisk;
-use crate::network::Network;
+use crate::network::{HTTP, Network};
 use crate::prepare::Tool;
 use crate::process::{self, Guarded, RunDirectory};
 use crate::workspace;
@@ -143,6 +143,9 @@ impl Machine {
         let mut image = system.boot_image.clone();
         if let Some(command) = command {
             image.add("command", command.as_bytes().to_vec())?;
+        }
+        if let Some(port) = hardware.network.port_to(HTTP) {
+            image.add("web-address", format!("http://127.0.0.1:{port}/").into_bytes())?;
         }
         let software = Software { kernel: &system.kernel, image: &image.finish(), command_line: "" };
         Self::boot(software, hardware, disk, console)

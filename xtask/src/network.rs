@@ -74,6 +74,13 @@ pub enum Network {
 }
 
 impl Network {
+    /// The port of 127.0.0.1 that leads to a port of the machine.
+    #[must_use]
+    pub fn port_to(&self, guest: u16) -> Option<u16> {
+        let Self::User(forwards) = self else { return None };
+        forwards.iter().find(|forward| forward.guest == guest).map(|forward| forward.host)
+    }
+
     /// QEMU's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
@@ -109,12 +116,6 @@ impl WebPort {
             let lease = UnixListener::bind_addr(&name).ok()?;
             is_free(port).then_some(Self { port, _lease: lease })
         })
-    }
-
-    /// Whether it is the one that people expect.
-    #[must_use]
-    pub const fn is_usual(&self) -> bool {
-        self.port == WEB_PORT
     }
 }
 
@@ -174,6 +175,7 @@ mod tests {
         let network = Network::User(vec![Forward { host: 8080, guest: 80 }]);
         let arguments = network.arguments();
         assert_eq!(arguments[1], "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80");
+        assert_eq!((network.port_to(80), network.port_to(81)), (Some(8080), None));
         assert!(Network::None.arguments().is_empty());
     }
 

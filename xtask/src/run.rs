@@ -117,7 +117,11 @@ pub fn interactive(options: &Options, kernel_log: bool) -> Result<u8> {
     let disk = options.open_disk(&system)?;
     let (hardware, web) = options.hardware()?;
     if options.net == Choice::User && !options.forward.iter().any(|forward| forward.guest == HTTP) {
-        tell_web_port(web.as_ref());
+        if web.is_none() {
+            eprintln!(
+                "motte: no port was found that could lead to the machine's port 80; --forward HOSTPORT:80 names one"
+            );
+        }
     }
     let ending = {
         let _terminal = TerminalGuard::remember();
@@ -126,17 +130,6 @@ pub fn interactive(options: &Options, kernel_log: bool) -> Result<u8> {
     };
     report(&ending, kernel_log);
     Ok(ending.exit_code())
-}
-
-/// Says where the web server is found, if not where everybody expects it.
-fn tell_web_port(web: Option<&WebPort>) {
-    match web {
-        Some(web) if web.is_usual() => {}
-        Some(web) => eprintln!("motte: port 8080 is taken; the machine's port 80 is at http://127.0.0.1:{}/", web.port),
-        None => eprintln!(
-            "motte: no port was found that could lead to the machine's port 80; --forward HOSTPORT:80 names one"
-        ),
-    }
 }
 
 /// Boots, runs `commands`, shuts down. Standard output gets what they print there and nothing else.

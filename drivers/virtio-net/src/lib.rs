@@ -10,8 +10,8 @@
 //! Nothing here waits, and nothing is kept that a client would miss after a restart: it lends its buffers anew. Packets go straight between
 //! the device and the client's memory; the driver has not even mapped it.
 //!
-//! Packets that span several buffers (MRG_RXBUF) and segmentation by the device (TSO) are not asked for: the stack behind it takes and
-//! makes packets no larger than one frame.
+//! Packets that span several buffers (MRG_RXBUF) and segmentation by the device (TSO) are not asked for: the stack behind it merges and cuts
+//! segments itself, whatever the card can.
 #![no_std]
 #![deny(unsafe_code)]
 

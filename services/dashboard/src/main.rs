@@ -37,7 +37,7 @@ const PERIOD: u32 = 20;
 const ENOUGH: u64 = 1024;
 /// When nobody has asked for so long, nobody looks.
 const FORGOTTEN_NS: u64 = 3_000_000_000;
-/// The page as it is reached from outside, if the manifest does not say.
+/// The page as it is reached from outside, if neither the boot loader (`WEB_ADDRESS`) nor the manifest says.
 const ADDRESS: &str = "http://127.0.0.1:8080/";
 
 struct Service {
@@ -142,7 +142,7 @@ impl Dashboard for Service {
         // Where commands are run instead of a person's, the console is theirs alone.
         let is_batch = motte::env::var("MOTTE_BATCH").is_some();
         if !core::mem::replace(&mut self.is_announced, true) && !is_batch {
-            let address = motte::env::args().nth(1);
+            let address = motte::env::var("WEB_ADDRESS").or_else(|| motte::env::args().nth(1));
             // Over the prompt that may stand there already.
             motte::println!("\r\x1b[Kopen {}?token={}", address.as_deref().unwrap_or(ADDRESS), self.token);
         }

@@ -72,6 +72,11 @@ impl BootFiles {
         core::str::from_utf8(file.data).ok().map(ToString::to_string)
     }
 
+    /// Where the machine's web server is found from outside.
+    pub fn web_address(&self) -> Option<&'static str> {
+        core::str::from_utf8(self.image.file("web-address")?.data).ok()
+    }
+
     /// Slot of the first frame of the boot image, and how many there are.
     pub fn frames(&self) -> (u64, u64) {
         let [bytes, _] = numbers(system::ENV_BOOT_IMAGE);

@@ -169,6 +169,7 @@ impl State {
             // The console keeps to it when it is restarted.
             environment.push("MOTTE_BATCH=1".into());
         }
+        environment.extend(self.files.web_address().map(|address| format!("WEB_ADDRESS={address}")));
         (arguments, environment)
     }
 
