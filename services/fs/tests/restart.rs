@@ -247,9 +247,12 @@ fn check(vfs: &mut Vfs, model: &Model) {
         assert!(read_file(vfs, name).unwrap() == model.contents[*id], "{name}");
     }
     for (handle, id, _) in &model.handles {
-        let mut data = vec![0; 200_000];
+        let expected = &model.contents[*id];
+        let mut data = vec![0; expected.len() + 1];
         let got = vfs.read(CLIENT, *handle, Some(0), &mut Output::new(&mut data)).unwrap();
-        assert!(data[..got] == model.contents[*id], "an open file");
+        let other = data[..got].iter().zip(expected).position(|(a, b)| a != b);
+        let right = expected.len();
+        assert!(data[..got] == *expected, "an open file: {got} bytes, not {right}, the first other one at {other:?}");
     }
 }
 
