@@ -116,12 +116,9 @@ pub fn interactive(options: &Options, kernel_log: bool) -> Result<u8> {
     let system = options.build()?;
     let disk = options.open_disk(&system)?;
     let (hardware, web) = options.hardware()?;
-    if options.net == Choice::User && !options.forward.iter().any(|forward| forward.guest == HTTP) {
-        if web.is_none() {
-            eprintln!(
-                "motte: no port was found that could lead to the machine's port 80; --forward HOSTPORT:80 names one"
-            );
-        }
+    let is_asked_for = || options.forward.iter().any(|forward| forward.guest == HTTP);
+    if options.net == Choice::User && web.is_none() && !is_asked_for() {
+        eprintln!("motte: no port was found that could lead to the machine's port 80; --forward HOSTPORT:80 names one");
     }
     let ending = {
         let _terminal = TerminalGuard::remember();
