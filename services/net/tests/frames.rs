@@ -156,7 +156,7 @@ fn a_senseless_frame_does_no_harm() {
 
 #[test]
 fn checksums_are_those_that_others_compute() {
-    let bytes: Vec<u8> = (0..1400u32).map(|n| if n % 3 == 0 { 0xff } else { (n * 31 >> 3) as u8 }).collect();
+    let bytes: Vec<u8> = (0..1400u32).map(|n| if n % 3 == 0 { 0xff } else { ((n * 31) >> 3) as u8 }).collect();
     for length in (0..200).chain(1300..1400) {
         for (v6, payload) in [(false, &bytes[..length]), (true, &vec![0xff; length][..])] {
             let mut frame = frame(&segment(-1, -1, payload), v6);
