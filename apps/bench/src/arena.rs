@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, Rights};
-use motte::kernel::{AddressSpace, CacheMode, CapSlot, Frame, MapError, PageTable, Untyped};
+use motte::kernel::{AddressSpace, CacheMode, CapSlot, Frame, MapError, PageTable, Thread, Untyped};
 use motte::memory::{self, Mapping};
 use motte::slots;
 
@@ -14,6 +14,7 @@ pub struct Arena {
     /// The memory.
     pub untyped: Untyped,
     slots: Vec<CapSlot>,
+    threads: Vec<Thread>,
     /// The program's code, for other address spaces.
     code: Mapping,
 }
@@ -27,7 +28,7 @@ impl Arena {
             return Err(Error::OutOfMemory);
         }
         code.write(0, bytes_of_code);
-        Ok(Self { untyped: Untyped(memory::make(ObjectType::Untyped, bytes)?), slots: Vec::new(), code })
+        Ok(Self { untyped: Untyped(memory::make(ObjectType::Untyped, bytes)?), slots: Vec::new(), threads: Vec::new(), code })
     }
 
     /// A frame of 2 MiB with the program's constants and code.
@@ -53,6 +54,9 @@ impl Arena {
     pub fn make(&mut self, kind: ObjectType, size: u64) -> Result<CapSlot, Error> {
         let slot = self.slot()?;
         self.untyped.retype(kind, size, CapSlot::OWN_TABLE, slot.0, 1)?;
+        if kind == ObjectType::Thread {
+            self.threads.push(Thread(slot));
+        }
         Ok(slot)
     }
 
@@ -76,8 +80,11 @@ impl Arena {
         }
     }
 
-    /// Takes everything back.
+    /// Takes everything back, the threads first: one that is preferred to this one would see the rest go, and fail.
     pub fn clear(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.suspend();
+        }
         let _ = self.untyped.0.revoke();
         self.slots.drain(..).for_each(slots::delete);
     }
