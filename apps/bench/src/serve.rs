@@ -15,7 +15,7 @@ const SOURCE: u16 = 5002;
 const BULK: usize = 16 << 20;
 /// What is read or written at once.
 const PIECE: usize = 64 << 10;
-const BUFFERS: Buffers = Buffers { receive: 64 << 10, send: 64 << 10 };
+const BUFFERS: Buffers = Buffers { receive: 256 << 10, send: 64 << 10 };
 
 /// Serves until the machine is turned off.
 pub fn serve() -> Result<(), Failure> {

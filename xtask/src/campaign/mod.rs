@@ -296,6 +296,9 @@ impl Campaign<'_> {
                 let reason = error.root_cause().to_string();
                 let reason = reason.lines().next().unwrap_or_default();
                 outcome.cause = Some(format!("{cause}; and after a cut of the power {reason}"));
+                // As it is now, for whoever wants to know why.
+                let evidence = self.evidence.join(format!("{}.img", outcome.number));
+                std::fs::copy(image, &evidence).with_context(|| format!("{} cannot be written", evidence.display()))?;
                 let lost = subject::lost_on(image, files);
                 outcome.data_errors = outcome.data_errors.max(lost.len() as u64);
                 let damage = format!("fault {}: after a cut of the power {reason}", outcome.number);
