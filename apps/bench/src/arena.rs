@@ -28,7 +28,12 @@ impl Arena {
             return Err(Error::OutOfMemory);
         }
         code.write(0, bytes_of_code);
-        Ok(Self { untyped: Untyped(memory::make(ObjectType::Untyped, bytes)?), slots: Vec::new(), threads: Vec::new(), code })
+        Ok(Self {
+            untyped: Untyped(memory::make(ObjectType::Untyped, bytes)?),
+            slots: Vec::new(),
+            threads: Vec::new(),
+            code,
+        })
     }
 
     /// A frame of 2 MiB with the program's constants and code.
