@@ -29,7 +29,8 @@ sleep 1
 done
 "#;
 
-/// The load, whose argument is the first number. It speaks in words in angle brackets:
+/// The load, whose argument is the first number. It removes an old file only when it has written another: those that were reported as written and
+/// were not followed by so many others stay. It speaks in words in angle brackets:
 ///
 /// | word | meaning |
 /// |---|---|
@@ -52,13 +53,13 @@ do
 {COMPARE}done
 [ "$(cat /campaign/$n | sha256sum)" = "$(seq $n $((n + NUMBERS)) | sha256sum)" ] || echo "<error $n hash>"
 before=$n
+rm -f /campaign/$((n - {FILES_KEPT}))
 else
 echo "<error $n write>"
 fi
 [ "$(seq 1 300 | sort -rn | tail -n 1)" = 1 ] || echo "<error $n pipe>"
 [ "$(date +%Y)" -gt 2000 ] || echo "<error $n clock>"
 services > /dev/null || echo "<error $n supervisor>"
-rm -f /campaign/$((n - {FILES_KEPT}))
 echo "<round $n>"
 n=$((n + 1))
 done
