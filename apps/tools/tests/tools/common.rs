@@ -63,7 +63,7 @@ ln -s missing dangling
 ln -s dir linkdir
 ln fruits hard
 touch -d '2020-02-29 12:34:56' fruits
-touch -d '2021-06-01 00:00:00' dir/hello.txt numbers
+touch -d '2021-06-01 00:00:00' dir/hello.txt dir/script.sh numbers
 find . -type d -exec touch -d '2022-03-04 05:06:07' {} +
 printf '10K\n9M\n1G\n100\n2K\n' > sizes
 printf 'v1.10\nv1.9\nv1.9.1\nv2\nv1.9a\n' > versions
