@@ -15,7 +15,7 @@ const CRASHER: &str = "bench-crasher";
 /// Instructions of the work that is done beside it: half a second's, in which it crashes six times.
 const WORK: u32 = 500_000_000;
 /// The start of it that must have been seen by the end.
-const LEAST_STARTS: u32 = 5;
+const LEAST_STARTS: u64 = 5;
 
 /// The component that measures: it may call the service that is flooded.
 const FLOOD: &str = "bench-flood";

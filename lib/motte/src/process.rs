@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
 use motte_interfaces::pipe::PipesClient;
+pub use motte_interfaces::process::ProcessInfo;
 use motte_interfaces::process::{ExitStatus as Ended, ProcessClient, SPAWN_MAGIC};
 use motte_interfaces::strings::{put_number, put_string};
 
@@ -571,21 +572,6 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// What is known of a program that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are those of motte_interfaces::process::ProcessInfo")]
-pub struct ProcessInfo {
-    pub id: u32,
-    pub parent: u32,
-    pub name: String,
-    pub state: String,
-    pub memory: u64,
-    pub memory_limit: u64,
-    pub cpu_ns: u64,
-    pub started_ns: u64,
-    pub command: String,
-}
-
 /// All programs that run.
 pub fn list() -> Result<Vec<ProcessInfo>> {
     let server = server()?;
@@ -595,17 +581,7 @@ pub fn list() -> Result<Vec<ProcessInfo>> {
         if page.is_empty() {
             return Ok(all);
         }
-        all.extend(page.into_iter().map(|info| ProcessInfo {
-            id: info.id,
-            parent: info.parent,
-            name: info.name,
-            state: info.state,
-            memory: info.memory,
-            memory_limit: info.memory_limit,
-            cpu_ns: info.cpu_ns,
-            started_ns: info.started_ns,
-            command: info.command,
-        }));
+        all.extend(page);
     }
 }
 

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use motte_abi::trace::TraceKind;
 use motte_interfaces::log::LogClient;
-use motte_interfaces::supervisor::{self, FaultSummary, SupervisorClient, SupervisorError};
+pub use motte_interfaces::supervisor::{ComponentInfo, StateChange};
+use motte_interfaces::supervisor::{FaultSummary, SupervisorClient, SupervisorError};
 
 use crate::io::{Error, ErrorKind, Result};
 use crate::service::{Connection, Shared};
@@ -38,102 +39,15 @@ fn collect<T>(mut item: impl FnMut(u64) -> core::result::Result<T, SupervisorErr
     }
 }
 
-/// A component, and how it fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComponentInfo {
-    /// Its name in the manifest.
-    pub name: String,
-    /// `running`, `stopping`, `stopped`, `restarting`, `quarantined`, `ended`.
-    pub state: String,
-    /// How often it was started.
-    pub generation: u32,
-    /// How often it was restarted after a failure.
-    pub restarts: u32,
-    /// Time since its last start, in nanoseconds.
-    pub uptime_ns: u64,
-    /// Bytes of memory in use.
-    pub memory: u64,
-    /// Bytes of memory that it may use.
-    pub memory_quota: u64,
-    /// Processor time, in nanoseconds.
-    pub cpu_ns: u64,
-    /// Slots of its capability table.
-    pub slots: u64,
-    /// How many of them are in use; 0 where only the component itself knows.
-    pub slots_used: u64,
-    /// Time until it is started again, in nanoseconds.
-    pub restart_in_ns: u64,
-    /// Number of the fault record of its last end; 0: it did not fail.
-    pub fault: u64,
-    /// Why it ended last, in one line.
-    pub reason: String,
-    /// What the manifest says about restarts, in one line.
-    pub policy: String,
-    /// The services it provides.
-    pub provides: Vec<String>,
-    /// The services it may use.
-    pub uses: Vec<String>,
-}
-
 /// All components of the manifest.
 pub fn components() -> Result<Vec<ComponentInfo>> {
     let supervisor = supervisor()?;
-    collect(|index| {
-        let info = supervisor.component(index)?;
-        Ok(ComponentInfo {
-            name: info.name,
-            state: info.state,
-            generation: info.generation as u32,
-            restarts: info.restarts as u32,
-            uptime_ns: info.uptime_ns,
-            memory: info.memory,
-            memory_quota: info.memory_quota,
-            cpu_ns: info.cpu_ns,
-            slots: info.slots,
-            slots_used: info.slots_used,
-            restart_in_ns: info.restart_in_ns,
-            fault: info.fault,
-            reason: info.reason,
-            policy: info.policy,
-            provides: info.provides,
-            uses: info.uses,
-        })
-    })
-}
-
-/// A component's state has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateChange {
-    /// Its number, from 1.
-    pub number: u64,
-    /// When, in nanoseconds of the monotonic clock.
-    pub time_ns: u64,
-    /// The component.
-    pub component: String,
-    /// Its state now.
-    pub state: String,
-    /// Its generation.
-    pub generation: u32,
-    /// Why it ended last; empty if it did not fail.
-    pub reason: String,
-}
-
-impl From<supervisor::StateChange> for StateChange {
-    fn from(change: supervisor::StateChange) -> Self {
-        Self {
-            number: change.number,
-            time_ns: change.time_ns,
-            component: change.component,
-            state: change.state,
-            generation: change.generation as u32,
-            reason: change.reason,
-        }
-    }
+    collect(|index| supervisor.component(index))
 }
 
 /// The first change of a component's state whose number is at least `from`; waits until there is one.
 pub fn next_change(from: u64) -> Result<StateChange> {
-    supervisor()?.next_change(from).map(StateChange::from).map_err(failed)
+    supervisor()?.next_change(from).map_err(failed)
 }
 
 /// All changes of components' states that are kept, from number `from` on.
@@ -144,7 +58,7 @@ pub fn changes(from: u64) -> Result<Vec<StateChange>> {
         match supervisor.change(from) {
             Ok(change) => {
                 from = change.number + 1;
-                all.push(change.into());
+                all.push(change);
             }
             Err(SupervisorError::NotFound) => return Ok(all),
             Err(error) => return Err(failed(error)),

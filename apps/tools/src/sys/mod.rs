@@ -28,8 +28,7 @@
 //! process  Command: new(&str) arg(&str) env(&str, &str) env_clear() stdin(Stdio) spawn() status()
 //!          Stdio: null(); Child: wait() -> io::Result<ExitStatus>; ExitStatus: code() -> Option<i32>
 //!          kill(pid: u32) -> io::Result<()>, id() -> u32
-//!          list() -> io::Result<Vec<ProcessInfo { id, parent: u32, name, state: String,
-//!            memory, memory_limit, cpu_ns, started_ns: u64, command: String }>>
+//!          list() -> io::Result<Vec<ProcessInfo>> (motte_interfaces::process)
 //! time     Duration, Instant: now() elapsed(); SystemTime: now() duration_since(UNIX_EPOCH)
 //! thread   sleep(Duration), spawn(FnOnce)
 //! net      TcpStream: connect_timeout(&SocketAddr, Duration) try_clone shutdown(Shutdown) set_read_timeout set_write_timeout, Read, Write
@@ -38,11 +37,8 @@
 //!          lookup(&str, Family) -> io::Result<Vec<IpAddr>>, unspecified(IpAddr) -> SocketAddr,
 //!          admin() -> io::Result<NetAdminClient> (motte_interfaces::net)
 //! terminal size() -> Option<(u16, u16)> (columns, rows)
-//! system   components() -> io::Result<Vec<ComponentInfo { name, state: String, generation, restarts: u32,
-//!            uptime_ns, memory, memory_quota, cpu_ns, slots, slots_used, restart_in_ns, fault: u64,
-//!            reason, policy: String, provides, uses: Vec<String> }>>
-//!          changes(from: u64) -> io::Result<Vec<StateChange { number, time_ns: u64, component, state: String,
-//!            generation: u32, reason: String }>>, next_change(from: u64) -> io::Result<StateChange>, which waits
+//! system   components() -> io::Result<Vec<ComponentInfo>> (motte_interfaces::supervisor)
+//!          changes(from: u64) -> io::Result<Vec<StateChange>>, next_change(from: u64) -> io::Result<StateChange>, which waits
 //!          start(&str) stop(&str) restart(&str) kill(&str) -> io::Result<()>
 //!          fault_records() -> io::Result<Vec<FaultRecord { number, time_ns: u64, component: String,
 //!            generation: u32, cause: String, text: String }>>   (text: the whole record, as it is printed)

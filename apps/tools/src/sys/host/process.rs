@@ -1,34 +1,13 @@
 //! Processes.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 pub use std::process::{Child, Command, ExitStatus, Stdio, id};
 
-use super::io::Result;
+pub use motte_interfaces::process::ProcessInfo;
 
-/// What `ps` shows of a process.
-#[derive(Clone, Debug)]
-pub struct ProcessInfo {
-    /// The process's number.
-    pub id: u32,
-    /// The number of the process that started it.
-    pub parent: u32,
-    /// The program's name.
-    pub name: String,
-    /// What it does at the moment.
-    pub state: String,
-    /// Memory in use, in bytes.
-    pub memory: u64,
-    /// Memory it may use, in bytes.
-    pub memory_limit: u64,
-    /// Processor time used, in nanoseconds.
-    pub cpu_ns: u64,
-    /// When it was started, in nanoseconds since the system's start.
-    pub started_ns: u64,
-    /// The command line.
-    pub command: String,
-}
+use super::io::Result;
 
 /// Two made-up processes.
 pub fn list() -> Result<Vec<ProcessInfo>> {

@@ -3,45 +3,10 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+pub use motte_interfaces::supervisor::{ComponentInfo, StateChange};
+
 use super::io::{ErrorKind, Result};
 use super::time::Duration;
-
-/// A component and how it fares.
-#[derive(Clone, Debug)]
-pub struct ComponentInfo {
-    /// Its name in the manifest.
-    pub name: String,
-    /// `running`, `stopped`, …
-    pub state: String,
-    /// How many times it was started.
-    pub generation: u32,
-    /// How many times the supervisor restarted it.
-    pub restarts: u32,
-    /// Time since its last start, in nanoseconds.
-    pub uptime_ns: u64,
-    /// Memory in use, in bytes.
-    pub memory: u64,
-    /// Memory it may use, in bytes.
-    pub memory_quota: u64,
-    /// Processor time used, in nanoseconds.
-    pub cpu_ns: u64,
-    /// Slots of its capability table.
-    pub slots: u64,
-    /// How many are in use; 0 where only the component knows.
-    pub slots_used: u64,
-    /// Time until it is started again, in nanoseconds.
-    pub restart_in_ns: u64,
-    /// Number of the fault record of its last end.
-    pub fault: u64,
-    /// Why it ended last.
-    pub reason: String,
-    /// What the manifest says about restarts.
-    pub policy: String,
-    /// The services it provides.
-    pub provides: Vec<String>,
-    /// The services it may use.
-    pub uses: Vec<String>,
-}
 
 /// What is kept of a fault.
 #[derive(Clone, Debug)]
@@ -111,7 +76,7 @@ const NAMES: [&str; 2] = ["fs", "virtio-blk"];
 
 /// Two made-up components.
 pub fn components() -> Result<Vec<ComponentInfo>> {
-    let sample = |name: &str, provides: &str, uses: &str, restarts: u32| ComponentInfo {
+    let sample = |name: &str, provides: &str, uses: &str, restarts: u64| ComponentInfo {
         name: name.to_string(),
         state: "running".to_string(),
         generation: restarts + 1,
@@ -123,8 +88,9 @@ pub fn components() -> Result<Vec<ComponentInfo>> {
         slots: 256,
         slots_used: 0,
         restart_in_ns: 0,
-        fault: restarts.into(),
+        fault: restarts,
         reason: if restarts > 0 { "page fault reading 0x10".to_string() } else { String::new() },
+        thread: 1,
         policy: "always after 10 ms to 1000 ms, 5 times in 10000 ms".to_string(),
         provides: alloc::vec![provides.to_string()],
         uses: alloc::vec![uses.to_string()],
@@ -134,23 +100,6 @@ pub fn components() -> Result<Vec<ComponentInfo>> {
 
 fn known(name: &str) -> Result<()> {
     if NAMES.contains(&name) { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
-}
-
-/// A component's state has changed.
-#[derive(Clone, Debug)]
-pub struct StateChange {
-    /// Its number.
-    pub number: u64,
-    /// When, in nanoseconds since the system's start.
-    pub time_ns: u64,
-    /// The component.
-    pub component: String,
-    /// Its state now.
-    pub state: String,
-    /// Its generation.
-    pub generation: u32,
-    /// Why it ended last.
-    pub reason: String,
 }
 
 /// Three made-up changes that there are already.
