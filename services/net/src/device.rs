@@ -86,7 +86,7 @@ impl<D: Driver, M: Memory> Card<D, M> {
 
     fn sender(&mut self) -> CardTx<'_, D, M> {
         let Self { port, memory, large, last, exhausted, offload, .. } = self;
-        CardTx { port, memory, large, last, exhausted, offload: *offload, cut: None }
+        CardTx { port, memory, run: None, large, last, exhausted, offload: *offload, cut: None }
     }
 
     /// Sends a frame some times. Returns whether there was room.
@@ -118,6 +118,11 @@ impl<D: Driver, M: Memory> Card<D, M> {
         None
     }
 
+    /// Whether what is to be looked at was made of several segments with data.
+    pub fn holds_run(&self) -> bool {
+        self.run.has_data()
+    }
+
     /// Gives the frame that was looked at back to the card.
     pub fn recycle(&mut self) {
         self.run.clear();
@@ -131,13 +136,15 @@ impl<D: Driver, M: Memory> Card<D, M> {
 pub struct CardRx<'a, M> {
     memory: &'a M,
     frame: &'a mut Frame,
-    run: &'a mut Run,
+    run: &'a Run,
 }
 
 /// The right to send a frame.
 pub struct CardTx<'a, D: Driver, M> {
     port: &'a mut Port<D>,
     memory: &'a M,
+    /// What is answered.
+    run: Option<&'a Run>,
     large: &'a mut Vec<u8>,
     last: &'a mut Last,
     exhausted: &'a mut bool,
@@ -199,8 +206,10 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
     fn receive(&mut self, _: Instant) -> Option<(CardRx<'_, M>, CardTx<'_, D, M>)> {
         let Self { port, memory, incoming, run, large, last, exhausted, offload, .. } = self;
         let frame = incoming.as_mut()?;
-        let (memory, offload) = (&*memory, *offload);
-        Some((CardRx { memory, frame, run }, CardTx { port, memory, large, last, exhausted, offload, cut: None }))
+        run.finish();
+        let (memory, run, offload) = (&*memory, &*run, *offload);
+        let answer = CardTx { port, memory, run: Some(run), large, last, exhausted, offload, cut: None };
+        Some((CardRx { memory, frame, run }, answer))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<CardTx<'_, D, M>> {
@@ -224,7 +233,7 @@ impl<D: Driver, M: Memory> phy::Device for Card<D, M> {
 impl<M: Memory> phy::RxToken for CardRx<'_, M> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, work: F) -> R {
         if !self.run.is_empty() {
-            return work(self.run.finish());
+            return work(self.run.bytes());
         }
         let length = self.frame.length;
         self.memory.with(&mut self.frame.buffer, |bytes| work(&bytes[..length]))
@@ -239,6 +248,15 @@ impl<D: Driver, M: Memory> phy::TxToken for CardTx<'_, D, M> {
             let result = work(&mut place[..length]);
             self.send_cut(&place[..length], most.get().into());
             *self.large = place;
+            return result;
+        }
+        if let Some(run) = self.run.filter(|run| !run.is_empty()) {
+            let mut frame = vec![0; length];
+            let result = work(&mut frame);
+            for _ in 0..run.answers(&frame) {
+                let Some(buffer) = self.reserve(length) else { break };
+                self.send(buffer, length, |bytes| bytes.copy_from_slice(&frame));
+            }
             return result;
         }
         match self.reserve(length) {

@@ -88,6 +88,9 @@ pub struct Run {
     bytes: Vec<u8>,
     /// The last segment.
     last: Option<Segment>,
+    /// How many segments they are, and where the first one's data begin.
+    count: usize,
+    sequence: u32,
 }
 
 impl Run {
@@ -107,6 +110,7 @@ impl Run {
         if self.is_empty() {
             self.bytes.clear();
             self.bytes.extend_from_slice(&before[..last.end]);
+            (self.count, self.sequence) = (1, last.sequence);
         }
         self.bytes.extend_from_slice(&next[segment.tcp + TCP_BYTES..segment.end]);
         let header = &mut self.bytes[segment.tcp..];
@@ -114,10 +118,26 @@ impl Run {
         header[WINDOW..WINDOW + 2].copy_from_slice(&segment.window.to_be_bytes());
         header[FLAGS] |= next[segment.tcp + FLAGS];
         self.last = Some(segment);
+        self.count += 1;
         true
     }
 
-    /// The frame, once no more is added. Its TCP checksum is none.
+    /// Whether there are data in it.
+    pub fn has_data(&self) -> bool {
+        self.last.is_some_and(|last| self.bytes.len() > last.tcp + TCP_BYTES)
+    }
+
+    /// How often a frame is to be sent that answers the whole run: once, but if it says that something before the run is missing, as often as
+    /// it would have been sent for the segments. The sender counts them (RFC 5681, section 3.2).
+    pub fn answers(&self, answer: &[u8]) -> usize {
+        let Some(last) = self.last else { return 1 };
+        let Some(&header) = answer.get(last.tcp..).and_then(<[u8]>::first_chunk::<TCP_BYTES>) else { return 1 };
+        let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = header;
+        let acknowledged = u32::from_be_bytes([a, b, c, d]).wrapping_sub(self.sequence).cast_signed();
+        if header[FLAGS] == ACK && acknowledged < 0 { self.count } else { 1 }
+    }
+
+    /// Makes it one frame, once no more is added. Its TCP checksum is none.
     pub fn finish(&mut self) -> &[u8] {
         if let Some(last) = self.last {
             let packet = &mut self.bytes[ETHERNET..];
@@ -130,6 +150,11 @@ impl Run {
                 packet[IPV6_LENGTH..IPV6_LENGTH + 2].copy_from_slice(&length.to_be_bytes());
             }
         }
+        &self.bytes
+    }
+
+    /// The frame, once it is [finished](Self::finish).
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 

@@ -15,7 +15,8 @@ use motte_interfaces::net::{Counters, ready};
 use motte_interfaces::{Replier, Responder};
 use motte_netdev::{Driver, Memory};
 use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::time::Instant;
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::datagram::Datagram;
@@ -27,6 +28,9 @@ use crate::stream::{Listener, Stream};
 
 /// Frames that are taken from the card before sockets are served.
 const BATCH: usize = 64;
+/// How long the acknowledgement of a single segment may wait for data to go with it. That of several is sent at once (RFC 9293, section
+/// 3.8.6.3), for whoever sent them may wait for it.
+const DELAY: Duration = Duration::from_millis(10);
 /// When a socket that waits for room is looked at though there is none, in microseconds from then. Were it soon, many such sockets would
 /// leave the driver, which makes room, no time.
 const BLOCKED: u64 = 100_000;
@@ -386,7 +390,11 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
             return self.links.ingress(link, self.now, &mut self.nobody);
         };
         let Some(socket) = self.sockets.get_mut(number as usize).and_then(Option::as_mut) else { return };
-        let Some((set, _)) = &mut socket.sets[link as usize] else { return };
+        let Some((set, handle)) = &mut socket.sets[link as usize] else { return };
+        if let Kind::Stream(_) = &socket.kind {
+            let delay = if link == Link::Card && self.links.card.holds_run() { Duration::ZERO } else { DELAY };
+            set.get_mut::<tcp::Socket<'_>>(*handle).set_ack_delay(Some(delay));
+        }
         self.links.ingress(link, self.now, set);
         if let (Class::Tcp { reset: true, .. }, Kind::Stream(stream)) = (class, &mut socket.kind) {
             stream.reset = true;

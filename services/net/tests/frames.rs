@@ -115,6 +115,21 @@ fn what_is_out_of_order_or_says_something_else_stays_alone() {
 }
 
 #[test]
+fn what_answers_segments_that_came_too_early_is_sent_as_often_as_they_came() {
+    for v6 in [false, true] {
+        let frames = [1, 2, 3].map(|index| frame(&segment(1460 * index, 7, &[1; 1460]), v6));
+        let mut run = Run::default();
+        let answer = |number| frame(&TcpRepr { control: TcpControl::None, ..segment(7, number, &[]) }, v6);
+        assert_eq!(run.answers(&answer(0)), 1);
+        assert!(run.add(&frames[0], &frames[1]) && run.add(&frames[1], &frames[2]));
+        assert_eq!((run.answers(&answer(0)), run.answers(&answer(1459))), (3, 3));
+        assert_eq!((run.answers(&answer(1460)), run.answers(&answer(4 * 1460))), (1, 1));
+        assert_eq!(run.answers(&frame(&TcpRepr { control: TcpControl::Rst, ..segment(7, 0, &[]) }, v6)), 1);
+        assert_eq!(run.answers(&[]), 1);
+    }
+}
+
+#[test]
 fn what_is_merged_is_no_longer_than_a_packet_can_be() {
     let data = [0; 1460];
     let mut run = Run::default();

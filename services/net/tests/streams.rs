@@ -66,13 +66,29 @@ fn bytes_arrive_both_ways_and_ends_are_seen() {
 }
 
 #[test]
+fn segments_that_come_together_are_acknowledged_at_once_and_a_single_one_later() {
+    let mut net = Net::new();
+    let (_near, mut mine, far, _theirs) = connected(&mut net);
+    let mut answers_to = |net: &mut Net, bytes: &[u8], micros| {
+        let sent = |net: &mut Net| net.b.stack.counters(&far.sender()).unwrap().frames_sent;
+        let before = sent(net);
+        mine.write(bytes);
+        net.pass(micros);
+        sent(net) - before
+    };
+    // Less than half of the window: more would be answered because that opens again.
+    assert_eq!(answers_to(&mut net, &[5; 3000], 1000), 1);
+    assert_eq!(answers_to(&mut net, &[5; 30], 1000), 0);
+    assert_eq!(answers_to(&mut net, &[], 20_000), 1);
+}
+
+#[test]
 fn lost_frames_are_sent_again() {
-    // Where one of seven is lost, each loss costs a second and more.
-    for (every, count) in [(7, 20_000u32), (13, 60_000), (29, 60_000)] {
+    for every in [7, 13, 29] {
         let mut net = Net::new();
         let (_near, mut mine, _far, mut theirs) = connected(&mut net);
         net.lose = Some(every);
-        let bytes: Vec<u8> = (0..count).map(|n| (n ^ n >> 8) as u8).collect();
+        let bytes: Vec<u8> = (0..60_000u32).map(|n| (n ^ n >> 8) as u8).collect();
         assert!(carry(&mut net, &mut mine, &mut theirs, &bytes) == bytes, "one of {every}");
     }
 }
