@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -71,6 +72,9 @@ pub enum Network {
     User(Vec<Forward>),
     /// A tap device that exists and that this user may use.
     Tap(String),
+    /// A bare wire: each frame is a datagram between two Unix sockets, of which QEMU makes the first and whoever is at the other end has made the
+    /// second.
+    Wire(PathBuf, PathBuf),
 }
 
 impl Network {
@@ -92,6 +96,11 @@ impl Network {
                 format!("user,id=n0,restrict=on{forwards}")
             }
             Self::Tap(name) => format!("tap,id=n0,ifname={name},script=no,downscript=no"),
+            Self::Wire(machine, other) => {
+                // A comma would be the end of the path.
+                let [machine, other] = [machine, other].map(|path| path.to_string_lossy().replace(',', ",,"));
+                format!("dgram,id=n0,local.type=unix,local.path={machine},remote.type=unix,remote.path={other}")
+            }
         };
         let device = "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=";
         ["-netdev", &backend, "-device", device].map(str::to_owned).into()

@@ -1,31 +1,19 @@
 //! Frames that make no sense, floods, clients that lie, and more connections than there is room for: others are served on, and memory
 //! stays within its bounds.
 
+#[path = "support/malformed.rs"]
+mod malformed;
 mod support;
 
+use malformed::{Ends, Random, every_layer, spoil};
 use motte_interfaces::Sender;
 use motte_interfaces::error::IoError;
 use motte_interfaces::net::{Address, Buffers, NetAdmin, header};
 use motte_interfaces::net_rules::Rules;
-use motte_net::frame::fill_checksum;
-use smoltcp::wire::Ipv4Packet;
 use support::{BUFFERS, Client, Host, Net, NetRequests, config};
 
-/// Numbers that are the same at every run (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
+/// From `a` to `b`.
+const ENDS: Ends = Ends { hardware: [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]], v4: [[10, 0, 0, 1], [10, 0, 0, 2]] };
 
 fn sockets(host: &mut Host) -> (u64, u64) {
     let counters = host.stack.counters(&Sender { badge: 999 }).unwrap();
@@ -78,63 +66,18 @@ fn conversation(net: &mut Net) -> Vec<Vec<u8>> {
     net.kept.take().unwrap()
 }
 
-/// Changes a frame in one of many ways.
-fn mutate(random: &mut Random, frame: &mut Vec<u8>, other: &[u8]) {
-    for _ in 0..1 + random.below(4) {
-        let length = frame.len();
-        match random.below(8) {
-            0 => frame.truncate(random.below(length)),
-            1 => frame.extend((0..random.below(64)).map(|n| n as u8)),
-            2 if length > 0 => {
-                let at = random.below(length);
-                frame[at] = random.next() as u8;
-            }
-            3 if length > 0 => {
-                let at = random.below(length);
-                frame[at] ^= 1 << random.below(8);
-            }
-            // Headers lie in the first bytes.
-            4 if length > 60 => {
-                let at = random.below(60);
-                frame[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)];
-            }
-            5 if length > 0 && !other.is_empty() => {
-                let (at, from) = (random.below(length), random.below(other.len()));
-                let count = random.below(40).min(length - at).min(other.len() - from);
-                frame[at..at + count].copy_from_slice(&other[from..from + count]);
-            }
-            6 if length > 16 => {
-                let at = random.below(length - 1);
-                let word = random.next() as u16;
-                frame[at..at + 2].copy_from_slice(&word.to_be_bytes());
-            }
-            _ => {}
-        }
-    }
-    frame.truncate(1514);
-    // Half of them with right checksums, so that what lies behind these is reached.
-    if random.below(2) == 0 && frame.len() > 34 {
-        if frame[12..14] == [8, 0]
-            && let Ok(mut packet) = Ipv4Packet::new_checked(&mut frame[14..])
-            && packet.header_len() >= 20
-        {
-            packet.fill_checksum();
-        }
-        let _ = fill_checksum(&mut frame[14..], false);
-    }
-}
-
 #[test]
 fn frames_that_make_no_sense_harm_nobody() {
     let mut net = Net::new();
-    let frames = conversation(&mut net);
+    let mut frames = conversation(&mut net);
     assert!(frames.len() > 12);
+    frames.extend(every_layer(&ENDS));
     let mut random = Random(0x5eed);
     let before = sockets(&mut net.b);
     for round in 0..20_000 {
         let mut frame = frames[random.below(frames.len())].clone();
         let other = &frames[random.below(frames.len())];
-        mutate(&mut random, &mut frame, other);
+        spoil(&mut random, &mut frame, other);
         if !frame.is_empty() {
             net.b.card.deliver(&frame);
         }
@@ -154,20 +97,9 @@ fn frames_that_make_no_sense_harm_nobody() {
 
 /// A request for a connection, from anywhere.
 fn request(random: &mut Random, port: u16) -> Vec<u8> {
-    let mut frame = vec![0; 54];
-    frame[..6].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
-    frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
-    frame[12..14].copy_from_slice(&[8, 0]);
-    frame[14..24].copy_from_slice(&[0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6]);
-    frame[26..30].copy_from_slice(&[10, 0, 0, 3 + random.below(200) as u8]);
-    frame[30..34].copy_from_slice(&[10, 0, 0, 2]);
-    frame[34..36].copy_from_slice(&(1024 + random.below(60000) as u16).to_be_bytes());
-    frame[36..38].copy_from_slice(&port.to_be_bytes());
-    frame[38..42].copy_from_slice(&(random.next() as u32).to_be_bytes());
-    frame[46..50].copy_from_slice(&[0x50, 2, 0xff, 0xff]);
-    Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
-    fill_checksum(&mut frame[14..], false);
-    frame
+    let from = [10, 0, 0, 3 + random.below(200) as u8];
+    let ends = Ends { v4: [from, ENDS.v4[1]], ..ENDS };
+    ends.syn(1024 + random.below(60000) as u16, port, random.next() as u32)
 }
 
 #[test]
