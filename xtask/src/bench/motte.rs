@@ -10,7 +10,7 @@ use super::listen::{Heard, listen};
 use super::load::FILE_BYTES;
 use super::net::{self, Served};
 use super::operations::Group;
-use super::plugin::{self, Executed, Plugin};
+use super::plugin::{self, Plugin, Trace};
 use super::protocol::Measurements;
 use super::{Count, DISK_SIZE};
 use crate::compile::{self, Profile, System};
@@ -77,7 +77,7 @@ impl Motte {
     }
 
     /// Every instruction of one operation, in order.
-    pub fn trace(&self, operation: &str, plugin: &Plugin) -> Result<Vec<Executed>> {
+    pub fn trace(&self, operation: &str, plugin: &Plugin) -> Result<Trace> {
         let directory = RunDirectory::create(&workspace::run_directory())?;
         let trace = directory.path().join("trace");
         let disk = directory.path().join("disk.img");
@@ -85,7 +85,7 @@ impl Motte {
         let heard = self.run(&format!("bench trace {operation}"), Count::Instructions, option, Some(&disk), "")?;
         let executed = plugin::read_trace(&trace)?;
         ensure!(
-            !executed.is_empty(),
+            !executed.order.is_empty(),
             "the program `bench` did not execute {operation} between its marks; it said:\n{}",
             heard.output
         );

@@ -1,7 +1,8 @@
 //! The plugin of QEMU that counts and traces (`bench/plugin`), seen from outside: built, tried, told where to write, read.
 
-use std::fs;
-use std::io::{Read, Write};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -155,10 +156,45 @@ pub fn read_marks(file: &Path) -> Result<Vec<Mark>> {
     text.lines().map(parse).collect()
 }
 
+/// What a machine executed, in order: numbers of instructions, each of which is kept once.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The instructions that there were.
+    pub instructions: Vec<Executed>,
+    /// Which of them, one after the other.
+    pub order: Vec<u32>,
+}
+
+impl Trace {
+    /// The instructions in the order in which they were executed.
+    pub fn executed(&self) -> impl Iterator<Item = &Executed> {
+        self.order.iter().filter_map(|&number| self.instructions.get(number as usize))
+    }
+}
+
 /// The instructions that a machine traced.
-pub fn read_trace(file: &Path) -> Result<Vec<Executed>> {
-    let text = fs::read_to_string(file).context("the plugin left no trace")?;
-    let parse = |line: &str| {
+pub fn read_trace(file: &Path) -> Result<Trace> {
+    let file = File::open(file).context("the plugin left no trace")?;
+    let mut trace = Trace::default();
+    let mut known: HashMap<String, u32> = HashMap::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.context("the trace could not be read")?;
+        let number = match known.get(&line) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(trace.instructions.len())?;
+                trace.instructions.push(parse_executed(&line)?);
+                known.insert(line, number);
+                number
+            }
+        };
+        trace.order.push(number);
+    }
+    Ok(trace)
+}
+
+fn parse_executed(line: &str) -> Result<Executed> {
+    let parse = || {
         let mut parts = line.splitn(3, ' ');
         let address = u64::from_str_radix(parts.next()?, 16).ok()?;
         let digits = parts.next()?.as_bytes().chunks(2);
@@ -166,5 +202,5 @@ pub fn read_trace(file: &Path) -> Result<Vec<Executed>> {
         let bytes = digits.map(byte).collect::<Option<_>>()?;
         Some(Executed { address, bytes, text: parts.next()?.trim().to_owned() })
     };
-    text.lines().map(|line| parse(line).with_context(|| format!("`{line}` is no traced instruction"))).collect()
+    parse().with_context(|| format!("`{line}` is no traced instruction"))
 }

@@ -1,9 +1,10 @@
 //! `cargo xtask bench --trace NAME`: the instructions of one operation in order, each with its function and source line, and how
 //! many each function takes. The tool with which a path is kept short.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSegment};
@@ -15,6 +16,8 @@ use crate::elf::{self, Function};
 use crate::lines::{self, DebugLines, own};
 use crate::prepare::{self, Tool};
 
+/// Of more instructions than this only the sums are printed.
+const MOST_PRINTED: usize = 100_000;
 /// The kernel, among programs.
 const KERNEL: &str = "kernel";
 
@@ -36,19 +39,23 @@ pub fn run(operation: &str) -> Result<()> {
     prepare::tools(&[Tool::Qemu, Tool::MakeFileSystem])?;
     let plugin = Plugin::prepare().context("nothing can be traced, for the plugin cannot be used")?;
     let motte = Motte::prepare()?;
-    let executed = motte.trace(operation, &plugin)?;
+    let trace = motte.trace(operation, &plugin)?;
+    let executed: Vec<&Executed> = trace.executed().collect();
     let files =
         motte.programs()?.into_iter().map(|(name, path)| Ok((name, read(&path)?))).collect::<Result<Vec<_>>>()?;
     let programs = files.iter().map(|(name, file)| Code::parse(name, file)).collect::<Result<Vec<_>>>()?;
     let file = read(motte.kernel())?;
     let kernel = Code::parse(KERNEL, &file)?;
-    let stretches: Vec<&[Executed]> = executed.chunk_by(|a, b| is_kernel(a) == is_kernel(b)).collect();
+    let stretches: Vec<&[&Executed]> = executed.chunk_by(|a, b| is_kernel(a) == is_kernel(b)).collect();
     let owners = owners(&stretches, &kernel, &programs);
-    let traced: Vec<(&Executed, Place)> = stretches
-        .iter()
-        .zip(owners)
-        .flat_map(|(stretch, owner)| stretch.iter().map(move |executed| (executed, place(executed, owner))))
-        .collect();
+    let mut places: HashMap<(Option<&str>, u64), Rc<Place>> = HashMap::new();
+    let mut traced: Vec<(&Executed, Rc<Place>)> = Vec::with_capacity(executed.len());
+    for (stretch, owner) in stretches.iter().zip(owners) {
+        for &executed in *stretch {
+            let known = places.entry((owner.map(|code| code.name), executed.address));
+            traced.push((executed, known.or_insert_with(|| Rc::new(place(executed, owner))).clone()));
+        }
+    }
     print!("{}", text(operation, &traced));
     Ok(())
 }
@@ -65,14 +72,14 @@ const fn is_kernel(executed: &Executed) -> bool {
 /// Who executed each stretch between two changes of side. All programs lie at the same addresses: it is one that has these
 /// instructions there. Where several have, for a stretch is short, it is the one that is seen most elsewhere.
 fn owners<'c, 'a>(
-    stretches: &[&[Executed]],
+    stretches: &[&[&Executed]],
     kernel: &'c Code<'a>,
     programs: &'c [Code<'a>],
 ) -> Vec<Option<&'c Code<'a>>> {
     let candidates: Vec<Vec<&Code>> = stretches
         .iter()
         .map(|stretch| {
-            if is_kernel(&stretch[0]) {
+            if is_kernel(stretch[0]) {
                 return vec![kernel];
             }
             programs.iter().filter(|program| stretch.iter().all(|executed| program.has(executed))).collect()
@@ -146,19 +153,10 @@ fn plain(mangled: &str) -> String {
 }
 
 /// All that is printed.
-fn text(operation: &str, traced: &[(&Executed, Place)]) -> String {
+fn text(operation: &str, traced: &[(&Executed, Rc<Place>)]) -> String {
     let mut text = format!("{operation}: {} instructions\n\n", grouped(traced.len() as u64));
-    let width = traced.iter().map(|(_, place)| place.program.len()).max().unwrap_or(0);
-    let mut last = None;
-    for (index, (executed, place)) in traced.iter().enumerate() {
-        let Executed { address, text: code, .. } = executed;
-        let _ = write!(text, "{:>6} {:<width$} {address:>16x}  {code:<44}", index + 1, place.program);
-        if last != Some(place) {
-            let _ = write!(text, " {}  {}", place.function, place.line);
-        }
-        last = Some(place);
-        text.truncate(text.trim_end().len());
-        text.push('\n');
+    if traced.len() <= MOST_PRINTED {
+        print_instructions(&mut text, traced);
     }
     text += "\nby program:\n";
     text += &sums(traced, |_| String::new());
@@ -172,12 +170,32 @@ fn text(operation: &str, traced: &[(&Executed, Place)]) -> String {
     text
 }
 
-/// How many instructions each program or function has, most first.
-fn sums(traced: &[(&Executed, Place)], function: impl Fn(&Place) -> String) -> String {
+/// Each instruction, with its place where that differs from the one before.
+fn print_instructions(text: &mut String, traced: &[(&Executed, Rc<Place>)]) {
     let width = traced.iter().map(|(_, place)| place.program.len()).max().unwrap_or(0);
-    let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let mut last = None;
+    for (index, (executed, place)) in traced.iter().enumerate() {
+        let Executed { address, text: code, .. } = executed;
+        let _ = write!(text, "{:>6} {:<width$} {address:>16x}  {code:<44}", index + 1, place.program);
+        if last.is_none_or(|last: &Rc<Place>| **last != **place) {
+            let _ = write!(text, " {}  {}", place.function, place.line);
+        }
+        last = Some(place);
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+}
+
+/// How many instructions each program or function has, most first.
+fn sums(traced: &[(&Executed, Rc<Place>)], function: impl Fn(&Place) -> String) -> String {
+    let width = traced.iter().map(|(_, place)| place.program.len()).max().unwrap_or(0);
+    let mut places: HashMap<*const Place, (&Place, u64)> = HashMap::new();
     for (_, place) in traced {
-        *counts.entry((&place.program, function(place))).or_default() += 1;
+        places.entry(Rc::as_ptr(place)).or_insert((place, 0)).1 += 1;
+    }
+    let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for (place, count) in places.into_values() {
+        *counts.entry((&place.program, function(place))).or_default() += count;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
@@ -209,9 +227,9 @@ mod tests {
             executed(u64::MAX - 9, &[0x0f, 1, 0xf8], "swapgs"),
             executed(u64::MAX - 6, &[0x90], "nop"),
         ];
-        let entry = place(KERNEL, "load", "entry", "kernel/src/entry.rs:7");
-        let traced =
-            [(&code[0], place("bench", "call", "main", "lib/call.rs:3")), (&code[1], entry.clone()), (&code[2], entry)];
+        let entry = Rc::new(place(KERNEL, "load", "entry", "kernel/src/entry.rs:7"));
+        let call = Rc::new(place("bench", "call", "main", "lib/call.rs:3"));
+        let traced = [(&code[0], call), (&code[1], entry.clone()), (&code[2], entry)];
         let text = text("ipc/signal", &traced);
         assert!(text.starts_with("ipc/signal: 3 instructions\n"), "{text}");
         assert_eq!(text.matches("kernel/src/entry.rs:7").count(), 1);
@@ -237,7 +255,7 @@ mod tests {
         let (address, data) = code[0].segments.iter().find(|(_, data)| data.len() > 16).unwrap();
         let ours = executed(*address + 8, &data[8..12], "");
         let other = executed(*address + 8, &[!data[8]], "");
-        let both = [ours, other];
+        let both = [&ours, &other];
         let found = owners(&[&both[..1], &both], &code[0], &code);
         assert_eq!(found.iter().map(|owner| owner.map(|code| code.name)).collect::<Vec<_>>(), [Some("xtask"), None]);
     }
