@@ -3,13 +3,10 @@
 //! They are paid from an Untyped of their own, which a component's end does not touch, and lie in a table which that Untyped pays for too. The
 //! component gets copies of the capabilities. [`withdraw`] takes those back, and all copies that were made of them.
 
-use alloc::format;
-use alloc::vec::Vec;
-
 use motte::kernel::CapSlot;
 use motte_abi::{Error, LARGE_PAGE_SIZE, ObjectType, PAGE_SIZE, Rights};
 
-use crate::{Grant, Source, system};
+use crate::{Source, system};
 
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
 /// The most objects that one call makes.
@@ -71,12 +68,11 @@ pub fn make(component: usize, keep: u64) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The grants by which a component gets its frames: `kept:0`, `kept:1` and so on.
+/// Where a component gets its frames from.
 #[must_use]
-pub fn grants(component: usize, keep: u64) -> Vec<Grant> {
-    let table = system::kept_table(component);
-    let held = |frame| Source::Held(table, 1 + frame, Rights::READ | Rights::WRITE | Rights::MANAGE);
-    (0..frames(keep).0).map(|frame| Grant::new(format!("kept:{frame}"), held(frame))).collect()
+pub fn source(component: usize, keep: u64) -> Source {
+    let rights = Rights::READ | Rights::WRITE | Rights::MANAGE;
+    Source::Row(system::kept_table(component), 1..1 + frames(keep).0, rights)
 }
 
 /// Takes back every copy of the frames that a component had or gave away; what lies in them stays.

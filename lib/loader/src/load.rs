@@ -14,6 +14,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use motte::interfaces::strings::Strings;
 use motte::kernel::{
@@ -35,12 +36,12 @@ use crate::view::{self, View};
 use crate::window::Window;
 
 /// Where a granted capability comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Source {
     /// A copy of the loader's capability, with these rights.
     Copy(CapSlot, Rights),
-    /// A copy of what lies in a slot of another table of the loader's, with these rights.
-    Held(CapTable, u64, Rights),
+    /// Copies of what lies in these slots of a table of the loader's, in a row, with these rights.
+    Row(CapTable, Range<u64>, Rights),
     /// A copy with these rights and a badge.
     Mint(CapSlot, Rights, u64),
     /// A new object of the program's own memory.
@@ -55,7 +56,17 @@ pub enum Source {
     DevicePage(Untyped, u64),
 }
 
-/// A capability that the program starts with.
+impl Source {
+    /// Slots that it takes in the program's table.
+    fn slots(&self) -> u64 {
+        match self {
+            Self::Row(_, slots, _) => slots.end.saturating_sub(slots.start),
+            _ => 1,
+        }
+    }
+}
+
+/// A capability that the program starts with, or a row of them.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Its name in the start information.
@@ -294,7 +305,16 @@ impl<'a> Loader<'a> {
 
     /// Slot of the program's table for its first thread's scheduling context; those for further threads follow.
     fn first_context(&self) -> u64 {
-        FAULT_SLOT + 1 + self.program.grants.len() as u64
+        self.granted().last().map_or(FAULT_SLOT + 1, |(_, slots)| slots.end)
+    }
+
+    /// The grants, and the slots of the program's table that each takes.
+    fn granted(&self) -> impl Iterator<Item = (&'a Grant, Range<u64>)> {
+        self.program.grants.iter().scan(FAULT_SLOT + 1, |next, grant| {
+            let first = *next;
+            *next += grant.source.slots();
+            Some((grant, first..*next))
+        })
     }
 
     /// How many scheduling contexts there are.
@@ -324,8 +344,8 @@ impl<'a> Loader<'a> {
 
     fn start_info(&self) -> Result<Vec<u8>, LoadError> {
         let program = self.program;
-        let named = program.grants.iter().zip(FAULT_SLOT + 1..).map(|(grant, slot)| (&*grant.name, slot));
-        let capabilities: Vec<_> = core::iter::once(("fault", FAULT_SLOT)).chain(named).collect();
+        let named = self.granted().map(|(grant, slots)| (&*grant.name, slots));
+        let capabilities: Vec<_> = core::iter::once(("fault", FAULT_SLOT..FAULT_SLOT + 1)).chain(named).collect();
         let header = Header {
             memory_quota: self.quota,
             first_free_slot: match program.header.first_free_slot {
@@ -535,8 +555,8 @@ impl<'a> Loader<'a> {
         };
         let count = slot::MESSAGE_BUFFER + 1 - to;
         CapSlot::OWN_TABLE.copy_range(first.0, table, to, count, Rights::ALL).map_err(refused(own))?;
-        for (grant, to) in program.grants.iter().zip(FAULT_SLOT + 1..) {
-            self.grant(&grant.source, table, to)
+        for (grant, slots) in self.granted() {
+            self.grant(&grant.source, table, slots.start)
                 .map_err(|error| LoadError::Grant(grant.name.clone().into_owned(), error))?;
         }
         Ok(())
@@ -555,8 +575,8 @@ impl<'a> Loader<'a> {
 
     fn grant(&self, source: &Source, table: CapTable, to: u64) -> Result<(), Error> {
         match *source {
+            Source::Row(from, ref slots, rights) => from.copy_range(slots.start, table, to, source.slots(), rights),
             Source::Copy(slot, rights) => CapSlot::OWN_TABLE.copy(slot.0, table, to, rights),
-            Source::Held(held, slot, rights) => held.copy(slot, table, to, rights),
             Source::Mint(slot, rights, badge) => CapSlot::OWN_TABLE.mint(slot.0, table, to, rights, badge),
             Source::New(ty) => self.program.untyped.retype(ty, 0, table, to, 1),
             Source::Memory(untyped) => {

@@ -17,14 +17,10 @@ pub fn boot_image() -> Option<BootImage<'static>> {
 }
 
 fn map() -> Option<BootImage<'static>> {
-    let numbered = start::capabilities("boot-image:");
-    let mut frames: Vec<(u64, Frame)> =
-        numbered.filter_map(|(number, slot)| Some((number.parse().ok()?, Frame(slot)))).collect();
+    let frames: Vec<Frame> = start::row("boot-image").map(Frame).collect();
     if frames.is_empty() {
         return None;
     }
-    frames.sort_unstable_by_key(|(number, _)| *number);
-    let frames: Vec<Frame> = frames.into_iter().map(|(_, frame)| frame).collect();
     let mapped = memory::map_new(&frames, Rights::READ);
     let address = mapped.inspect_err(|error| log::warn!("the boot image cannot be mapped: {error}")).ok()?;
     // SAFETY: all of it was just mapped, read-only, and is never unmapped; nobody writes to the boot image.

@@ -26,10 +26,7 @@ pub struct Kept {
 
 /// Maps the component's kept memory; `None` if the manifest gives it none. To be called once.
 pub fn map() -> Result<Option<Kept>, Error> {
-    let mut frames: Vec<Frame> = Vec::new();
-    while let Some(slot) = start::capability(&alloc::format!("kept:{}", frames.len())) {
-        frames.push(Frame(slot));
-    }
+    let frames: Vec<Frame> = start::row("kept").map(Frame).collect();
     let Some(first) = frames.first() else { return Ok(None) };
     let rights = Rights::READ | Rights::WRITE;
     let memory = match first.info()? {

@@ -241,8 +241,8 @@ impl Server {
             .into_iter()
             .flat_map(|info| info.capabilities())
             .find(|(capability, _)| capability.strip_prefix("endpoint:") == Some(name));
-        let (_, slot) = endpoint.ok_or(Error::InvalidCapability)?;
-        Self::new(Endpoint::at(slot))
+        let (_, slots) = endpoint.ok_or(Error::InvalidCapability)?;
+        Self::new(Endpoint::at(slots.start))
     }
 
     /// The endpoint that it receives on.

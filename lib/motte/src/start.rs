@@ -41,7 +41,12 @@ pub fn name() -> &'static str {
 
 /// The capability of that name, such as `registry`, `endpoint:console`, `irq:4`, `port:0x3f8`.
 pub fn capability(name: &str) -> Option<CapSlot> {
-    info()?.capability(name).map(CapSlot)
+    info()?.capability(name).map(|slots| CapSlot(slots.start))
+}
+
+/// The capabilities of that name, which lie in a row, such as `kept` or `boot-image`.
+pub fn row(name: &str) -> impl Iterator<Item = CapSlot> {
+    info().and_then(|info| info.capability(name)).unwrap_or_default().map(CapSlot)
 }
 
 /// The scheduling context for the further thread of that number, from 0 on; `None` if there are not so many.
@@ -55,5 +60,5 @@ pub fn capabilities(prefix: &'static str) -> impl Iterator<Item = (&'static str,
     info()
         .into_iter()
         .flat_map(|info| info.capabilities())
-        .filter_map(move |(name, slot)| Some((name.strip_prefix(prefix)?, CapSlot(slot))))
+        .filter_map(move |(name, slots)| Some((name.strip_prefix(prefix)?, CapSlot(slots.start))))
 }

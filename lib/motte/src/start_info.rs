@@ -3,15 +3,16 @@
 //!
 //! Layout, little-endian: [`Header`] as words, in declaration order; then its strings and lists one after the other: name, working
 //! directory, arguments, environment (`NAME=value`), capabilities. Strings and lists: see [`motte_interfaces::strings`]; a capability is
-//! its name and a `u64` slot. [`Builder`] writes it, [`StartInfo`] reads it and trusts nothing of it: that everything
+//! its name, a `u64` slot, and as a `u32` how many there are of that name, in a row from this slot on. [`Builder`] writes it, [`StartInfo`] reads it and trusts nothing of it: that everything
 //! lies inside is checked at the beginning, that a string is text when it is read.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use motte_interfaces::strings::{Pieces, Strings, put_number, put_string};
 
 /// Recognises start information.
-pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI4");
+pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"motteSI5");
 
 /// The numbers at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Header {
 }
 
 const HEADER_WORDS: usize = 14;
+/// Bytes of a capability behind its name.
+const SLOTS: usize = 8 + 4;
 
 impl Header {
     const fn to_words(self, length: u64) -> [u64; HEADER_WORDS] {
@@ -95,15 +98,15 @@ pub struct Builder<'a> {
     pub arguments: Strings<'a>,
     /// Environment, `NAME=value`.
     pub environment: Strings<'a>,
-    /// Named capabilities and their slots.
-    pub capabilities: &'a [(&'a str, u64)],
+    /// Named capabilities and their slots: one each, or several in a row.
+    pub capabilities: &'a [(&'a str, Range<u64>)],
 }
 
 impl Builder<'_> {
     /// The bytes to map.
     pub fn build(&self) -> Vec<u8> {
         let string = |text: &str| 4 + text.len();
-        let capabilities: usize = self.capabilities.iter().map(|(name, _)| string(name) + 8).sum();
+        let capabilities: usize = self.capabilities.iter().map(|(name, _)| string(name) + SLOTS).sum();
         let strings = string(self.name) + string(self.directory);
         let lists = self.arguments.length() + self.environment.length() + 4 + capabilities;
         let length = HEADER_WORDS * 8 + strings + lists;
@@ -117,9 +120,10 @@ impl Builder<'_> {
             list.put(&mut out);
         }
         put_number(&mut out, self.capabilities.len());
-        for (name, slot) in self.capabilities {
+        for (name, slots) in self.capabilities {
             put_string(&mut out, name);
-            out.extend_from_slice(&slot.to_le_bytes());
+            out.extend_from_slice(&slots.start.to_le_bytes());
+            put_number(&mut out, (slots.end - slots.start) as usize);
         }
         out
     }
@@ -159,7 +163,7 @@ impl<'a> StartInfo<'a> {
             directory: pieces.text()?,
             arguments: pieces.strings()?,
             environment: pieces.strings()?,
-            capabilities: pieces.list(8)?,
+            capabilities: pieces.list(SLOTS)?,
         })
     }
 
@@ -184,15 +188,18 @@ impl<'a> StartInfo<'a> {
     }
 
     /// Named capabilities and their slots.
-    pub fn capabilities(&self) -> impl Iterator<Item = (&'a str, u64)> + use<'a> {
+    pub fn capabilities(&self) -> impl Iterator<Item = (&'a str, Range<u64>)> + use<'a> {
         let (count, bytes) = self.capabilities;
         let mut pieces = Pieces(bytes);
-        (0..count).map_while(move |_| Some((pieces.text()?, pieces.word()?)))
+        (0..count).map_while(move |_| {
+            let (name, first, count) = (pieces.text()?, pieces.word()?, pieces.number()?);
+            Some((name, first..first.checked_add(count.into())?))
+        })
     }
 
-    /// The slot of the capability of that name.
-    pub fn capability(&self, name: &str) -> Option<u64> {
-        self.capabilities().find(|(candidate, _)| *candidate == name).map(|(_, slot)| slot)
+    /// The slots of the capabilities of that name.
+    pub fn capability(&self, name: &str) -> Option<Range<u64>> {
+        self.capabilities().find(|(candidate, _)| *candidate == name).map(|(_, slots)| slots)
     }
 }
 
@@ -226,7 +233,7 @@ mod tests {
             directory: "/",
             arguments: arguments.strings(),
             environment: environment.strings(),
-            capabilities: &[("registry", 16), ("endpoint:console", 17)],
+            capabilities: &[("registry", 16..17), ("kept", 17..25), ("endpoint:console", 25..26)],
         };
         builder.build()
     }
@@ -239,7 +246,8 @@ mod tests {
         assert_eq!((info.name(), info.directory()), ("console", "/"));
         assert_eq!(info.arguments().collect::<Vec<_>>(), ["console", "--fast"]);
         assert_eq!(info.environment().collect::<Vec<_>>(), ["PATH=/bin"]);
-        assert_eq!(info.capability("endpoint:console"), Some(17));
+        assert_eq!(info.capability("endpoint:console"), Some(25..26));
+        assert_eq!(info.capability("kept"), Some(17..25));
         assert_eq!(info.capability("endpoint"), None);
     }
 

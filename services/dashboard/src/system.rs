@@ -45,7 +45,7 @@ pub struct System {
 impl System {
     pub fn connect() -> Result<Self, ServiceError> {
         let supervisor = SupervisorClient::new(service::connect("supervisor")?);
-        let frames: Vec<_> = motte::start::capabilities("trace:").map(|(_, slot)| Frame(slot)).collect();
+        let frames: Vec<_> = motte::start::row("trace").map(Frame).collect();
         let trace = match frames.is_empty() {
             true => None,
             false => Mapping::of(frames, Rights::READ, CacheMode::Normal).ok(),

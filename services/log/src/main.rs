@@ -74,7 +74,7 @@ impl Handler for Service {
 fn main() -> Result<(), motte::abi::Error> {
     // What this service itself has to say must not wait for itself.
     motte::use_kernel_log();
-    let frames: Vec<_> = motte::start::capabilities("kernel-log:").map(|(_, slot)| Frame(slot)).collect();
+    let frames: Vec<_> = motte::start::row("kernel-log").map(Frame).collect();
     let kernel = match frames.is_empty() {
         true => None,
         false => Some(Mapping::of(frames, Rights::READ, CacheMode::Normal)?),

@@ -5,17 +5,17 @@
 //! | `registry` | the registry, with the component's badge |
 //! | `endpoint:SERVICE` | the endpoint of a service that it provides, to receive on |
 //! | `control`, `pulse` | the notifications on which something is wanted of it, and on which it shows that it is alive |
-//! | `kept:N` | frames of its kept memory |
+//! | `kept` | frames of its kept memory, in a row |
 //! | `irq:LINE` | an interrupt line |
 //! | `port:0xFIRST` | a range of I/O ports |
 //! | `mmio:0xADDRESS` | a page of device memory |
-//! | `kernel-log:N`, `trace:N` | frames of the kernel's log and of the trace rings |
+//! | `kernel-log`, `trace` | frames of the kernel's log and of the trace rings, in a row each |
 //! | `power:exit`, `power:off`, `power:reset` | the ports that end the machine |
 //! | `irq-control` | makes message-signalled interrupts |
 //! | `device-memory:0xBASE` | a range of device memory, as an Untyped |
 //! | `time-control` | sets budgets |
 //! | `clock` | the clock page's frame, for whoever starts programs |
-//! | `boot-image:N` | frames of the boot image |
+//! | `boot-image` | frames of the boot image, in a row |
 //! | `service:SERVICE` | every service's endpoint, unbadged: the registry's stock |
 
 use alloc::format;
@@ -239,7 +239,7 @@ impl State {
             add("control".into(), Source::Copy(system::control(index).0, Rights::ALL));
         }
         if component.keep > 0 {
-            kept::grants(index, component.keep).into_iter().for_each(|grant| add(grant.name.into(), grant.source));
+            add("kept".into(), kept::source(index, component.keep));
         }
         let provides_registry = self.provides(index, "registry");
         for service in self.manifest.services() {
@@ -277,17 +277,14 @@ impl State {
     }
 
     fn authority(&self, authority: Authority, add: &mut impl FnMut(String, Source)) {
-        let read = |slot: u64| Source::Copy(CapSlot(slot), Rights::READ);
+        let row = |first: u64, count: u64, rights| Source::Row(CapSlot::OWN_TABLE, first..first + count, rights);
         match authority {
             Authority::KernelLog => {
-                for frame in 0..numbers(system::ENV_KERNEL_LOG)[0] {
-                    add(format!("kernel-log:{frame}"), read(system::KERNEL_LOG + frame));
-                }
+                let frames = numbers(system::ENV_KERNEL_LOG)[0];
+                add("kernel-log".into(), row(system::KERNEL_LOG, frames, Rights::READ));
             }
             Authority::Trace => {
-                for frame in 0..numbers(system::ENV_TRACE)[1] {
-                    add(format!("trace:{frame}"), read(system::TRACE + frame));
-                }
+                add("trace".into(), row(system::TRACE, numbers(system::ENV_TRACE)[1], Rights::READ));
             }
             Authority::Power => {
                 add("power:exit".into(), Source::Copy(system::EXIT_PORT.0, Rights::ALL));
@@ -309,10 +306,7 @@ impl State {
             }
             Authority::BootImage => {
                 let (first, count) = self.files.frames();
-                for frame in 0..count {
-                    let rights = Rights::READ | Rights::EXECUTE;
-                    add(format!("boot-image:{frame}"), Source::Copy(CapSlot(first + frame), rights));
-                }
+                add("boot-image".into(), row(first, count, Rights::READ | Rights::EXECUTE));
             }
             // The supervisor's own; questions to the supervisor; the clock service sees to it itself.
             Authority::Supervise | Authority::SystemInfo | Authority::ClockSet => {}

@@ -48,8 +48,7 @@ fn main() -> Result<(), String> {
         Manifest::decode(manifest.data).map_err(|error| format!("the manifest cannot be read: {error:?}"))?;
     let (index, component) = manifest.component("supervisor").ok_or_else(|| missing("a supervisor"))?;
     let file = image.file(&format!("programs/{}", component.program)).ok_or_else(|| missing("its program"))?;
-    let frame = (file.offset / PAGE_SIZE) as u64;
-    let first = start::capability(&format!("boot-image:{frame}")).ok_or_else(|| missing("its program"))?;
+    let first = start::row("boot-image").nth(file.offset / PAGE_SIZE).ok_or_else(|| missing("its program"))?;
     let program =
         Image::from_frames(file.data, first).map_err(|error| format!("the supervisor cannot be run: {error}"))?;
     let capability = |name| start::capability(name).ok_or_else(|| missing(name));
@@ -59,7 +58,7 @@ fn main() -> Result<(), String> {
         [system::ENV_BOOT_IMAGE, system::ENV_TRACE, system::ENV_KERNEL_LOG, system::ENV_MEMORY, system::ENV_KERNEL];
     let environment: Vec<String> =
         variables.iter().filter_map(|name| Some(format!("{name}={}", env::var(name)?))).collect();
-    let pages = start::capabilities("boot-image:").count() as u64;
+    let pages = start::row("boot-image").count() as u64;
     let supervisor = Supervisor {
         index,
         component,
