@@ -245,6 +245,15 @@ pub fn read_file(image: &Path, file: &str) -> Result<Vec<u8>> {
     fs::read(&copy).with_context(|| format!("{} holds no file {file}", image.display()))
 }
 
+/// The names in a directory of an image that no machine uses.
+pub fn list(image: &Path, directory: &str) -> Result<Vec<String>> {
+    let request = format!("ls -p \"{directory}\"");
+    let output = run_quietly(Tool::DebugFileSystem.command().arg("-R").arg(request).arg(image))?;
+    // A line each: /inode/mode/owner/group/name/size/ (debugfs(8)).
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(lines.lines().filter_map(|line| line.split('/').nth(5)).map(str::to_owned).collect())
+}
+
 fn run_quietly(command: &mut Command) -> Result<std::process::Output> {
     let name = command.get_program().display().to_string();
     command.stdin(Stdio::null()).output().with_context(|| format!("{name} could not be started"))

@@ -67,10 +67,20 @@ done
     ))
 }
 
-/// Looks at the files whose numbers are its arguments, and then says `<round 0>`.
+/// Looks at the files whose numbers are its arguments, but for those that the load has removed on its way to the last file there is: it may
+/// have gone on unheard. Says `<reached N>`, the last file's number, and in the end `<round 0>`.
 #[must_use]
 pub fn check_script() -> String {
-    with_numbers(&format!("for old in $*\ndo\n{COMPARE}done\necho '<round 0>'\n"))
+    with_numbers(&format!(
+        r#"last=$(ls /campaign | sort -n | tail -n 1)
+echo "<reached $last>"
+for old in $*
+do
+[ $((old + {FILES_KEPT})) -le $last ] && continue
+{COMPARE}done
+echo '<round 0>'
+"#
+    ))
 }
 
 fn with_numbers(script: &str) -> String {
@@ -92,6 +102,8 @@ pub enum Word {
     Error(String),
     /// A file holds something else.
     Wrong(u64),
+    /// The last file that there is.
+    Reached(u64),
     /// A round is over.
     Round,
 }
@@ -107,6 +119,7 @@ pub fn words(text: &str) -> Vec<Word> {
                 "written" => Word::Written(rest.parse().ok()?),
                 "error" => Word::Error(rest.split_once(' ')?.1.to_owned()),
                 "wrong" => Word::Wrong(rest.parse().ok()?),
+                "reached" => Word::Reached(rest.parse().ok()?),
                 "round" => Word::Round,
                 _ => return None,
             })
@@ -118,6 +131,8 @@ pub fn words(text: &str) -> Vec<Word> {
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     written: VecDeque<u64>,
+    /// The last one that there was, reported or not.
+    reached: u64,
     /// How many were ever written.
     pub count: u64,
 }
@@ -131,6 +146,12 @@ impl Files {
         while self.written.front().is_some_and(|&first| first + FILES_KEPT <= number + UNSEEN) {
             self.written.pop_front();
         }
+    }
+
+    /// There is a file of this number. Nobody may have heard of it, nor of what the load removed on its way there.
+    pub fn reach(&mut self, number: u64) {
+        self.reached = self.reached.max(number);
+        self.written.retain(|&written| written + FILES_KEPT > number);
     }
 
     /// Takes note of what the load said.
@@ -150,12 +171,13 @@ impl Files {
     /// A number that no file has had, for a load that begins anew.
     #[must_use]
     pub fn next(&self) -> u64 {
-        self.written.back().map_or(1000, |&last| last + UNSEEN + 2)
+        self.written.back().max(Some(&self.reached)).filter(|&&last| last > 0).map_or(1000, |&last| last + UNSEEN + 2)
     }
 
     /// Forgets them: the disk is another one.
     pub fn clear(&mut self) {
         self.written.clear();
+        self.reached = 0;
     }
 }
 
@@ -165,8 +187,9 @@ mod tests {
 
     #[test]
     fn words_are_found_between_anything() {
-        let text = "# echo 'pro''be-1'<written 1000>\nprobe-1\n<error 1000 pipe>\n<round 1000>\n<wrong 9> <else 1>";
-        let expected = [Word::Written(1000), Word::Error("pipe".into()), Word::Round, Word::Wrong(9)];
+        let text = "# echo 'pro''be-1'<written 1000>\nprobe-1\n<error 1000 pipe>\n<round 1000>\n<wrong 9> <reached 12> <else 1>";
+        let expected =
+            [Word::Written(1000), Word::Error("pipe".into()), Word::Round, Word::Wrong(9), Word::Reached(12)];
         assert_eq!(words(text), expected);
     }
 
@@ -176,6 +199,17 @@ mod tests {
         (1000..1100).for_each(|number| files.add(number));
         assert_eq!(files.kept().next(), Some(1068));
         assert_eq!((files.next(), files.count), (1109, 100));
+    }
+
+    #[test]
+    fn files_that_the_load_removed_unheard_are_not_asked_for() {
+        let mut files = Files::default();
+        (1000..1020).for_each(|number| files.add(number));
+        files.reach(1050);
+        assert_eq!(files.kept().collect::<Vec<_>>(), (1011..1020).collect::<Vec<_>>());
+        assert_eq!((files.next(), files.count), (1060, 20));
+        files.clear();
+        assert_eq!(files.next(), 1000);
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Watch {
                 self.see(Symptom::ClientError(what));
             }
             Word::Wrong(number) => self.see(Symptom::WrongData(number)),
+            Word::Reached(number) => files.reach(number),
             Word::Round => {
                 self.rounds = if std::mem::take(&mut self.has_error) { 0 } else { self.rounds + 1 };
                 self.all_rounds += 1;
@@ -132,10 +133,13 @@ impl<'a> Subject<'a> {
             let numbers: Vec<String> = files.kept().map(|number| number.to_string()).collect();
             let command = format!("sh /bin/{} {}", load::CHECK_NAME, numbers.join(" "));
             let output = session.run_within(&command, CHECK_LIMIT)?;
-            wrong.extend(load::words(&output.text).into_iter().filter_map(|word| match word {
-                Word::Wrong(number) => Some(number),
-                _ => None,
-            }));
+            for word in load::words(&output.text) {
+                match word {
+                    Word::Wrong(number) => wrong.push(number),
+                    Word::Reached(number) => files.reach(number),
+                    _ => {}
+                }
+            }
         }
         session.type_keys(&start_load(files))?;
         let written = files.count;
@@ -373,14 +377,20 @@ impl<'a> Subject<'a> {
 
 /// The files that were reported as written and are not on the disk as they should be, as the host sees it.
 #[must_use]
-pub fn lost_on(image: &Path, files: &Files) -> Vec<u64> {
+pub fn lost_on(image: &Path, files: &mut Files) -> Vec<u64> {
     // After a cut some of it is in the journal. Where that cannot be replayed, there is nothing to be seen of it.
     let _ = disk::check(image, &["-p"]);
-    let wrong = files.kept().filter(|&number| {
+    let is_right = |&number: &u64| {
         let found = disk::read_file(image, &format!("/campaign/{number}"));
-        !found.is_ok_and(|found| found == load::contents(number).as_bytes())
-    });
-    wrong.collect()
+        found.is_ok_and(|found| found == load::contents(number).as_bytes())
+    };
+    let names = disk::list(image, "/campaign").unwrap_or_default();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    if let Some(last) = numbers.into_iter().find(is_right) {
+        files.reach(last);
+    }
+    files.kept().filter(|number| !is_right(number)).collect()
 }
 
 /// Why nothing goes on, as far as it can be seen.
