@@ -103,13 +103,13 @@ impl<D: Driver, M: Memory> Card<D, M> {
         self.incoming = Some(frame);
     }
 
-    /// Makes a frame of the same connection one with the frame that is to be looked at next. Returns it if that cannot be.
+    /// Makes a frame one with the segment that is to be looked at next, if it goes on with that. Returns it if it does not.
     pub fn join(&mut self, mut frame: Frame) -> Option<Frame> {
         let Some(before) = self.incoming.as_mut() else { return Some(frame) };
         let (memory, run) = (&self.memory, &mut self.run);
-        let (length, before_length) = (frame.length, before.length);
+        let (length, before_length, check) = (frame.length, before.length, !frame.checksum_good);
         let joined = memory.with(&mut frame.buffer, |next| {
-            memory.with(&mut before.buffer, |before| run.add(&before[..before_length], &next[..length]))
+            memory.with(&mut before.buffer, |before| run.add(&before[..before_length], &next[..length], check))
         });
         if !joined {
             return Some(frame);

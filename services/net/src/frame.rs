@@ -203,6 +203,12 @@ fn checksum(source: IpAddr, destination: IpAddr, protocol: IpProtocol, bytes: &[
     fold(sum(bytes, pseudo_header(source, destination, protocol, bytes.len())))
 }
 
+/// Whether the checksum in a TCP segment is right. `addresses` are those of its packet, as they lie in it.
+pub fn has_right_checksum(addresses: &[u8], segment: &[u8]) -> bool {
+    let rest = u64::from(u16::from(u8::from(IpProtocol::Tcp)).to_be()) + u64::from((segment.len() as u16).to_be());
+    fold(sum(segment, sum(addresses, rest))) == 0xffff
+}
+
 /// The checksum over a header that has none (RFC 791, section 3.1).
 pub fn complement(header: &[u8]) -> u16 {
     !fold(sum(header, 0))

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use smoltcp::wire::Ipv4Packet;
 
-use crate::frame::ETHERNET;
+use crate::frame::{ETHERNET, has_right_checksum};
 
 /// The longest packet (RFC 791, section 3.1).
 const MOST: usize = u16::MAX as usize;
@@ -20,8 +20,15 @@ const TCP_BYTES: usize = 20;
 /// Where an IPv4 header says how long the packet is, and an IPv6 header how long its payload is.
 const IPV4_LENGTH: usize = 2;
 const IPV6_LENGTH: usize = 4;
+/// Where an IPv4 header says whether the packet is a fragment, and what else stands there.
+const IPV4_FRAGMENT: usize = 6;
+const DO_NOT_FRAGMENT: u16 = 0x4000;
+/// Where a frame says what it carries.
+const ETHERTYPE: core::ops::Range<usize> = 12..14;
 
 // Fields of a TCP header (RFC 9293, section 3.1), and flags.
+/// Bytes of both ports, which are first.
+const PORTS: usize = 4;
 const SEQUENCE: usize = 4;
 const ACKNOWLEDGEMENT: usize = 8;
 const DATA_OFFSET: usize = 12;
@@ -48,8 +55,10 @@ impl Segment {
         let ip = frame.get(ETHERNET..)?;
         let half = |at: usize| Some(u16::from_be_bytes(*ip.get(at..)?.first_chunk()?));
         let (header, length) = match *ip.first()? {
-            // Without options; that it is no fragment was looked at.
-            0x45 if ip.get(9) == Some(&6) => (IPV4_BYTES, usize::from(half(IPV4_LENGTH)?)),
+            // Without options, and no fragment.
+            0x45 if ip.get(9) == Some(&6) && half(IPV4_FRAGMENT)? & !DO_NOT_FRAGMENT == 0 => {
+                (IPV4_BYTES, usize::from(half(IPV4_LENGTH)?))
+            }
             version if version >> 4 == 6 && ip.get(6) == Some(&6) => {
                 (IPV6_BYTES, IPV6_BYTES + usize::from(half(IPV6_LENGTH)?))
             }
@@ -81,6 +90,11 @@ impl Segment {
     }
 }
 
+/// Where the addresses of a packet begin whose TCP header is there.
+const fn addresses(tcp: usize) -> usize {
+    tcp - if tcp == ETHERNET + IPV4_BYTES { 8 } else { 32 }
+}
+
 /// Segments made one.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -99,12 +113,20 @@ impl Run {
         self.last.is_none()
     }
 
-    /// Adds a frame that came right after the last one, which is `before` while nothing is in here. Returns whether it could be.
-    pub fn add(&mut self, before: &[u8], next: &[u8]) -> bool {
+    /// Adds a frame that came after the last one, which is `before` while nothing is in here. Returns whether it could be; else nothing is
+    /// known of it. `check`: whether its checksum is to be verified.
+    pub fn add(&mut self, before: &[u8], next: &[u8], check: bool) -> bool {
         let Some(segment) = Segment::of(next) else { return false };
         let Some(last) = self.last.or_else(|| Segment::of(before)) else { return false };
         let length = if self.is_empty() { last.end } else { self.bytes.len() };
         if !last.continues_in(&segment) || length + segment.data() > ETHERNET + MOST {
+            return false;
+        }
+        // Of both ends, addresses and ports.
+        let (from, tcp) = (addresses(segment.tcp), segment.tcp);
+        let former = if self.is_empty() { before } else { &self.bytes };
+        let is_same = next[ETHERTYPE] == former[ETHERTYPE] && next[from..tcp + PORTS] == former[from..tcp + PORTS];
+        if !is_same || check && !has_right_checksum(&next[from..tcp], &next[tcp..segment.end]) {
             return false;
         }
         if self.is_empty() {

@@ -330,17 +330,17 @@ impl<R: Replier, M: Machine, D: Driver, P: Memory> Stack<R, M, D, P> {
                 self.deliver_held(held);
                 return false;
             };
-            let (length, check) = (frame.length, !frame.checksum_good);
-            let class = self.links.card.memory.with(&mut frame.buffer, |bytes| match bytes.get(..length) {
-                Some(bytes) => classify_frame(bytes, check),
-                None => Class::Senseless,
-            });
-            if held == Some(class) && matches!(class, Class::Tcp { .. }) {
+            if matches!(held, Some(Class::Tcp { .. })) {
                 match self.links.card.join(frame) {
                     Some(other) => frame = other,
                     None => continue,
                 }
             }
+            let (length, check) = (frame.length, !frame.checksum_good);
+            let class = self.links.card.memory.with(&mut frame.buffer, |bytes| match bytes.get(..length) {
+                Some(bytes) => classify_frame(bytes, check),
+                None => Class::Senseless,
+            });
             self.deliver_held(held);
             self.links.card.hold(frame);
             held = Some(class);

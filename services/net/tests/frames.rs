@@ -52,7 +52,7 @@ fn frame(tcp: &TcpRepr<'_>, v6: bool) -> Vec<u8> {
 
 /// Whether the second can be made one with the first.
 fn merge(first: &TcpRepr<'_>, second: &TcpRepr<'_>) -> bool {
-    let both = [false, true].map(|v6| Run::default().add(&frame(first, v6), &frame(second, v6)));
+    let both = [false, true].map(|v6| Run::default().add(&frame(first, v6), &frame(second, v6), true));
     assert_eq!(both[0], both[1]);
     both[0]
 }
@@ -68,7 +68,7 @@ fn segments_that_follow_one_another_are_one_with_the_data_of_all() {
             (0..10).map(|index| frame(&segment(at(index), 7 + index as i32, pieces[index]), v6)).collect();
         let mut run = Run::default();
         for pair in frames.windows(2) {
-            assert!(run.add(&pair[0], &pair[1]));
+            assert!(run.add(&pair[0], &pair[1], true));
         }
         let mut merged = run.finish().to_vec();
         // What the card would have said of its checksum.
@@ -115,13 +115,33 @@ fn what_is_out_of_order_or_says_something_else_stays_alone() {
 }
 
 #[test]
+fn only_what_is_of_the_same_connection_and_right_is_merged() {
+    for v6 in [false, true] {
+        let (first, next) = (frame(&segment(1, 7, &[1; 1460]), v6), frame(&segment(1461, 7, &[2; 1460]), v6));
+        assert!(Run::default().add(&first, &next, true));
+        let tcp = ETHERNET + if v6 { 40 } else { 20 };
+        // Of both addresses and ports the last bytes, and one of the data.
+        for at in [tcp - 1, tcp - if v6 { 17 } else { 5 }, tcp + 1, tcp + 3, next.len() - 1] {
+            let mut other = next.clone();
+            other[at] ^= 1;
+            assert!(!Run::default().add(&first, &other, true), "byte {at}");
+            assert_eq!(Run::default().add(&first, &other, false), at == next.len() - 1, "byte {at}");
+        }
+    }
+    // A fragment.
+    let (first, mut next) = (frame(&segment(1, 7, &[1; 100]), false), frame(&segment(101, 7, &[2; 100]), false));
+    next[ETHERNET + 6] |= 0x20;
+    assert!(!Run::default().add(&first, &next, true));
+}
+
+#[test]
 fn what_answers_segments_that_came_too_early_is_sent_as_often_as_they_came() {
     for v6 in [false, true] {
         let frames = [1, 2, 3].map(|index| frame(&segment(1460 * index, 7, &[1; 1460]), v6));
         let mut run = Run::default();
         let answer = |number| frame(&TcpRepr { control: TcpControl::None, ..segment(7, number, &[]) }, v6);
         assert_eq!(run.answers(&answer(0)), 1);
-        assert!(run.add(&frames[0], &frames[1]) && run.add(&frames[1], &frames[2]));
+        assert!(run.add(&frames[0], &frames[1], true) && run.add(&frames[1], &frames[2], true));
         assert_eq!((run.answers(&answer(0)), run.answers(&answer(1459))), (3, 3));
         assert_eq!((run.answers(&answer(1460)), run.answers(&answer(4 * 1460))), (1, 1));
         assert_eq!(run.answers(&frame(&TcpRepr { control: TcpControl::Rst, ..segment(7, 0, &[]) }, v6)), 1);
@@ -134,19 +154,19 @@ fn what_is_merged_is_no_longer_than_a_packet_can_be() {
     let data = [0; 1460];
     let mut run = Run::default();
     let frames: Vec<Vec<u8>> = (0..100).map(|index| frame(&segment(index * 1460, 1, &data), false)).collect();
-    let added = frames.windows(2).take_while(|pair| run.add(&pair[0], &pair[1])).count();
+    let added = frames.windows(2).take_while(|pair| run.add(&pair[0], &pair[1], true)).count();
     assert_eq!(added + 1, (65535 - 40) / 1460);
     assert!(fill_checksum(&mut run.finish().to_vec()[ETHERNET..], false).is_some());
     // Emptied, it begins anew.
     run.clear();
-    assert!(run.is_empty() && run.add(&frames[0], &frames[1]));
+    assert!(run.is_empty() && run.add(&frames[0], &frames[1], true));
     assert_eq!(run.finish().len(), ETHERNET + 40 + 2 * 1460);
 }
 
 /// What is made one is no longer than the two were.
 fn merge_any(first: &[u8], second: &[u8]) {
     let mut run = Run::default();
-    if run.add(first, second) {
+    if run.add(first, second, true) {
         assert!(run.finish().len() < first.len() + second.len());
     }
 }
@@ -206,7 +226,7 @@ fn what_is_cut_and_made_one_again_is_what_it_was() {
             frames.push(piece);
         }
         let mut run = Run::default();
-        let added = frames.windows(2).take_while(|pair| run.add(&pair[0], &pair[1])).count();
+        let added = frames.windows(2).take_while(|pair| run.add(&pair[0], &pair[1], true)).count();
         // What ends a connection stays alone.
         let left = if control == TcpControl::Fin { frames.pop().unwrap().len() - 54 } else { 0 };
         assert_eq!(added + 1, frames.len());
