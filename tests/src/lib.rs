@@ -27,6 +27,7 @@ use xtask::session::Session;
 use xtask::{manifest, workspace};
 
 pub mod command;
+pub mod outside;
 pub mod scenario;
 
 /// The built system and a folder for the disks of one test.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use motte_tests::Bench;
+use motte_tests::{Bench, outside};
 use xtask::machine::{Ending, Hardware};
 use xtask::network::{Forward, HTTP, Network};
 use xtask::session::Session;
@@ -240,6 +240,35 @@ fn as_many_as_connect_at_the_same_moment_are_served_and_leave_nothing_behind() {
     for (before, after) in before.into_iter().zip(after) {
         assert!(before > 0 && after.abs_diff(before) * 100 <= before, "{before} bytes have become {after}");
     }
+    site.end();
+}
+
+#[test]
+fn tools_that_others_wrote_find_nothing_wrong() {
+    let site = Site::boot();
+    site.wait();
+    let url = format!("http://127.0.0.1:{}/index.html", site.port);
+    let run = |program, arguments: &[&str]| outside::run(program, arguments, "").unwrap();
+    if let Some(text) = run("curl", &["-sSi", "--max-time", "60", "-r", "0-14", "-H", "Accept: text/html", &url]) {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 206 ") && body == "<!DOCTYPE html>", "{text}");
+    }
+    if let Some(text) = run("wrk", &["-t1", "-c16", "-d2s", &url]) {
+        let requests = text.lines().find(|line| line.contains("requests in")).expect(&text);
+        assert!(!requests.trim().starts_with("0 "), "{text}");
+        assert!(!text.contains("Socket errors") && !text.contains("Non-2xx"), "{text}");
+    }
+    if let Some(text) = run("ab", &["-q", "-s", "60", "-n", "500", "-c", "16", "-k", &url]) {
+        let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        for line in [["Complete", "requests:", "500"], ["Failed", "requests:", "0"]] {
+            assert!(words.iter().any(|words| *words == line), "{text}");
+        }
+    }
+    if let Some(text) = run("h2load", &["--h1", "-n", "500", "-c", "16", "-m", "4", &url]) {
+        assert!(text.contains("500 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
+    }
+    // Where there is none, what a host's test parses as strictly is the same text.
+    outside::run("promtool", &["check", "metrics"], &site.get("/metrics").body).unwrap();
     site.end();
 }
 
