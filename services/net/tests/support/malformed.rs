@@ -20,6 +20,14 @@ impl Random {
     }
 }
 
+/// How many frames are spoilt, and the numbers by which: the same at every run, unless `MOTTE_FRAMES` and `MOTTE_SEED` say otherwise.
+pub fn cases() -> (usize, Random) {
+    let number = |name, usual| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (count, seed) = (number("MOTTE_FRAMES", 20_000), number("MOTTE_SEED", 0x5eed).max(1));
+    eprintln!("{count} frames by seed {seed}");
+    (count as usize, Random(seed))
+}
+
 /// Addresses of who sends and of who is sent to.
 #[derive(Clone, Copy)]
 pub struct Ends {
