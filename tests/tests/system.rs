@@ -296,6 +296,18 @@ fn a_component_that_fails_too_often_takes_those_along_who_need_it_once() {
 }
 
 #[test]
+fn a_component_that_fails_too_often_takes_those_along_whom_it_needs_once() {
+    let script = "services start support leaning
+        until services show leaning | grep -q quarantined; do sleep 0.02; done
+        for name in leaning support; do services show $name | grep -e state -e generation; done";
+    let output = motte(&["--no-disk", "--system", "tests/systems/escalation.toml"], script).unwrap();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
+    let words: Vec<&str> = output.stdout.split_whitespace().collect();
+    assert_eq!(words[..4], ["state", "quarantined", "generation", "4"]);
+    assert_eq!(words[4..], ["state", "running", "generation", "2"]);
+}
+
+#[test]
 fn a_new_supervisor_knows_how_often_a_component_failed() {
     const EXPECTED: &str = "  state       running\n  generation  2\n  state       quarantined\n  generation  3\n";
     let state = "services show counted | grep -e state -e generation";

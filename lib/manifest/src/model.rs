@@ -235,6 +235,8 @@ pub enum Escalate {
     RestartDependents,
     /// The machine is started anew.
     Reboot,
+    /// It is started once more, with the providers of the services that it uses; then it stays down.
+    RestartDependencies,
 }
 
 impl Escalate {
@@ -244,6 +246,7 @@ impl Escalate {
         match self {
             Escalate::Ignore => "ignore",
             Escalate::RestartDependents => "restart-dependents",
+            Escalate::RestartDependencies => "restart-dependencies",
             Escalate::Reboot => "reboot",
         }
     }

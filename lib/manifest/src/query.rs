@@ -1,5 +1,6 @@
 //! The questions that init, registry and supervisor ask of a manifest.
 
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -107,6 +108,15 @@ impl Manifest {
         })
     }
 
+    /// Indices of the components that the one of that index needs: it `depends` on them, or uses their services.
+    #[must_use]
+    pub fn dependencies(&self, index: usize) -> Vec<usize> {
+        let Some(component) = self.components.get(index) else { return Vec::new() };
+        let used = component.uses.iter().filter_map(|used| used.provider);
+        let needed: BTreeSet<usize> = component.depends.iter().copied().chain(used).map(usize::from).collect();
+        needed.into_iter().filter(|&other| other != index).collect()
+    }
+
     /// What is reached from a component by `leads`, which says of a component whether it hangs on another; in the manifest's order.
     fn reached_from(&self, index: usize, leads: impl Fn(&Component, usize) -> bool) -> Vec<usize> {
         let mut reached = vec![false; self.components.len()];
@@ -206,6 +216,8 @@ mod tests {
         assert_eq!(manifest.restarted_with(1), [3]);
         assert_eq!(manifest.dependents(0), [1, 2, 3]);
         assert_eq!(manifest.dependents(2), [0_usize; 0]);
+        assert_eq!(manifest.dependencies(2), [1], "its neighbours only");
+        assert_eq!(manifest.dependencies(0), [0_usize; 0]);
     }
 
     #[test]

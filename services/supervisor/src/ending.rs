@@ -44,9 +44,10 @@ impl Supervisor {
                 say(&format!("{name} failed too often and is not started again (`services start {name}` does)"));
                 self.0.borrow_mut().leave(index, Status::Quarantined);
             }
-            Decision::RestartDependentsAt(deadline) => {
-                say(&format!("{name} failed too often: it is started once more with everything that needs it"));
-                self.restart_at(index, deadline, Company::Dependents);
+            Decision::OnceMoreAt(deadline, company) => {
+                let others = if company == Company::Dependencies { "what it uses" } else { "everything that needs it" };
+                say(&format!("{name} failed too often: it is started once more with {others}"));
+                self.restart_at(index, deadline, company);
             }
             Decision::Reboot => {
                 say(&format!("{name} failed too often: the machine is started anew"));
@@ -81,7 +82,10 @@ impl Supervisor {
                 // Somebody may have started or stopped it by command meanwhile.
                 kept.status == Status::Restarting && kept.generation == generation && !state.ending
             };
-            if due && supervisor.start_or_say(index) {
+            if due && company == Company::Dependencies {
+                supervisor.restart_company(index, company);
+            }
+            if due && supervisor.start_or_say(index) && company != Company::Dependencies {
                 supervisor.restart_company(index, company);
             }
         });
@@ -109,6 +113,7 @@ impl Supervisor {
                 Company::Alone => return,
                 Company::RestartWith => state.manifest.restarted_with(index),
                 Company::Dependents => state.manifest.dependents(index),
+                Company::Dependencies => state.manifest.dependencies(index),
             };
             let runs = |other: &usize| {
                 Some(*other) != state.own_index() && state.components[*other].kept.status == Status::Running

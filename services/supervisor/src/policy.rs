@@ -4,6 +4,8 @@ use alloc::collections::VecDeque;
 
 use motte_manifest::{Escalate, Restart, RestartPolicy};
 
+use crate::state::Company;
+
 /// How a component ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -22,8 +24,8 @@ pub enum Decision {
     Leave,
     /// It failed too often, and stays down.
     Quarantine,
-    /// It failed too often, and is started once more at this time, with everything that needs it.
-    RestartDependentsAt(u64),
+    /// It failed too often, and is started once more at this time, with these others.
+    OnceMoreAt(u64, Company),
     /// It failed too often, and the machine is to start anew.
     Reboot,
 }
@@ -43,7 +45,7 @@ pub struct History {
     restarts: VecDeque<u64>,
     /// The wait before the next restart; 0 before the first.
     backoff_ns: u64,
-    /// When it was last restarted with everything that needs it.
+    /// When it was last restarted with others.
     escalated: Option<u64>,
 }
 
@@ -79,9 +81,11 @@ impl History {
     fn escalate(&mut self, restart: &Restart, now: u64) -> Decision {
         let tried = self.escalated.is_some_and(|at| at.saturating_add(restart.window_ns.saturating_mul(2)) >= now);
         match restart.escalate {
-            Escalate::RestartDependents if !tried => {
+            Escalate::RestartDependents | Escalate::RestartDependencies if !tried => {
                 *self = Self { escalated: Some(now), ..Self::default() };
-                Decision::RestartDependentsAt(now.saturating_add(restart.backoff_max_ns))
+                let is_theirs = restart.escalate == Escalate::RestartDependencies;
+                let company = if is_theirs { Company::Dependencies } else { Company::Dependents };
+                Decision::OnceMoreAt(now.saturating_add(restart.backoff_max_ns), company)
             }
             Escalate::Reboot if now >= LEAST_UPTIME_NS => Decision::Reboot,
             _ => Decision::Quarantine,
@@ -145,7 +149,7 @@ mod tests {
         let mut history = History::default();
         let mut decide = |now| history.decide(&once, End::Failure, now);
         assert_eq!(decide(100), Decision::RestartAt(110));
-        assert_eq!(decide(200), Decision::RestartDependentsAt(235));
+        assert_eq!(decide(200), Decision::OnceMoreAt(235, Company::Dependents));
         assert_eq!(decide(300), Decision::RestartAt(310));
         assert_eq!(decide(400), Decision::Quarantine, "once is enough");
 

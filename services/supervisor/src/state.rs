@@ -78,6 +78,8 @@ pub enum Company {
     RestartWith = 1,
     /// Everybody who needs it.
     Dependents = 2,
+    /// Whom it needs, before it is.
+    Dependencies = 3,
 }
 
 impl Company {
@@ -86,6 +88,7 @@ impl Company {
         match raw {
             1 => Self::RestartWith,
             2 => Self::Dependents,
+            3 => Self::Dependencies,
             _ => Self::Alone,
         }
     }

@@ -388,7 +388,8 @@ impl<'a> Reader<'a> {
         let policies = [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
         let policy = self.word("restart", &policies.map(|policy| (policy.name(), policy)));
         let escalations =
-            [Escalate::Ignore, Escalate::RestartDependents, Escalate::Reboot].map(|word| (word.name(), word));
+            [Escalate::Ignore, Escalate::RestartDependents, Escalate::RestartDependencies, Escalate::Reboot]
+                .map(|word| (word.name(), word));
         let restart = Restart {
             policy: policy.unwrap_or(RestartPolicy::OnFailure),
             backoff_ns: self.duration("backoff", (0, "0"), DAY).unwrap_or(10_000_000),
