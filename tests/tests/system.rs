@@ -331,6 +331,24 @@ fn a_new_supervisor_knows_how_often_a_component_failed() {
 }
 
 #[test]
+fn a_clock_that_runs_and_lies_is_found_out_and_started_anew() {
+    let script = "for i in $(seq 200); do faults | grep -q clock && break; sleep 0.1; done
+        faults 1 | grep -e cause -e generation
+        until services show clock | grep -q running; do sleep 0.05; done
+        date +%H";
+    let output = motte(&["--no-disk", "--system", "tests/systems/lying-clock.toml"], script).unwrap();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(lines[0], "fault 1: clock (generation 1)");
+    let (cause, right) = lines[1].split_once(" s since 1970, where the hardware shows ").unwrap();
+    let seconds = |text: &str| text.trim_end_matches(" s").parse::<u64>().unwrap();
+    let said = cause.strip_prefix("  cause: health: it answered ").unwrap();
+    assert_eq!(seconds(said) + 3600, seconds(right));
+    // In the first hour of the year.
+    assert_eq!(lines[2..], ["00"]);
+}
+
+#[test]
 fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
     /// A jump to itself.
     const LOOP: [u8; 2] = [0xeb, 0xfe];
@@ -339,10 +357,10 @@ fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
     let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
     let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
     let functions = elf::functions(&fs::read(bench.system.programs().join("supervisor")).unwrap()).unwrap();
-    let kill = functions.iter().find(|function| function.name.ends_with("::kill")).unwrap();
+    let end = functions.iter().find(|function| function.name.ends_with("::end_by_request")).unwrap();
     guest.stop().unwrap();
     let supervisor = guest.component("supervisor").unwrap().unwrap();
-    guest.change_code(supervisor.root, kill.address, &LOOP).unwrap().unwrap();
+    guest.change_code(supervisor.root, end.address, &LOOP).unwrap().unwrap();
     guest.resume().unwrap();
     let output =
         session.run_within("kill nobody; services show supervisor | grep -e state -e generation", LONG).unwrap();

@@ -45,4 +45,8 @@ impl<M: Machine> Clock for ClockServer<M> {
         self.offset = unix_ns.saturating_sub(self.machine.now());
         Ok(())
     }
+
+    fn hardware(&mut self, _: &Sender) -> Result<u64, IoError> {
+        rtc::read(&mut self.machine).and_then(|seconds| seconds.try_into().ok()).ok_or(IoError::Device)
+    }
 }

@@ -14,4 +14,7 @@ pub trait Clock {
     /// Sets the wall time, in nanoseconds since 1970, and writes it to the hardware clock.
     #[idempotent]
     fn set(&self, unix_ns: u64) -> Result<(), IoError>;
+    /// Seconds since 1970 that the hardware clock shows now; `Device` if what it shows is no date.
+    #[idempotent]
+    fn hardware(&self) -> Result<u64, IoError>;
 }

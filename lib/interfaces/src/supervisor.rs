@@ -4,7 +4,7 @@
 //! - Every component's state, generation, number of restarts and history: what failed too often stays in quarantine, and failures of before count.
 //! - The numbers of fault records and of changes, which go on. The records and changes of before are gone here; those that the
 //!   fault log had written lie on the disk.
-//! - Who waits in `next_fault` or `next_change` asks again by itself. [`Supervisor::start`], `stop`, `restart` and `kill` are not repeated: the
+//! - Who waits in `next_fault` or `next_change` asks again by itself. [`Supervisor::start`], `stop`, `restart`, `kill` and `accuse` are not repeated: the
 //!   caller is told that it is not known whether they were carried out.
 
 use alloc::string::String;
@@ -213,4 +213,7 @@ pub trait Supervisor {
     /// Whether a service waits for a device, so that those who wait for its answer may have to wait long.
     #[idempotent]
     fn waits_for_device(&self) -> Result<bool, SupervisorError>;
+    /// Ends a component, if it is in this generation still, because it answered wrongly: there is a fault record with the reason, and its
+    /// restart policy decides what follows. From those only to whom the manifest grants `accuse`.
+    fn accuse(&self, name: &str, generation: u64, reason: &str) -> Result<(), SupervisorError>;
 }

@@ -308,11 +308,13 @@ pub enum Grant {
     ClockSet = 8,
     /// Read the machine's memory and processor figures.
     SystemInfo = 9,
+    /// Have components ended that answer wrongly.
+    Accuse = 10,
 }
 
 impl Grant {
     /// Every grant there is.
-    pub const ALL: [Grant; 10] = [
+    pub const ALL: [Grant; 11] = [
         Grant::Trace,
         Grant::KernelLog,
         Grant::Power,
@@ -323,6 +325,7 @@ impl Grant {
         Grant::BootImage,
         Grant::ClockSet,
         Grant::SystemInfo,
+        Grant::Accuse,
     ];
 
     /// The word for it in a manifest.
@@ -339,6 +342,7 @@ impl Grant {
             Grant::BootImage => "boot-image",
             Grant::ClockSet => "clock-set",
             Grant::SystemInfo => "system-info",
+            Grant::Accuse => "accuse",
         }
     }
 
@@ -356,6 +360,7 @@ impl Grant {
             Grant::BootImage => "map the boot image: programs, symbols, the manifest",
             Grant::ClockSet => "set the wall clock",
             Grant::SystemInfo => "read the machine's memory and processor figures",
+            Grant::Accuse => "have components ended that answer wrongly",
         }
     }
 

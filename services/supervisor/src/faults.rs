@@ -74,6 +74,8 @@ const MOST_MESSAGES: usize = 8;
 
 /// A component that fails so soon after its start, twice in a row, may do so because of what lies in its kept memory.
 const EARLY_NS: u64 = 250_000_000;
+/// The same for one that is said to answer wrongly: it takes a while to find that out.
+const EARLY_ACCUSED_NS: u64 = 10_000_000_000;
 const EARLY_FAILURES: u64 = 2;
 
 impl State {
@@ -81,7 +83,11 @@ impl State {
     fn doubt_kept_memory(&mut self, index: usize, cause: &Cause) {
         let ran_ns = monotonic_ns().saturating_sub(self.components[index].kept.started_ns);
         // What ended by a command did not fail by itself.
-        let failed = !matches!(cause, Cause::Exit(0, _) | Cause::Killed) && ran_ns < EARLY_NS;
+        let failed = match cause {
+            Cause::Exit(0, _) | Cause::Killed => false,
+            Cause::Accused(..) => ran_ns < EARLY_ACCUSED_NS,
+            _ => ran_ns < EARLY_NS,
+        };
         let known = &mut self.components[index].kept;
         known.early_failures = if failed { known.early_failures + 1 } else { 0 };
         let described = &self.manifest.components[index];

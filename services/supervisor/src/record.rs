@@ -25,6 +25,8 @@ pub enum Cause {
     Killed,
     /// It did not beat for so many nanoseconds.
     Silent(u64),
+    /// Another component, of this name, says that it answered wrongly, and what.
+    Accused(String, String),
 }
 
 impl Cause {
@@ -52,6 +54,7 @@ impl Cause {
             }
             Self::Killed => "killed by command".into(),
             Self::Silent(ns) => format!("no heartbeat for {} ms", ns.div_ceil(1_000_000)),
+            Self::Accused(by, what) => format!("{by}: it answered {what}"),
         }
     }
 
@@ -59,7 +62,7 @@ impl Cause {
     pub fn place(&self) -> Option<&FaultMessage> {
         match self {
             Self::Fault(_, fault) | Self::Panic(_, fault) => Some(fault),
-            Self::Exit(..) | Self::Killed | Self::Silent(_) => None,
+            Self::Exit(..) | Self::Killed | Self::Silent(_) | Self::Accused(..) => None,
         }
     }
 }
@@ -255,6 +258,13 @@ mod tests {
         assert!(record.text.contains("#1 0x402005 main+0x4 at demo/src/main.rs:30\n"), "{}", record.text);
         assert!(record.text.contains("  messages, from the trace:\n    answer of fs, label 7, 1 words\n"));
         assert!(record.text.ends_with("  last message: call to thread 7\n"), "{}", record.text);
+    }
+
+    #[test]
+    fn who_is_said_to_answer_wrongly_is_recorded_with_who_says_so_and_what() {
+        let cause = Cause::Accused("health".into(), "3 for the size of a file, where 4 is right".into());
+        assert_eq!(cause.text(), "health: it answered 3 for the size of a file, where 4 is right");
+        assert_eq!(cause.place(), None);
     }
 
     #[test]

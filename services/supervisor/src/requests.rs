@@ -16,7 +16,7 @@ use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::system;
-use motte_manifest::{Escalate, Restart, RestartPolicy};
+use motte_manifest::{Escalate, Grant, Restart, RestartPolicy};
 use motte_supervisor::record::{Cause, Record};
 use motte_supervisor::state::{Company, Status};
 
@@ -64,6 +64,27 @@ impl Supervisor {
         let state = self.0.borrow();
         let index = state.find(name).ok_or(SupervisorError::NotFound)?;
         if Some(index) == state.own_index() { Err(SupervisorError::Protected) } else { Ok(index) }
+    }
+
+    /// Ends a component as a fault would, in this generation or in any.
+    fn end_by_request(&self, name: &str, generation: Option<u64>, cause: &Cause) -> Result<(), SupervisorError> {
+        let (own, found) = {
+            let state = self.0.borrow();
+            (state.own_index(), state.find(name))
+        };
+        if own.is_some() && found == own {
+            // After the answer. Its guardian starts a new supervisor, which finds the components running.
+            let text = cause.text();
+            self.0.borrow().tasks.spawn(async move { panic!("{text}") });
+            return Ok(());
+        }
+        let index = found.ok_or(SupervisorError::NotFound)?;
+        let kept = self.0.borrow().components[index].kept;
+        if kept.status != Status::Running || generation.is_some_and(|generation| generation != kept.generation) {
+            return Err(SupervisorError::NotRunning);
+        }
+        self.end(index, cause, None);
+        Ok(())
     }
 
     fn status(&self, index: usize) -> Status {
@@ -115,18 +136,17 @@ impl Interface for Supervisor {
     }
 
     fn kill(&mut self, _: &Sender, name: &str) -> Result<(), SupervisorError> {
-        let own = self.0.borrow().own_index();
-        if own.is_some() && self.0.borrow().find(name) == own {
-            // After the answer. Its guardian starts a new supervisor, which finds the components running.
-            self.0.borrow().tasks.spawn(async { panic!("killed by command") });
-            return Ok(());
-        }
-        let index = self.find(name)?;
-        if self.status(index) != Status::Running {
-            return Err(SupervisorError::NotRunning);
-        }
-        self.end(index, &Cause::Killed, None);
-        Ok(())
+        self.end_by_request(name, None, &Cause::Killed)
+    }
+
+    fn accuse(&mut self, sender: &Sender, name: &str, generation: u64, reason: &str) -> Result<(), SupervisorError> {
+        let by = {
+            let state = self.0.borrow();
+            let by = badge::client(sender.badge).checked_sub(1).and_then(|index| usize::try_from(index).ok());
+            let by = by.and_then(|index| state.manifest.components.get(index));
+            by.filter(|by| by.has(Grant::Accuse)).ok_or(SupervisorError::NotAllowed)?.name.clone()
+        };
+        self.end_by_request(name, Some(generation), &Cause::Accused(by, reason.to_string()))
     }
 
     fn fault(&mut self, _: &Sender, from: u64) -> Result<FaultSummary, SupervisorError> {

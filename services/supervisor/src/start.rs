@@ -308,8 +308,8 @@ impl State {
                 let (first, count) = self.files.frames();
                 add("boot-image".into(), row(first, count, Rights::READ | Rights::EXECUTE));
             }
-            // The supervisor's own; questions to the supervisor; the clock service sees to it itself.
-            Authority::Supervise | Authority::SystemInfo | Authority::ClockSet => {}
+            // The supervisor's own; requests to the supervisor; the clock service sees to it itself.
+            Authority::Supervise | Authority::SystemInfo | Authority::Accuse | Authority::ClockSet => {}
         }
     }
 }

@@ -120,6 +120,8 @@ impl<'a> Compiler<'a> {
         let root = root.take();
         let Some(root) = root.as_table() else { return };
         open.push(file);
+        // Each file does without components of those that it includes itself.
+        let without = std::mem::take(&mut system.without);
         for (key, value) in in_order(root) {
             let at = At::new(file, key.span);
             match (&*key.name, value.as_table()) {
@@ -140,6 +142,8 @@ impl<'a> Compiler<'a> {
             }
         }
         open.pop();
+        system.leave_out(findings);
+        system.without = without;
         let Some(components) = root.get("component").and_then(Value::as_table) else { return };
         for (key, value) in in_order(components) {
             let at = At::new(file, key.span);
@@ -216,10 +220,25 @@ impl<'a> Compiler<'a> {
                     }
                     None => findings.push(wrong_type("a list of files")),
                 },
+                "without" => match value.as_array() {
+                    Some(names) => {
+                        for name in names {
+                            let at = At::new(file, name.span);
+                            match name.as_str() {
+                                Some(name) => system.without.push(Spanned { value: name.to_owned(), at }),
+                                None => findings.push(Finding::error(
+                                    at,
+                                    format!("`without` must be a list of components, but this is {}", type_name(name)),
+                                )),
+                            }
+                        }
+                    }
+                    None => findings.push(wrong_type("a list of components")),
+                },
                 name => findings.push(
                     Finding::error(At::new(file, key.span), format!("the system has an unknown key `{name}`"))
-                        .did_you_mean(name, ["name", "memory", "heartbeats", "include"])
-                        .help("the keys of `[system]` are name, memory, heartbeats, include"),
+                        .did_you_mean(name, ["name", "memory", "heartbeats", "include", "without"])
+                        .help("the keys of `[system]` are name, memory, heartbeats, include, without"),
                 ),
             }
         }
@@ -261,6 +280,7 @@ struct System {
     name: Option<String>,
     memory: Option<Spanned<u64>>,
     heartbeats: Option<bool>,
+    without: Vec<Spanned<String>>,
     drafts: Vec<Draft>,
     /// Whether every file could be read and parsed: only then can something be missing.
     understood: bool,
@@ -268,11 +288,34 @@ struct System {
 
 impl Default for System {
     fn default() -> Self {
-        System { at: None, name: None, memory: None, heartbeats: None, drafts: Vec::new(), understood: true }
+        System {
+            at: None,
+            name: None,
+            memory: None,
+            heartbeats: None,
+            without: Vec::new(),
+            drafts: Vec::new(),
+            understood: true,
+        }
     }
 }
 
 impl System {
+    /// Takes out the components of included files that the system is to do without.
+    fn leave_out(&mut self, findings: &mut Findings) {
+        for Spanned { value: name, at } in std::mem::take(&mut self.without) {
+            let before = self.drafts.len();
+            self.drafts.retain(|draft| draft.component.name != name);
+            if self.drafts.len() == before && self.understood {
+                let names = self.drafts.iter().map(|draft| draft.component.name.as_str());
+                findings.push(
+                    Finding::error(at, format!("no included manifest has a component `{name}` to do without"))
+                        .did_you_mean(&name, names),
+                );
+            }
+        }
+    }
+
     /// The name is what no manifest may leave out.
     fn require(&mut self, findings: &mut Findings, file: usize) {
         match (self.at, &self.name) {
