@@ -120,7 +120,7 @@ impl<D: Driver, M: Memory> Card<D, M> {
 
     /// Whether what is to be looked at was made of several segments with data.
     pub fn holds_run(&self) -> bool {
-        self.run.has_data()
+        self.run.has_several()
     }
 
     /// Gives the frame that was looked at back to the card.

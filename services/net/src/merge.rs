@@ -23,6 +23,8 @@ const IPV6_LENGTH: usize = 4;
 /// Where an IPv4 header says whether the packet is a fragment, and what else stands there.
 const IPV4_FRAGMENT: usize = 6;
 const DO_NOT_FRAGMENT: u16 = 0x4000;
+/// Bytes that are the same in all segments of a connection: over IPv4 addresses and ports, over IPv6 a part of the addresses.
+const ENDS: core::ops::Range<usize> = ETHERNET + 12..ETHERNET + IPV4_BYTES + PORTS;
 /// Where a frame says what it carries.
 const ETHERTYPE: core::ops::Range<usize> = 12..14;
 
@@ -102,7 +104,7 @@ pub struct Run {
     bytes: Vec<u8>,
     /// The last segment.
     last: Option<Segment>,
-    /// How many segments they are, and where the first one's data begin.
+    /// How many of the segments have data, and where the first one's begin.
     count: usize,
     sequence: u32,
 }
@@ -116,6 +118,10 @@ impl Run {
     /// Adds a frame that came after the last one, which is `before` while nothing is in here. Returns whether it could be; else nothing is
     /// known of it. `check`: whether its checksum is to be verified.
     pub fn add(&mut self, before: &[u8], next: &[u8], check: bool) -> bool {
+        // Most frames that are not of the same connection are known by this.
+        if next.get(ENDS) != before.get(ENDS) {
+            return false;
+        }
         let Some(segment) = Segment::of(next) else { return false };
         let Some(last) = self.last.or_else(|| Segment::of(before)) else { return false };
         let length = if self.is_empty() { last.end } else { self.bytes.len() };
@@ -132,7 +138,7 @@ impl Run {
         if self.is_empty() {
             self.bytes.clear();
             self.bytes.extend_from_slice(&before[..last.end]);
-            (self.count, self.sequence) = (1, last.sequence);
+            (self.count, self.sequence) = (usize::from(last.data() > 0), last.sequence);
         }
         self.bytes.extend_from_slice(&next[segment.tcp + TCP_BYTES..segment.end]);
         let header = &mut self.bytes[segment.tcp..];
@@ -140,13 +146,13 @@ impl Run {
         header[WINDOW..WINDOW + 2].copy_from_slice(&segment.window.to_be_bytes());
         header[FLAGS] |= next[segment.tcp + FLAGS];
         self.last = Some(segment);
-        self.count += 1;
+        self.count += usize::from(segment.data() > 0);
         true
     }
 
-    /// Whether there are data in it.
-    pub fn has_data(&self) -> bool {
-        self.last.is_some_and(|last| self.bytes.len() > last.tcp + TCP_BYTES)
+    /// Whether it was made of several segments with data.
+    pub fn has_several(&self) -> bool {
+        !self.is_empty() && self.count > 1
     }
 
     /// How often a frame is to be sent that answers the whole run: once, but if it says that something before the run is missing, as often as
@@ -156,7 +162,7 @@ impl Run {
         let Some(&header) = answer.get(last.tcp..).and_then(<[u8]>::first_chunk::<TCP_BYTES>) else { return 1 };
         let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = header;
         let acknowledged = u32::from_be_bytes([a, b, c, d]).wrapping_sub(self.sequence).cast_signed();
-        if header[FLAGS] == ACK && acknowledged < 0 { self.count } else { 1 }
+        if header[FLAGS] == ACK && acknowledged < 0 { self.count.max(1) } else { 1 }
     }
 
     /// Makes it one frame, once no more is added. Its TCP checksum is none.

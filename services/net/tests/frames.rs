@@ -140,8 +140,14 @@ fn what_answers_segments_that_came_too_early_is_sent_as_often_as_they_came() {
         let frames = [1, 2, 3].map(|index| frame(&segment(1460 * index, 7, &[1; 1460]), v6));
         let mut run = Run::default();
         let answer = |number| frame(&TcpRepr { control: TcpControl::None, ..segment(7, number, &[]) }, v6);
+        assert!(!run.has_several() && run.answers(&answer(0)) == 1);
+        // An acknowledgement before data, as it comes before each request, makes no more of them.
+        let acknowledgement = frame(&segment(1460, 6, &[]), v6);
+        assert!(run.add(&acknowledgement, &frames[0], true) && !run.has_several());
         assert_eq!(run.answers(&answer(0)), 1);
+        run.clear();
         assert!(run.add(&frames[0], &frames[1], true) && run.add(&frames[1], &frames[2], true));
+        assert!(run.has_several());
         assert_eq!((run.answers(&answer(0)), run.answers(&answer(1459))), (3, 3));
         assert_eq!((run.answers(&answer(1460)), run.answers(&answer(4 * 1460))), (1, 1));
         assert_eq!(run.answers(&frame(&TcpRepr { control: TcpControl::Rst, ..segment(7, 0, &[]) }, v6)), 1);
