@@ -6,6 +6,7 @@
 //! | [`image`] | a program ready to be started often: its read-only pages are shared, the others copied |
 //! | [`kept`] | memory that a component finds again after a restart |
 //! | [`load`] | makes address space, table, thread; maps; starts |
+//! | [`remains`] | what can be seen of a program that ended |
 //! | [`stack`] | stacks that grow |
 //! | [`view`] | the pages that the loader writes |
 //! | [`system`] | which slots of the supervisor's table hold what, as init fills them |
@@ -22,6 +23,7 @@ pub mod elf;
 pub mod image;
 pub mod kept;
 pub mod load;
+pub mod remains;
 pub mod stack;
 pub mod system;
 pub mod view;
@@ -31,6 +33,7 @@ mod window;
 pub use elf::{Elf, ElfError};
 pub use image::Image;
 pub use load::{Grant, LoadError, Loaded, Places, Program, Source, load, prepare};
+pub use remains::Position;
 pub use stack::Stack;
 pub use view::View;
 pub use window::Window;

@@ -79,7 +79,7 @@ pub const ENV_MEMORY: &str = "MEMORY";
 /// Environment of the supervisor: the kernel's version.
 pub const ENV_KERNEL: &str = "KERNEL_VERSION";
 
-/// Environment of a supervisor that was started anew: why the former one ended.
+/// Environment of a supervisor that was started anew: how the former one ended, as its guardian saw it.
 pub const ENV_FORMER_END: &str = "FORMER_END";
 
 /// Slots that the supervisor's table needs for a boot image of so many frames, besides those it uses as it runs.

@@ -79,8 +79,6 @@ enum Turn {
     Deferred(u64),
     /// It asked, and answered: what lies in [`Pool::answer`].
     Answered(MessageInfo),
-    /// It lets the caller wait for ever.
-    Abandoned,
 }
 
 impl Replies {
@@ -134,19 +132,6 @@ impl Replies {
         // A caller that is gone is no error.
         let _ = reply.reply(info, words);
         self.0.borrow_mut().free.push(reply);
-    }
-
-    /// Lets a deferred caller wait for ever, because it is about to be destroyed: the Reply object is destroyed, not used again.
-    pub fn abandon(&self, token: ReplyToken) {
-        let mut pool = self.0.borrow_mut();
-        let in_hand = matches!(pool.turn, Turn::Deferred(slot) if slot == token.0);
-        if in_hand {
-            pool.turn = Turn::Abandoned;
-        }
-        if in_hand || pool.waiting.remove(&token.0) {
-            drop(pool);
-            slots::delete(CapSlot(token.0));
-        }
     }
 
     /// How many callers wait.
@@ -354,7 +339,6 @@ impl Server {
                 pool.waiting.insert(slot);
                 None
             }
-            Turn::Abandoned => None,
         }
     }
 }

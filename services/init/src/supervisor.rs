@@ -11,19 +11,19 @@ use motte::control::PING;
 use motte::interfaces::badge;
 use motte::interfaces::strings::StringList;
 use motte::kernel::{CapSlot, Endpoint, Frame, Notification, Reply, SchedControl, Untyped, own};
-use motte::last_words::DebugConsole;
+use motte::last_words::{DebugConsole, Kind, LastWords};
 use motte::memory;
 use motte::start_info::Header;
 use motte::time::{Duration, monotonic_ns};
 use motte_loader::watch::{LOOKS, Look, Pulse, Verdict, signal};
 use motte_loader::{Grant, Image, LoadError, Places, Program, Source, load, system};
 use motte_manifest::Component;
+use motte_supervisor::former::Former;
+use motte_supervisor::record::Cause;
+use motte_supervisor::seen::Seen;
 
 /// Slots of the supervisor's table beyond the fixed ones.
 const DYNAMIC_SLOTS: u64 = 1024;
-
-/// Characters of what a supervisor is told of its predecessor's end.
-const LONGEST_CAUSE: usize = 400;
 
 /// The slots of the supervisor's table for a boot image of so many pages: the first that it uses as it likes, and how many there are.
 #[must_use]
@@ -69,13 +69,10 @@ pub struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    /// Starts it; `former_end` is why the former one ended, if there was one.
-    pub fn start(&self, generation: u64, former_end: Option<&str>) -> Result<(), LoadError> {
+    /// Starts it; `former` is how the former one ended, if there was one.
+    pub fn start(&self, generation: u64, former: Option<&Former>) -> Result<(), LoadError> {
         let component = self.component;
-        let former_end = former_end.map(|cause| {
-            let cause: String = cause.replace('\n', " ").chars().take(LONGEST_CAUSE).collect();
-            format!("{}={cause}", system::ENV_FORMER_END)
-        });
+        let former_end = former.map(|former| format!("{}={}", system::ENV_FORMER_END, former.to_text()));
         let arguments: StringList = [&component.name].into_iter().collect();
         let environment: StringList = self.environment.iter().chain(&former_end).collect();
         let registry = self.registry.map(|slot| Grant::new("registry", Source::Copy(slot, Rights::ALL)));
@@ -116,32 +113,44 @@ impl Supervisor<'_> {
         started.map(drop)
     }
 
-    /// Waits until it ends, or hangs; returns why.
-    #[must_use]
-    pub fn wait_for_end(&self, reply: Reply, alarm: &Alarm) -> String {
+    /// Waits until it ends, or hangs; returns why. An error if it cannot be awaited.
+    pub fn wait_for_end(&self, reply: Reply, alarm: &Alarm) -> Result<Cause, Error> {
         let mut pulse = Pulse::default();
         alarm.set();
         loop {
             let message = match self.endpoint.receive(reply) {
-                Ok(message) => message,
-                Err(error) => return format!("its end could not be awaited: {error}"),
+                Err(Error::Cancelled) => continue,
+                received => received?,
             };
             if message.info.is_notification() {
                 match pulse.after(Look::at(self.places.thread, self.pulse)) {
                     Verdict::Leave => {}
                     Verdict::Ask => signal(self.control, PING),
-                    Verdict::Hangs => return format!("no heartbeat for {} ms", alarm.deadline.as_millis()),
+                    Verdict::Hangs => return Ok(Cause::Silent(alarm.deadline.as_nanos() as u64)),
                 }
                 alarm.set();
                 continue;
             }
             let Some(kind) = FaultKind::from_label(message.info.label()) else { continue };
             let fault = FaultMessage::from_words(message.words);
-            return match self.places.last_words() {
-                Some(words) => format!("{} (status {})", words.text, words.status),
-                None => format!("{kind} at {:#x}, address {:#x}", fault.instruction, fault.address),
-            };
+            return Ok(match self.places.last_words() {
+                Some(LastWords { kind: Kind::Exit, status, text }) => Cause::Exit(status, text),
+                Some(LastWords { kind: Kind::Panic, text, .. }) => Cause::Panic(text, fault),
+                None => Cause::Fault(kind, fault),
+            });
         }
+    }
+
+    /// What is seen of it when it has ended, before it is taken down.
+    #[must_use]
+    pub fn look_back(&self, cause: Cause, started_ns: u64) -> Former {
+        let _ = self.places.thread.suspend();
+        let Seen { cpu_ns, thread, last_message, registers, backtrace } =
+            Seen::of(&self.places, self.component.stack, &cause);
+        let left = self.places.own_memory().map_or(0, |(size, used)| size.saturating_sub(used));
+        let memory = self.component.memory.saturating_sub(left);
+        let time_ns = monotonic_ns();
+        Former { cause, time_ns, started_ns, cpu_ns, memory, thread, last_message, registers, backtrace }
     }
 
     /// Takes back everything of it but its table's fixed part.

@@ -9,12 +9,11 @@ mod memory;
 mod programs;
 
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
+use motte::abi::Error;
 use motte::abi::fault::{FAULT_LABEL, FaultKind, FaultMessage, RESUME_STOPPED};
 use motte::abi::lines::Lines;
 use motte::abi::symbols::Symbols;
-use motte::abi::{Error, PAGE_SIZE};
 use motte::deadline::INTERVAL;
 use motte::interfaces::process::{ExitStatus, dispatch_process};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream};
@@ -27,11 +26,11 @@ use motte::pages::Pages;
 use motte::server::{Event, Handler, Replies, Server};
 use motte::service;
 use motte::time::monotonic_ns;
+use motte_loader::Position;
 use motte_loader::system::FAULT_BADGE;
-use motte_loader::{Places, Window};
 use motte_process::{Ending, Machine, ProcessServer, TakenOver};
 use motte_supervisor::messages;
-use motte_supervisor::record::{Cause, Findings, backtrace};
+use motte_supervisor::record::{Cause, Findings};
 
 use programs::Programs;
 
@@ -42,7 +41,6 @@ const RESUME: u64 = 0;
 
 struct Service {
     server: ProcessServer<Replies, Pages, Programs>,
-    window: Window,
     /// Signalled when there are programs to end once the request at hand is answered.
     abandoned: Event,
     /// Signalled when calls of programs are to be looked at.
@@ -101,7 +99,7 @@ impl Service {
         let stack = machine.stack();
         let (memory, cpu_ns) = machine.usage(id);
         let places = *machine.places(id)?;
-        let trace = stack_trace(&places, stack, &self.window, fault);
+        let trace = places.backtrace(stack, &Position::from(fault));
         let registers = places.thread.read_registers().ok().filter(|registers| registers.rsp == fault.stack);
         let symbols = Programs::symbols(&program).and_then(Symbols::parse);
         let lines = Programs::lines(&program).and_then(Lines::parse);
@@ -155,18 +153,6 @@ impl Service {
     }
 }
 
-/// Follows the frame pointers on a program's first stack.
-fn stack_trace(places: &Places, stack: u64, window: &Window, fault: &FaultMessage) -> Vec<u64> {
-    let mut page = [0; PAGE_SIZE];
-    let mut word = |address: u64| -> Option<u64> {
-        let base = address & !(PAGE_SIZE as u64 - 1);
-        places.read_stack(stack, base, window, &mut page).ok()?;
-        let at = (address - base) as usize;
-        page.get(at..at + 8).and_then(|bytes| bytes.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
-    };
-    backtrace(fault.instruction, fault.frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
-}
-
 fn main() -> Result<(), Error> {
     let mut server = Server::for_service("process")?;
     let (endpoint, replies) = (server.endpoint(), server.replies());
@@ -205,5 +191,5 @@ fn main() -> Result<(), Error> {
             }
         });
     }
-    Err(server.run(&mut Service { server: process, window: Window::new()?, abandoned, looks }))
+    Err(server.run(&mut Service { server: process, abandoned, looks }))
 }

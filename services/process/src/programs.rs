@@ -8,7 +8,6 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use motte::abi::boot_info::slot;
 use motte::abi::syscall::ThreadState;
 use motte::abi::{Error, ObjectType, Rights};
 use motte::boot_files::boot_image;
@@ -354,22 +353,6 @@ impl Programs {
     }
 }
 
-/// Bytes of the untyped memory that the loader left to a program, and how many of them it has used.
-///
-/// An Untyped cannot be copied, so it is borrowed from the program's table for a moment. The program cannot run meanwhile: this server
-/// is more urgent and does not wait.
-fn own_memory(places: &Places) -> Option<(u64, u64)> {
-    let borrowed = slots::allocate().ok()?;
-    let moved = places.table.move_to(slot::UNTYPED, CapSlot::OWN_TABLE, borrowed.0);
-    let info = moved.ok().and_then(|()| {
-        let info = Untyped(borrowed).info();
-        let _ = CapSlot::OWN_TABLE.move_to(borrowed.0, places.table, slot::UNTYPED);
-        info.ok()
-    });
-    slots::free(borrowed);
-    info.map(|(_, size, used)| (size, used))
-}
-
 /// Closes an object that a capability stands for, and gives the capability up.
 fn close(stream: Cap) {
     let _ = StreamClient::new(Connection::from(stream)).close(0);
@@ -426,7 +409,7 @@ impl Machine for Programs {
     fn usage(&self, id: u32) -> (u64, u64) {
         let Some(running) = self.running.get(&id) else { return (0, 0) };
         let (_, size, _) = running.untyped.info().unwrap_or((0, 0, 0));
-        let (left, used) = own_memory(&running.places).unwrap_or((0, 0));
+        let (left, used) = running.places.own_memory().unwrap_or((0, 0));
         let ran = running.places.context.info().map_or(0, |(ran, ..)| ran);
         (size.saturating_sub(left) + used, ran)
     }

@@ -2,20 +2,20 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED, Registers};
+use motte::abi::MessageInfo;
+use motte::abi::fault::{FaultKind, FaultMessage, RESUME_STOPPED};
 use motte::abi::trace::TraceEvent;
-use motte::abi::{MessageInfo, PAGE_SIZE};
 use motte::interfaces::ReplyToken;
-use motte::kernel::Thread;
 use motte::last_words::{Kind, LastWords};
 use motte::time::{counter_ns, monotonic_ns};
-use motte_loader::{Window, kept, system};
+use motte_loader::{kept, system};
+use motte_supervisor::former::Former;
 use motte_supervisor::messages;
 use motte_supervisor::policy::End;
-use motte_supervisor::record::{Cause, Findings, Record, backtrace};
+use motte_supervisor::record::{Cause, Findings, Record};
+use motte_supervisor::seen::Seen;
 use motte_supervisor::state::{Kept, Status};
 
 use crate::boot_files::numbers;
@@ -30,7 +30,7 @@ impl Supervisor {
             let status = state.components.get(index).map(|component| component.kept.status);
             if !status.is_some_and(Status::is_alive) {
                 // A thread of a component that is being taken down.
-                state.replies.answer_raw(token, MessageInfo::new(RESUME_STOPPED, 0, 0), [0; 6]);
+                state.replies.answer_raw(token, STOPPED, [0; 6]);
                 return;
             }
             match last_words_of(index) {
@@ -57,7 +57,8 @@ impl Supervisor {
             state.take_down(index);
             state.doubt_kept_memory(index, cause);
             if let Some(token) = token {
-                state.replies.abandon(token);
+                // Nobody hears this, the thread is gone; but the Reply object can hold another caller.
+                state.replies.answer_raw(token, STOPPED, [0; 6]);
             }
         }
         if self.0.borrow().components[index].kept.status == Status::Stopping {
@@ -68,6 +69,9 @@ impl Supervisor {
         }
     }
 }
+
+/// The answer that leaves a thread stopped.
+const STOPPED: MessageInfo = MessageInfo::new(RESUME_STOPPED, 0, 0);
 
 /// Messages of a record.
 const MOST_MESSAGES: usize = 8;
@@ -101,17 +105,29 @@ impl State {
         }
     }
 
-    /// Writes the fault record of a supervisor that was before this one, of which only its guardian knows why it ended. Returns its number.
+    /// Writes the fault record of a supervisor that was before this one, as its guardian saw it. Returns its number.
     pub fn record_former(&mut self, own: usize) -> Option<u64> {
-        let cause = motte::env::var(system::ENV_FORMER_END)?;
-        let (number, now) = (self.new_record_number(), monotonic_ns());
-        let component = self.manifest.components[own].name.clone();
-        let generation = motte::start::header().generation.saturating_sub(1);
-        let text = format!(
-            "fault {number}: {component} (generation {generation})\n  cause: {cause}\n  time: before {} s after start\n",
-            stamp(now)
-        );
-        self.keep_record(Record { number, time_ns: now, component, generation, cause, text });
+        let former = Former::from_text(&motte::env::var(system::ENV_FORMER_END)?)?;
+        let number = self.new_record_number();
+        let component = &self.manifest.components[own];
+        let (badge, info) = former.last_message;
+        let record = Findings {
+            number,
+            time_ns: former.time_ns,
+            component: &component.name,
+            generation: motte::start::header().generation.saturating_sub(1),
+            ran_ns: former.time_ns.saturating_sub(former.started_ns),
+            cpu_ns: former.cpu_ns,
+            memory: (former.memory, component.memory),
+            cause: &former.cause,
+            registers: former.registers,
+            backtrace: &former.backtrace,
+            symbols: self.files.symbols(&component.program),
+            lines: self.files.lines(&component.program),
+            messages: &self.traced_messages(former.thread),
+            last_message: messages::last(badge, info),
+        };
+        self.say_and_keep(record.record());
         Some(number)
     }
 
@@ -119,20 +135,9 @@ impl State {
     fn write_record(&mut self, index: usize, cause: &Cause) {
         let number = self.new_record_number();
         let component = &self.manifest.components[index];
-        let kept = self.components[index].kept;
-        let registers = system::places(index).thread.read_registers().ok();
-        let (instruction, frame, top) = match (cause.place(), &registers) {
-            (Some(place), _) => (place.instruction, place.frame, place.stack),
-            (None, Some(registers)) => (registers.rip, registers.rbp, registers.rsp),
-            (None, None) => (0, 0, 0),
-        };
-        let trace = if matches!(cause, Cause::Exit(..)) {
-            vec![]
-        } else {
-            stack_trace(index, component.stack, instruction, frame, top)
-        };
-        // Registers are the first thread's; they belong to the record only if that is the thread that faulted.
-        let same = |r: &Registers| cause.place().is_none_or(|place| place.stack == r.rsp);
+        let (kept, places) = (self.components[index].kept, system::places(index));
+        let seen = Seen::of(&places, component.stack, cause);
+        let (badge, info) = seen.last_message;
         let now = monotonic_ns();
         let record = Findings {
             number,
@@ -140,30 +145,29 @@ impl State {
             component: &component.name,
             generation: kept.generation,
             ran_ns: now.saturating_sub(kept.started_ns),
-            cpu_ns: system::places(index).context.info().map_or(0, |(used, ..)| used),
+            cpu_ns: seen.cpu_ns,
             memory: (self.memory_used(index), component.memory),
             cause,
-            registers: registers.filter(same),
-            backtrace: &trace,
+            registers: seen.registers,
+            backtrace: &seen.backtrace,
             symbols: self.files.symbols(&component.program),
             lines: self.files.lines(&component.program),
-            messages: &self.traced_messages(system::places(index).thread),
-            last_message: last_message(system::places(index).thread),
-        }
-        .record();
-        for line in record.text.lines() {
-            say(line);
-        }
-        let kept = Kept { fault: record.number, ..kept };
+            messages: &self.traced_messages(seen.thread),
+            last_message: messages::last(badge, info),
+        };
+        self.say_and_keep(record.record());
+        self.keep(index, Kept { fault: number, ..kept });
+    }
+
+    fn say_and_keep(&mut self, record: Record) {
+        record.text.lines().for_each(say);
         self.keep_record(record);
-        self.keep(index, kept);
     }
 }
 
 impl State {
-    /// The last messages of a component's first thread that the trace holds.
-    fn traced_messages(&self, thread: Thread) -> Vec<String> {
-        let Ok(number) = thread.info().map(|info| info.number) else { return vec![] };
+    /// The last messages of a thread that the trace holds.
+    fn traced_messages(&self, thread: u64) -> Vec<String> {
         let [per_core, all] = numbers(system::ENV_TRACE);
         let mut events: Vec<TraceEvent> = (0..all.checked_div(per_core).unwrap_or(0))
             .filter_map(Trace::map)
@@ -171,7 +175,7 @@ impl State {
             .collect();
         events.sort_by_key(|event| event.time);
         let name = |thread| self.thread_name(thread);
-        let told = |event: &TraceEvent| Some((event.time, messages::traced(event, number, name)?));
+        let told = |event: &TraceEvent| Some((event.time, messages::traced(event, thread, name)?));
         let mut told: Vec<_> = events.iter().rev().filter_map(told).take(MOST_MESSAGES).collect();
         told.reverse();
         told.into_iter().map(|(time, text)| format!("{} {text}", stamp(counter_ns(time)))).collect()
@@ -195,41 +199,7 @@ fn stamp(ns: u64) -> String {
     format!("{}.{:06}", ns / 1_000_000_000, ns / 1000 % 1_000_000)
 }
 
-/// The last message of a component's first thread.
-fn last_message(thread: Thread) -> Option<String> {
-    let (badge, info) = thread.last_message().ok()?;
-    messages::last(badge, info)
-}
-
 /// What a component left in the page of its message buffer.
 fn last_words_of(index: usize) -> Option<LastWords> {
     system::places(index).last_words()
-}
-
-/// Follows the frame pointers on the first thread's stack.
-///
-/// In a message call the frame pointer's register holds a message word; the runtime's stub has pushed the frame pointer last, so that the
-/// stack pointer shows where it is.
-fn stack_trace(index: usize, stack: u64, instruction: u64, frame: u64, top: u64) -> alloc::vec::Vec<u64> {
-    let Ok(window) = Window::new() else { return vec![instruction] };
-    let places = system::places(index);
-    let mut page = [0; PAGE_SIZE];
-    let mut page_address = None;
-    let mut word = |address: u64| -> Option<u64> {
-        let base = address & !(PAGE_SIZE as u64 - 1);
-        if page_address != Some(base) {
-            places.read_stack(stack, base, &window, &mut page).ok()?;
-            page_address = Some(base);
-        }
-        let at = (address - base) as usize;
-        page.get(at..at + 8).and_then(|bytes| bytes.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
-    };
-    let on_stack = |address: u64| address >= top && stack_range(stack).contains(&address);
-    let frame = if on_stack(frame) { frame } else { word(top).filter(|&saved| on_stack(saved)).unwrap_or(0) };
-    backtrace(instruction, frame, |at| Some([word(at)?, word(at.checked_add(8)?)?]))
-}
-
-/// Addresses of the first thread's stack.
-const fn stack_range(stack: u64) -> core::ops::Range<u64> {
-    motte::layout::STACK_ADDRESS..motte::layout::STACK_ADDRESS + stack
 }

@@ -3,8 +3,10 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`policy`] | when a component is started again, and when not any more |
+//! | [`former`] | how the supervisor before this one ended |
 //! | [`record`] | fault records and their text |
 //! | [`messages`] | messages in a record |
+//! | `seen` | what is seen of a component that has ended |
 //! | [`state`] | what a supervisor leaves for its successor |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,7 +15,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod former;
 pub mod messages;
 pub mod policy;
 pub mod record;
+#[cfg(feature = "program")]
+pub mod seen;
 pub mod state;

@@ -9,9 +9,6 @@ use motte_abi::fault::{FaultKind, FaultMessage, Registers};
 use motte_abi::lines::Lines;
 use motte_abi::symbols::Symbols;
 
-/// The most frames of a backtrace.
-pub const MAX_FRAMES: usize = 32;
-
 /// Why a component ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -192,38 +189,9 @@ impl Findings<'_> {
     }
 }
 
-/// Follows frame pointers: `instruction`, then the return address behind each frame. `read` gives the two words of a frame.
-pub fn backtrace(instruction: u64, frame: u64, mut read: impl FnMut(u64) -> Option<[u64; 2]>) -> Vec<u64> {
-    let mut addresses = alloc::vec![instruction];
-    let mut frame = frame;
-    while addresses.len() < MAX_FRAMES && frame != 0 && frame.is_multiple_of(8) {
-        let Some([next, back]) = read(frame) else { break };
-        if back == 0 {
-            break;
-        }
-        addresses.push(back);
-        // Frames lie towards higher addresses; anything else is no chain of frames.
-        if next <= frame {
-            break;
-        }
-        frame = next;
-    }
-    addresses
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frames_are_followed_to_their_end_and_never_in_circles() {
-        let frames = [(0x100, [0x200, 11]), (0x200, [0x300, 12]), (0x300, [0, 13])];
-        let read = |at| frames.iter().find(|(frame, _)| *frame == at).map(|(_, words)| *words);
-        assert_eq!(backtrace(10, 0x100, read), [10, 11, 12, 13]);
-        assert_eq!(backtrace(10, 0x100, |_| Some([0x100, 5])), [10, 5]);
-        assert_eq!(backtrace(10, 0x108, |_| None), [10]);
-        assert_eq!(backtrace(1, 8, |at| Some([at + 8, 2])).len(), MAX_FRAMES);
-    }
 
     #[test]
     fn a_record_says_what_happened_and_where() {

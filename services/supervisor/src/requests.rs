@@ -11,7 +11,7 @@ use motte::interfaces::supervisor::{
     TraceEvent, dispatch_supervisor,
 };
 use motte::interfaces::{Bytes, Outcome, Reader, ReplyToken, Responder, Sender, Writer, badge};
-use motte::kernel::{CapSlot, Frame, Thread, Untyped};
+use motte::kernel::{CapSlot, Frame, Thread};
 use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
@@ -361,7 +361,9 @@ impl State {
         if !self.components[index].kept.status.is_alive() {
             return 0;
         }
-        component.memory.saturating_sub(budget_left(index))
+        // It cannot run meanwhile: the supervisor is more urgent and does not wait.
+        let left = system::places(index).own_memory().map_or(0, |(size, used)| size.saturating_sub(used));
+        component.memory.saturating_sub(left)
     }
 }
 
@@ -378,25 +380,4 @@ fn policy(restart: &Restart) -> String {
         other => format!(", then {}", other.name()),
     };
     format!("{} {waits}, {limit}{then}", restart.policy.name())
-}
-
-/// Bytes that a running component has not used of its budget.
-///
-/// Only the holder of a capability can ask how much of an Untyped is used, and an Untyped cannot be copied: it is borrowed from the component's
-/// table for a moment. The component cannot run meanwhile, because the supervisor is more urgent and does not wait.
-fn budget_left(index: usize) -> u64 {
-    use motte::abi::boot_info::slot;
-    let table = system::places(index).table;
-    let Ok(borrowed) = slots::allocate() else { return 0 };
-    let moved = table.move_to(slot::UNTYPED, CapSlot::OWN_TABLE, borrowed.0);
-    let left = match moved {
-        Ok(()) => {
-            let info = Untyped(borrowed).info();
-            let _ = CapSlot::OWN_TABLE.move_to(borrowed.0, table, slot::UNTYPED);
-            info.map_or(0, |(_, size, used)| size.saturating_sub(used))
-        }
-        Err(_) => 0,
-    };
-    slots::free(borrowed);
-    left
 }

@@ -17,6 +17,7 @@ use motte::abi::{ObjectType, PAGE_SIZE};
 use motte::boot_files::boot_image;
 use motte::kernel::{CapSlot, Endpoint, Frame, Notification, Reply, SchedControl, Untyped};
 use motte::last_words::DebugConsole;
+use motte::time::monotonic_ns;
 use motte::{env, kept, memory, start, thread};
 use motte_init::supervisor::{Alarm, Supervisor, table_slots};
 use motte_loader::{Image, Places, system};
@@ -33,6 +34,8 @@ const STEADY: Duration = Duration::from_secs(10);
 
 /// Where in the kept memory the supervisor's generation lies.
 const GENERATION: usize = 0;
+/// Where in the kept memory it says when the supervisor was started.
+const STARTED: usize = 8;
 
 fn say(text: &str) {
     let _ = DebugConsole.write_str(&format!("guardian: {text}\n"));
@@ -80,9 +83,12 @@ fn main() -> Result<(), String> {
     let mut backoff = Duration::ZERO;
     loop {
         let watched = motte::time::Instant::now();
-        let cause = supervisor.places.has_thread().then(|| supervisor.wait_for_end(reply, &alarm));
-        if let Some(cause) = &cause {
-            say(&format!("the supervisor failed: {cause}"));
+        let mut former = None;
+        if supervisor.places.has_thread() {
+            let cause = supervisor.wait_for_end(reply, &alarm);
+            let cause = cause.map_err(|error| format!("the supervisor's end cannot be awaited: {error}"))?;
+            say(&format!("the supervisor failed: {}", cause.text()));
+            former = Some(supervisor.look_back(cause, kept_memory.read_u64(STARTED)));
         }
         supervisor.take_down();
         backoff =
@@ -91,7 +97,8 @@ fn main() -> Result<(), String> {
         // Init started the first.
         let generation = kept_memory.read_u64(GENERATION).max(1) + 1;
         kept_memory.write_u64(GENERATION, generation);
-        if let Err(error) = supervisor.start(generation, cause.as_deref()) {
+        kept_memory.write_u64(STARTED, monotonic_ns());
+        if let Err(error) = supervisor.start(generation, former.as_ref()) {
             say(&format!("the supervisor could not be started: {error}"));
         }
     }
