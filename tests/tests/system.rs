@@ -1,9 +1,10 @@
 //! Whole-system tests that need more than a session at the console: many files from the host, many operations, power cuts, the
 //! command `cargo xtask run -c`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use motte_tests::Bench;
 use motte_tests::command::{self, motte};
@@ -168,7 +169,7 @@ fn five_hundred_operations_leave_a_clean_file_system_with_the_right_bytes() {
     let disk = bench.disk("256M", &[]).unwrap();
     let mut random = Random(0x0b5e_55ed);
     // What should be there, file by file; the script does the same inside.
-    let mut model: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    let mut model: BTreeMap<String, String> = std::collections::BTreeMap::new();
     let mut script = String::from("mkdir /many; cd /many\n");
     for number in 0..500 {
         let name = format!("f{:03}", random.below(120));
@@ -281,6 +282,27 @@ fn the_shell_at_the_console_is_killed_and_comes_back() {
 }
 
 #[test]
+fn a_line_that_is_being_typed_goes_on_after_a_restart_of_the_console() {
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot(None).unwrap();
+    session.type_keys("(sleep 1; kill console) & echo rea''dy; cat\r").unwrap();
+    session.expect("\nready\r\n", SHELL_LIMIT).unwrap();
+    session.type_keys("half of a lime").unwrap();
+    session.expect("half of a lime", SHELL_LIMIT).unwrap();
+    let started = Instant::now();
+    while !session.kernel_log().contains("console was restarted") {
+        assert!(started.elapsed() < SHELL_LIMIT, "{}", session.kernel_log());
+        session.watch(Duration::from_millis(20)).unwrap();
+    }
+    // What was typed before can be erased after it.
+    session.type_keys("\x7f\x7fne\r").unwrap();
+    session.expect("\nhalf of a line\r\n", SHELL_LIMIT).unwrap();
+    session.type_keys("\x04").unwrap();
+    assert_eq!(session.run("echo on").unwrap().text, "on\n");
+    assert_eq!(session.shutdown().unwrap(), Ending::Shutdown(0));
+}
+
+#[test]
 fn a_component_that_fails_too_often_takes_those_along_who_need_it_once() {
     let script = "services start companion dependent base; sleep 3
         for name in base companion dependent; do services show $name | grep -e state -e generation; done";
@@ -366,6 +388,10 @@ fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
         session.run_within("kill nobody; services show supervisor | grep -e state -e generation", LONG).unwrap();
     assert!(output.text.ends_with("  state       running\n  generation  2\n"), "{}", output.text);
     assert!(session.kernel_log().contains("guardian: the supervisor failed: no heartbeat for 2000 ms"));
+    // The loop that it was in.
+    let record = session.run("faults 1").unwrap().text;
+    let first = format!("  #0 {:#x} supervisor::requests::", end.address);
+    assert!(record.lines().any(|line| line.starts_with(&first) && line.contains(" at ")), "{record}");
 }
 
 /// What each component uses, to the page; the whole machine's, and the kernel's; the supervisor's slots.
@@ -374,8 +400,12 @@ const USAGE: &str = "services -b | tr -s ' ' | cut -d ' ' -f 1,2,5; free -b | ta
 
 #[test]
 fn components_that_were_restarted_fifty_times_leave_nothing_behind() {
-    /// A heap grows in steps, and the supervisor's and the log's hold what happened lately.
+    /// Heaps grow in steps; the supervisor's holds what happened lately.
     const SLACK: u64 = 256 << 10;
+    /// A step of a heap, with the table that holds its pages.
+    const STEP: u64 = 80 << 10;
+    /// What the log takes when it is full, and a new one has read all of it. How full it is depends on how much went on.
+    const FULL_LOG: u64 = 512 << 10;
     const NAMES: &str = "registry log fault-log console pci virtio-blk clock pipe fs process";
     let bench = Bench::new().unwrap();
     let disk = bench.disk("64M", &[]).unwrap();
@@ -385,18 +415,37 @@ fn components_that_were_restarted_fifty_times_leave_nothing_behind() {
         let script = format!("for i in $(seq {count}); do services restart {NAMES}; {wait}; done");
         let output = session.run_within(&script, LONG).unwrap();
         assert_eq!((output.text.as_str(), output.status), ("", 0));
+        let faults = session.run("for number in $(seq 5); do faults $number 2> /dev/null; done").unwrap().text;
+        assert!(faults.is_empty(), "{faults}");
         let usage = session.run(USAGE).unwrap().text;
-        let own = |line: &&str| !["log ", "supervisor ", "process "].iter().any(|name| line.starts_with(name));
-        let lines: Vec<String> = usage.lines().filter(own).map(str::to_owned).collect();
-        let (rest, last) = lines.split_at(lines.len() - 2);
+        let (lines, last): (Vec<_>, Vec<_>) =
+            usage.lines().partition(|line| line.contains(char::is_alphabetic) && !line.starts_with(" slots"));
         let slots: u64 = last[1].split(' ').find_map(|word| word.parse().ok()).unwrap();
-        (rest.to_vec(), last[0].parse::<u64>().unwrap(), slots)
+        let usage: BTreeMap<String, u64> = lines
+            .into_iter()
+            .filter_map(|line| Some((line.split(' ').next()?.to_owned(), line.rsplit(' ').next()?.parse().ok()?)))
+            .collect();
+        (usage, last[0].parse::<u64>().unwrap(), slots)
     };
     // Some memory is taken at first use and kept: the second time it is there.
-    let (components, used, slots) = rounds(10);
-    let (components_after, used_after, slots_after) = rounds(40);
-    assert_eq!(components, components_after);
-    assert!(components.iter().any(|line| line.starts_with("Mem: ")), "the kernel's memory is not among {components:?}");
+    let (before, used, slots) = rounds(10);
+    let (after, used_after, slots_after) = rounds(40);
+    assert!(before.contains_key("Mem:"), "the kernel's memory is not among {before:?}");
+    let restarted: Vec<&str> = NAMES.split(' ').collect();
+    for (name, &bytes) in &before {
+        match (name.as_str(), after[name]) {
+            ("log", after) => {
+                assert!(bytes <= FULL_LOG && after <= FULL_LOG, "the log took {bytes} bytes, and {after} now")
+            }
+            ("supervisor" | "process", _) => {}
+            // What it takes depends on what it has done since its last start.
+            (name, after) if restarted.contains(&name) => {
+                assert!(after <= bytes + STEP, "{name} took {bytes} bytes, and {after} now")
+            }
+            (name, after) => assert_eq!(bytes, after, "{name}"),
+        }
+    }
+    let (used, used_after) = (used - before["log"], used_after - after["log"]);
     assert!(used_after <= used + SLACK, "{used} bytes were in use, and {used_after} are");
     assert!(slots_after <= slots + 2, "the supervisor used {slots} slots, and {slots_after} now");
 }

@@ -14,6 +14,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::iter;
 
 use motte_interfaces::log::LogRecord;
 use motte_interfaces::strings::{Pieces, put_string, put_word};
@@ -180,21 +181,30 @@ impl<M: JournalMemory> Journal<M> {
         }
     }
 
-    /// Everything that is there and whole.
-    pub fn read(&self) -> Found {
+    /// Where the records begin, the oldest first.
+    fn positions(&self) -> impl Iterator<Item = u64> {
+        let end = self.word(END);
+        iter::successors(Some(self.word(OLDEST)), |&position| Some(position + self.step(position) as u64))
+            .take_while(move |&position| position < end)
+            .filter(|&position| self.head(self.at(position)).0 > 0)
+    }
+
+    /// What is there and whole: of the lines no more than `most`, the newest. Short lines are many more than that, and would take more memory
+    /// than the service has.
+    pub fn read(&self, most: usize) -> Found {
+        let count = self.positions().count();
         let mut found = Found { kernel_bytes: self.word(KERNEL), ..Found::default() };
-        let (mut position, end) = (self.word(OLDEST), self.word(END));
-        while position < end {
+        found.records.reserve_exact(count.min(most));
+        for position in self.positions().skip(count.saturating_sub(most)) {
             let record = self.get(self.at(position), self.rest(position).saturating_sub(HEAD));
             found.records.extend(record.and_then(|bytes| read_record(&bytes)));
-            position += self.step(position) as u64;
         }
         let names = self.get(NAMES, RING - NAMES - HEAD).unwrap_or_default();
         let mut pieces = Pieces(&names);
         let mut name = || Some((pieces.word()?, pieces.text()?.to_string()));
-        found.names.extend(core::iter::from_fn(&mut name));
+        found.names.extend(iter::from_fn(&mut name));
         // A record that was lost leaves the others in order.
-        found.records.sort_by_key(|record| record.sequence);
+        found.records.sort_unstable_by_key(|record| record.sequence);
         found.records.dedup_by_key(|record| record.sequence);
         found
     }

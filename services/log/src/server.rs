@@ -48,9 +48,8 @@ pub struct LogServer<K, M> {
 impl<K: KernelText, M: JournalMemory> LogServer<K, M> {
     /// The log that lies in kept memory, or an empty one.
     pub fn new(kernel: K, journal: Option<Journal<M>>) -> Self {
-        let found = journal.as_ref().map(Journal::read).unwrap_or_default();
-        let mut records: VecDeque<LogRecord> = found.records.into();
-        records.drain(..records.len().saturating_sub(RECORDS));
+        let found = journal.as_ref().map(|journal| journal.read(RECORDS)).unwrap_or_default();
+        let records: VecDeque<LogRecord> = found.records.into();
         let next = records.back().map_or(0, |last| last.sequence.saturating_add(1));
         let names = found.names.into_iter().take(NAMES).collect();
         let kernel_lines = KernelLines::from(found.kernel_bytes);

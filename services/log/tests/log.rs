@@ -41,7 +41,11 @@ struct Memory(Rc<RefCell<Vec<u8>>>);
 
 impl Memory {
     fn new() -> Self {
-        Self(Rc::new(RefCell::new(vec![0; 65536])))
+        Self::of(65536)
+    }
+
+    fn of(bytes: usize) -> Self {
+        Self(Rc::new(RefCell::new(vec![0; bytes])))
     }
 }
 
@@ -177,6 +181,18 @@ fn the_newest_lines_are_kept_when_the_memory_is_full() {
     assert!(lines.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
     assert_eq!(lines.last().map(|line| line.sequence), Some(1999));
     assert_eq!(lines, all(&mut first)[RECORDS - lines.len()..]);
+}
+
+#[test]
+fn a_successor_takes_the_newest_lines_and_memory_for_no_more_than_a_full_log() {
+    let (kernel, memory) = (Kernel::default(), Memory::of(262_144));
+    let mut first = over(&kernel, &memory);
+    for number in 0..4 * RECORDS {
+        first.write(&SENDER, 3, &number.to_string()).unwrap();
+    }
+    let found = Journal::new(memory.clone()).unwrap().read(RECORDS);
+    assert_eq!(found.records.capacity(), RECORDS);
+    assert_eq!(all(&mut over(&kernel, &memory)), all(&mut first));
 }
 
 #[test]
