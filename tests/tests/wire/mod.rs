@@ -18,6 +18,8 @@ use crate::malformed::name_answer;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long QEMU may take to read a frame, which it does not while the machine has no empty buffer.
 const BUSY: Duration = Duration::from_secs(20);
+/// How long the answer to one echo request is waited for.
+const ECHO: Duration = Duration::from_secs(5);
 /// The first of the ports that connections come from.
 const PORTS: u16 = 20_000;
 
@@ -162,8 +164,18 @@ impl<'a> Host<'a> {
         None
     }
 
-    /// Whether the machine answers an ICMP echo request.
+    /// Whether the machine answers an ICMP echo request. Each may be lost while there is much on the way, and is sent again.
     pub fn ping(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.ping_once() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn ping_once(&mut self) -> bool {
         let buffer = || icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; 4], vec![0; 512]);
         let mut socket = icmp::Socket::new(buffer(), buffer());
         socket.bind(icmp::Endpoint::Ident(self.port)).unwrap();
@@ -171,9 +183,14 @@ impl<'a> Host<'a> {
         let place = socket.send(request.buffer_len(), self.machine).unwrap();
         request.emit(&mut Icmpv4Packet::new_unchecked(place), &Default::default());
         let handle = self.sockets.add(socket);
+        let asked = Instant::now();
         let answer = self.until(|_, sockets| {
+            if asked.elapsed() > ECHO {
+                return Some(Vec::new());
+            }
             sockets.get_mut::<icmp::Socket<'_>>(handle).recv().ok().map(|(bytes, _)| bytes.to_vec())
         });
+        self.sockets.remove(handle);
         answer.is_some_and(|bytes| bytes.ends_with(b"still there?"))
     }
 
