@@ -283,5 +283,9 @@ fn main() -> Result<(), Error> {
     };
     let files = Rc::new(RefCell::new(files));
     let mut service = Service { server: files, tasks: server.tasks(), due: Rc::new(Cell::new(false)) };
+    let waits = service.server.borrow_mut().take_changed();
+    if waits {
+        service.plan_write_back();
+    }
     Err(server.run(&mut service))
 }

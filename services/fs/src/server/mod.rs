@@ -84,6 +84,8 @@ impl<R: Replier, P: LentPages> FilesServer<R, P> {
         let mut server = Self::new(replier, pages, vfs, roots, kept.word(Word::Epoch));
         server.next_object = kept.word(Word::NextObject).max(1);
         server.kept = Some(kept);
+        // What the former server had not written back yet waits still.
+        server.changed = true;
         server
     }
 
