@@ -33,6 +33,7 @@ mod meter;
 mod objects;
 mod programs;
 mod recover;
+mod recover_answers;
 mod recover_files;
 mod roles;
 mod serve;
@@ -137,7 +138,16 @@ fn measure(name: &'static str, arena: &mut Arena, meter: &mut Meter) -> Result<(
         "recover/copy" => recover_files::copy_alone(&mut meter),
         "recover/copy_driver_killed" => recover_files::copy_driver(&mut meter),
         "recover/copy_files_killed" => recover_files::copy_files(&mut meter),
-        "recover/files_first_answer" => recover_files::first_answer(&mut meter),
+        "recover/files_first_answer" => recover_answers::files(&mut meter),
+        "recover/driver_first_answer" => recover_answers::driver(&mut meter),
+        "recover/registry_first_answer" => recover_answers::registry(&mut meter),
+        "recover/supervisor_first_answer" => recover_answers::supervisor(&mut meter),
+        "recover/process_first_answer" => recover_answers::process(&mut meter),
+        "recover/log_first_answer" => recover_answers::log(&mut meter),
+        "recover/console_first_answer" => recover_answers::console(&mut meter),
+        "recover/pipe_first_answer" => recover_answers::pipe(&mut meter),
+        "recover/clock_first_answer" => recover_answers::clock(&mut meter),
+        "recover/pci_first_answer" => recover_answers::pci(&mut meter),
         _ => Err(Failure::Unavailable("nobody knows how")),
     }
 }

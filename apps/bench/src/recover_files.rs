@@ -1,41 +1,36 @@
-//! What it costs those who use files when what serves them is killed: a copy that goes on, and the time until the first answer.
+//! What it costs those who use files when what serves them is killed: a copy that goes on.
 
 use motte::fs::{self, File};
 use motte::io::{Read, Write};
 use motte::system;
-use motte::thread;
-use motte::time::Duration;
 
 use crate::failure::Failure;
 use crate::files::need_disk;
-use crate::machine::{counts_instructions, mark, stamp};
+use crate::machine::mark;
 use crate::meter::Named;
 
-const SOURCE: &str = "/root/bench-copy-a";
-const TARGET: &str = "/root/bench-copy-b";
-const MIB: usize = 1 << 20;
+pub const SOURCE: &str = "/root/bench-copy-a";
+pub const TARGET: &str = "/root/bench-copy-b";
+pub const MIB: usize = 1 << 20;
 /// Size of the file in MiB; it is copied twice, 256 MiB in all.
 const FILE_MIB: usize = 128;
 const COPIES: usize = 2;
-/// A component is killed in the middle of every so many MiB: about once in a second of the emulated machine.
-const BETWEEN_KILLS: usize = 128;
+/// A component is killed in the middle of every so many MiB: eight times in all, about four times in a second of the emulated machine.
+const BETWEEN_KILLS: usize = 32;
 /// What is read and written at once.
-const PIECE: usize = 128 << 10;
-/// Kills of which the time to the first answer is measured, and what lies between them, so that none of them counts as a crash loop.
-const KILLS: usize = 25;
-const PAUSE: Duration = Duration::from_millis(1100);
+pub const PIECE: usize = 128 << 10;
 
-const WRONG_BYTES: Failure = Failure::Wrong("the copy differs");
+pub const WRONG_BYTES: Failure = Failure::Wrong("the copy differs");
 
 /// Fills a piece of the file with bytes that no other piece has.
-fn fill(buffer: &mut [u8], piece: usize) {
+pub fn fill(buffer: &mut [u8], piece: usize) {
     for (index, word) in buffer.as_chunks_mut::<8>().0.iter_mut().enumerate() {
         *word = ((piece as u64) << 32 | index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     }
 }
 
 /// Removes the files also when something failed.
-struct Removed;
+pub struct Removed;
 
 impl Drop for Removed {
     fn drop(&mut self) {
@@ -112,35 +107,4 @@ pub fn copy_driver(meter: &mut Named<'_>) -> Result<(), Failure> {
 /// Copies while the file server is killed again and again.
 pub fn copy_files(meter: &mut Named<'_>) -> Result<(), Failure> {
     copies::<0x18, 0x19>(meter, Some("fs"))
-}
-
-/// From the file server's end to the first answer: a file that is open is read, at its beginning, which is in the page cache.
-pub fn first_answer(meter: &mut Named<'_>) -> Result<(), Failure> {
-    need_disk()?;
-    let _removed = Removed;
-    let mut buffer = alloc::vec![0; 4096];
-    fill(&mut buffer, 1);
-    fs::write(TARGET, &buffer)?;
-    fs::sync()?;
-    let mut got = alloc::vec![0; 4096];
-    let mut once = || {
-        let mut file = File::open(TARGET)?;
-        thread::sleep(PAUSE);
-        mark::<0x1a>();
-        let begin = stamp();
-        system::kill("fs")?;
-        file.read_exact(&mut got)?;
-        let end = stamp();
-        mark::<0x1b>();
-        if got == buffer { Ok((begin, end)) } else { Err(WRONG_BYTES) }
-    };
-    if meter.traces() || !counts_instructions() {
-        return meter.measure_spans(KILLS, once);
-    }
-    // The counter leaps where the system waits; what was executed is counted between the marks.
-    for _ in 0..KILLS {
-        once()?;
-    }
-    meter.report_marks(0x1a, 0x1b, 1, KILLS);
-    Ok(())
 }

@@ -37,6 +37,15 @@ pub const NAMES: &[&str] = &[
     "recover/copy_driver_killed",
     "recover/copy_files_killed",
     "recover/files_first_answer",
+    "recover/driver_first_answer",
+    "recover/registry_first_answer",
+    "recover/supervisor_first_answer",
+    "recover/process_first_answer",
+    "recover/log_first_answer",
+    "recover/console_first_answer",
+    "recover/pipe_first_answer",
+    "recover/clock_first_answer",
+    "recover/pci_first_answer",
 ];
 
 /// What `bench --help` prints.

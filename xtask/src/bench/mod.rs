@@ -139,6 +139,12 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(times) = &mut times {
         times.extend(net.times);
     }
+    if let Some(motte) = motte.as_ref().filter(|_| groups.contains(&Group::Recover) && !options.check) {
+        match measure_answers(motte, plugin.as_ref()) {
+            Ok(answers) => times.get_or_insert_default().extend(answers),
+            Err(error) => failures.push(format!("the time until first answers could not be measured: {error:#}")),
+        }
+    }
     let results = Results::new(found.clone(), times.as_ref(), &linux, &sel4, &limits);
     print!("{}", table::terminal(&results));
     if let Some(file) = &options.json {
@@ -202,6 +208,12 @@ fn measure_net(groups: &[Group], plugin: Option<&Plugin>, failures: &mut Vec<Str
         failures.push(format!("the network could not be measured: {error:#}"));
         Served::default()
     }))
+}
+
+/// How long a client waits for the first answer of a component that was killed.
+fn measure_answers(motte: &Motte, plugin: Option<&Plugin>) -> Result<Measurements> {
+    let names = OPERATIONS.iter().map(|operation| operation.name).filter(|name| operations::is_first_answer(name));
+    motte.measure(&names.collect::<Vec<_>>(), Count::Time, plugin)
 }
 
 /// Linux, and both systems by time; where Linux cannot be had, what was recorded of it.

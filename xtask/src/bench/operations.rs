@@ -310,13 +310,13 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "recover/copy_driver_killed",
-        title: "the same, while the disk's driver is killed every 128 MiB",
-        meaning: "The file server asks the next driver for what the former had not done. 128 MiB are about a second of the emulated machine.",
+        title: "the same, while the disk's driver is killed every 32 MiB",
+        meaning: "The file server asks the next driver for what the former had not done. 32 MiB take less than a second of the emulated machine.",
         linux: &[],
     },
     Operation {
         name: "recover/copy_files_killed",
-        title: "the same, while the file server is killed every 128 MiB",
+        title: "the same, while the file server is killed every 32 MiB",
         meaning: "The next server goes on with the open files and with what was not yet written.",
         linux: &[],
     },
@@ -324,6 +324,60 @@ pub const OPERATIONS: &[Operation] = &[
         name: "recover/files_first_answer",
         title: "from the file server's end to its first answer",
         meaning: "It is killed, taken apart, recorded, started, mounts, and reads a page of an open file; the wait before the start included.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/driver_first_answer",
+        title: "from the disk driver's end to its first answer",
+        meaning: "A page that is in no memory is read: the file server attaches to the next driver and asks again.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/registry_first_answer",
+        title: "from the registry's end to its first answer",
+        meaning: "A service is looked up.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/supervisor_first_answer",
+        title: "from the supervisor's end to its first answer",
+        meaning: "The components are listed. Its guardian starts it anew, and it finds the others running.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/process_first_answer",
+        title: "from the process server's end to its first answer",
+        meaning: "The programs are listed; they run on.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/log_first_answer",
+        title: "from the log's end to its first answer",
+        meaning: "Its newest line is asked for; it has those of before.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/console_first_answer",
+        title: "from the console driver's end to its first answer",
+        meaning: "The size of the terminal is asked for.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/pipe_first_answer",
+        title: "from the pipe service's end to its first answer",
+        meaning: "A pipe is made; those of before are there.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/clock_first_answer",
+        title: "from the clock's end to its first answer",
+        meaning: "The wall clock is asked for.",
+        linux: &[],
+    },
+    Operation {
+        name: "recover/pci_first_answer",
+        title: "from the PCI service's end to its first answer",
+        meaning: "A device is asked for.",
         linux: &[],
     },
     Operation {
@@ -351,6 +405,12 @@ pub const OPERATIONS: &[Operation] = &[
         linux: &[],
     },
 ];
+
+/// Whether an operation lasts from a component's end to its successor's first answer, which is measured by the machine's clock too.
+#[must_use]
+pub fn is_first_answer(name: &str) -> bool {
+    name.ends_with("_first_answer")
+}
 
 /// The operation of that name.
 #[must_use]

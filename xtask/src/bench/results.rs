@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Number;
 
 use super::limits::{Limit, Limits};
-use super::operations::{CURVES, Curve, Group, OPERATIONS, Operation};
+use super::operations::{self, CURVES, Curve, Group, OPERATIONS, Operation};
 use super::peers::{LinuxFigure, LinuxFigures, Sel4, Sel4Figure};
 use super::protocol::{Figure, Measurements};
 
@@ -38,6 +39,15 @@ impl Row {
     }
 }
 
+/// How long a client waited, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// How long.
+    pub figure: Figure,
+    /// How long it may be, in milliseconds.
+    pub at_most: Option<u64>,
+}
+
 /// What was found out.
 #[derive(Debug)]
 pub struct Results {
@@ -45,6 +55,8 @@ pub struct Results {
     pub rows: Vec<Row>,
     /// The curves, each with its points.
     pub curves: Vec<(&'static Curve, BTreeMap<u64, u64>)>,
+    /// From a component's end to its successor's first answer, by operation, in nanoseconds of the machine's clock.
+    pub answers: BTreeMap<String, Answer>,
     /// What could not be measured, and why.
     pub skipped: BTreeMap<String, String>,
     /// Where seL4's figures are from.
@@ -60,9 +72,9 @@ pub struct Results {
 struct Entry<'a> {
     name: String,
     unit: &'a str,
-    median: u64,
-    min: u64,
-    max: u64,
+    median: Number,
+    min: Number,
+    max: Number,
     n: u64,
     peers: Peers<'a>,
     limit: Option<u64>,
@@ -126,10 +138,17 @@ impl Results {
                 })
             })
             .collect();
+        let measured = times.iter().flat_map(|times| &times.figures);
+        let answers = measured.filter(|(name, _)| operations::is_first_answer(name)).map(|(name, &figure)| {
+            let at_most = limits.of(&format!("{name}{IN_MILLISECONDS}")).at_most;
+            (name.clone(), Answer { figure, at_most })
+        });
+        let answers = answers.collect();
         let curves = CURVES.iter().filter_map(|curve| Some((curve, motte.growth.get(curve.name)?.clone()))).collect();
         Self {
             rows,
             curves,
+            answers,
             skipped: motte.skipped,
             sel4_source: sel4.source.clone(),
             linux_kernel: linux.kernel.clone(),
@@ -150,13 +169,26 @@ impl Results {
             entries.extend(points.iter().map(|(x, &median)| Entry {
                 name: format!("{}/{}/{x}", Group::Growth, curve.name),
                 unit: INSTRUCTIONS,
-                median,
-                min: median,
-                max: median,
+                median: median.into(),
+                min: median.into(),
+                max: median.into(),
                 n: 1,
                 peers: Peers::default(),
                 limit: None,
             }));
+        }
+        for (name, Answer { figure, at_most }) in &self.answers {
+            let [median, min, max] = [figure.median, figure.min, figure.max].map(milliseconds);
+            entries.push(Entry {
+                name: format!("{name}{IN_MILLISECONDS}"),
+                unit: "milliseconds",
+                median,
+                min,
+                max,
+                n: figure.n,
+                peers: Peers::default(),
+                limit: *at_most,
+            });
         }
         serde_json::to_string_pretty(&entries)
     }
@@ -175,9 +207,9 @@ impl Results {
         Entry {
             name: row.operation.name.to_owned(),
             unit: row.unit,
-            median,
-            min,
-            max,
+            median: median.into(),
+            min: min.into(),
+            max: max.into(),
             n,
             peers: Peers { linux, sel4 },
             limit: row.limit.at_most,
@@ -186,6 +218,13 @@ impl Results {
 }
 
 const INSTRUCTIONS: &str = "instructions";
+/// What the name of an operation has behind it where it is given in milliseconds.
+const IN_MILLISECONDS: &str = "_ms";
+
+/// Nanoseconds as milliseconds, with three digits behind the point.
+fn milliseconds(nanoseconds: u64) -> Number {
+    Number::from_f64((nanoseconds / 1000) as f64 / 1000.0).unwrap_or_else(|| 0.into())
+}
 
 /// What is counted for an operation.
 fn unit(operation: &str) -> &'static str {
@@ -240,6 +279,20 @@ pub(super) mod tests {
         assert!(first["peers"]["linux"]["min"].as_u64().unwrap() > 1000);
         assert!(first["peers"]["linux"]["recorded"].is_string());
         assert_eq!(list[3]["name"], "growth/clients/1");
+    }
+
+    #[test]
+    fn the_time_until_a_first_answer_is_in_the_json_in_milliseconds() {
+        let name = "recover/files_first_answer".to_owned();
+        let mut times = Measurements::default();
+        times.figures.insert(name.clone(), Figure { median: 4_321_987, min: 1_000_000, max: 12_000_000, n: 9 });
+        let limits = Limits::parse("\"recover/files_first_answer_ms\" = { at_most = 10 }").unwrap();
+        let (linux, sel4) = (LinuxFigures::recorded().unwrap(), Sel4::read().unwrap());
+        let results = Results::new(Measurements::default(), Some(&times), &linux, &sel4, &limits);
+        let list: serde_json::Value = serde_json::from_str(&results.json().unwrap()).unwrap();
+        assert_eq!(list[0]["name"], "recover/files_first_answer_ms");
+        assert_eq!((&list[0]["unit"], &list[0]["limit"]), (&"milliseconds".into(), &10.into()));
+        assert_eq!((&list[0]["median"], &list[0]["max"]), (&4.321.into(), &12.0.into()));
     }
 
     #[test]

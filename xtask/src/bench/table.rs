@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::numbers::{grouped, times};
 use super::operations::Group;
-use super::results::{Results, Row};
+use super::results::{Answer, Results, Row};
 
 /// The table's columns, without the first.
 const HEADS: [&str; 6] = ["Motte", "at most", "accepted", "seL4", "Linux", "Linux takes"];
@@ -35,6 +35,14 @@ pub fn terminal(results: &Results) -> String {
         let points: Vec<String> =
             points.iter().map(|(&x, &cost)| format!("{}: {}", grouped(x), grouped(cost))).collect();
         let _ = write!(table, "\n{} ({}):\n  {}\n", curve.title, curve.axis, points.join("  "));
+    }
+    if !results.answers.is_empty() {
+        table.push_str("\nmilliseconds of the machine's clock: the median, the longest, at most\n");
+    }
+    for (name, Answer { figure, at_most }) in &results.answers {
+        let [median, max] = [figure.median, figure.max].map(|nanoseconds| nanoseconds as f64 / 1e6);
+        let at_most = at_most.map_or_else(|| "–".to_owned(), grouped);
+        let _ = writeln!(table, "{name:width$} {median:>13.1} {max:>13.1} {at_most:>13}");
     }
     table.push('\n');
     for (name, reason) in &results.skipped {
