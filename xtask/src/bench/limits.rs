@@ -153,7 +153,9 @@ mod tests {
             assert!(limits.of(operation.name).at_most.is_some(), "{}", operation.name);
         }
         for name in limits.of.keys() {
-            assert!(crate::bench::operations::find(name).is_some(), "{FILE} names {name}, which nothing measures");
+            // What is measured by the clock too has an aim of its own for that.
+            let operation = name.strip_suffix("_ms").unwrap_or(name);
+            assert!(crate::bench::operations::find(operation).is_some(), "{FILE} names {name}, which nothing measures");
         }
     }
 }
