@@ -184,6 +184,14 @@ pub fn results(options: &Options) -> Result<Results> {
     Ok(results)
 }
 
+/// What came of the attempt to inject a fault.
+enum Attempt {
+    Done(Outcome),
+    NoOpportunity,
+    /// This component is not there.
+    Gone(String),
+}
+
 impl Campaign<'_> {
     fn results(&self) -> std::sync::MutexGuard<'_, Results> {
         self.results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -226,21 +234,20 @@ impl Campaign<'_> {
                 None => Subject::boot(&self.setting, image, files, false)?.0,
             };
             let started = Instant::now();
-            let mut outcome = match self.fault(number, &mut running, files)? {
-                Some(outcome) => outcome,
-                None => {
-                    running.cut_power()?;
-                    let mut unseen = Outcome::default();
-                    let former = outcomes.last_mut().unwrap_or(&mut unseen);
-                    former.cause.get_or_insert_with(|| "a component was gone afterwards".to_owned());
-                    running = self.succeed(former, image, files)?;
-                    let Some(outcome) = self.fault(number, &mut running, files)? else {
-                        // It has ended by itself: it has nothing to do in this machine.
-                        subject = Some(running);
-                        continue;
-                    };
-                    outcome
-                }
+            let mut attempt = self.fault(number, &mut running, files)?;
+            if let Attempt::Gone(component) = attempt {
+                let mut unseen = Outcome::default();
+                let former = outcomes.last_mut().unwrap_or(&mut unseen);
+                former.cause.get_or_insert_with(|| format!("a component was gone afterwards: {component}"));
+                self.keep(former, &running)?;
+                running.cut_power()?;
+                running = self.succeed(former, image, files)?;
+                attempt = self.fault(number, &mut running, files)?;
+            }
+            let Attempt::Done(mut outcome) = attempt else {
+                // It has nothing to do in this machine, and may have ended by itself.
+                subject = Some(running);
+                continue;
             };
             subject = if outcome.cause.is_some() || outcome.data_errors > 0 {
                 self.keep(&outcome, &running)?;
@@ -310,19 +317,22 @@ impl Campaign<'_> {
         Ok(Subject::boot(&self.setting, image, files, false)?.0)
     }
 
-    /// One fault; `None` if its component is not there.
-    fn fault(&self, number: u64, subject: &mut Subject, files: &mut Files) -> Result<Option<Outcome>> {
+    /// One fault.
+    fn fault(&self, number: u64, subject: &mut Subject, files: &mut Files) -> Result<Attempt> {
         let mut fault = Fault::new(self.options.seed, number, &self.targets, &self.types);
+        if !subject.has(&fault.component, files)? {
+            return Ok(Attempt::Gone(fault.component));
+        }
         let program = &self.programs[&fault.component];
         let tries = if fault.component == IDLE { 0 } else { TRIES };
         for _ in 0..tries {
             if let Some(outcome) = subject.try_fault(&mut fault, program, files)? {
-                return Ok(Some(outcome));
+                return Ok(Attempt::Done(outcome));
             }
         }
         self.results().skipped += 1;
         fault.kind = FaultType::Heap;
-        subject.try_fault(&mut fault, program, files)
+        Ok(subject.try_fault(&mut fault, program, files)?.map_or(Attempt::NoOpportunity, Attempt::Done))
     }
 
     fn note(&self, outcome: &Outcome, took: Duration) {

@@ -157,6 +157,20 @@ impl<'a> Subject<'a> {
         Ok((Self { setting, session, guest, log_read, probes: 0 }, wrong))
     }
 
+    /// Whether a component is there; one that is being restarted is waited for.
+    pub fn has(&mut self, component: &str, files: &mut Files) -> Result<bool> {
+        let started = Instant::now();
+        loop {
+            self.guest.stop()?;
+            let is_there = self.guest.component(component)?.is_some();
+            self.guest.resume()?;
+            if is_there || started.elapsed() > STILL_LIMIT {
+                return Ok(is_there);
+            }
+            self.settle(files)?;
+        }
+    }
+
     /// Injects a fault and sees what comes of it; `None` if there was no opportunity for it.
     pub fn try_fault(&mut self, fault: &mut Fault, program: &Program, files: &mut Files) -> Result<Option<Outcome>> {
         self.settle(files)?;
