@@ -23,9 +23,9 @@ fn faults_in_components_are_contained() {
 
 #[test]
 fn a_request_that_its_server_forgets_is_repeated_or_an_error() {
-    let components = ["clock", "process", "registry"].map(str::to_owned).to_vec();
+    let components = ["clock", "console", "pipe", "process", "registry"].map(str::to_owned).to_vec();
     let types = vec![FaultType::ReplyLost];
-    let options = Options { faults: 4, seed: 3, components, types, ..Options::default() };
+    let options = Options { faults: 8, seed: 3, components, types, ..Options::default() };
     let results = campaign::results(&options).unwrap();
     let failures: Vec<_> = results.failures().collect();
     assert!(failures.is_empty(), "{failures:?}");

@@ -10,7 +10,7 @@ use alloc::rc::Rc;
 use motte::abi::{Error, ObjectType};
 use motte::interfaces::console::{dispatch_console, mode};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream, number_stream};
-use motte::interfaces::{Cap, Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::interfaces::{AGAIN, Cap, Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::kept::{self, SnapshotMemory, Snapshots};
 use motte::kernel::{CapSlot, IoPort, Irq, Notification};
 use motte::memory::Mapping;
@@ -125,8 +125,9 @@ impl Handler for Service {
         reply: &mut Writer<'_>,
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
+        let (again, label) = (label & AGAIN != 0, label & !AGAIN);
         if label >= STREAM_BASE {
-            self.server.begin(number_stream(label, request).unwrap_or(0));
+            self.server.begin(number_stream(label, request).unwrap_or(0), again);
             dispatch_stream(&mut self.server, sender, label, request, reply, defer)
         } else {
             dispatch_console(&mut self.server, sender, label, request, reply, defer)

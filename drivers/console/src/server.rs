@@ -1,17 +1,18 @@
 //! Requests to the console, those that must wait among them.
 //!
 //! What survives a restart of this driver: the line being typed, what was typed ahead, output that is not on its way, the modes, the size, and who is
-//! told of Ctrl-C. A request that was not answered is sent again by the client's stub with the same number, and not done twice. Of the
-//! bytes that the last end caught on their way to the line, up to 16 may be shown twice.
+//! told of Ctrl-C. A request that was not answered is sent again by the client's stub with the same number, and not done twice; also if this
+//! driver goes on and only the answer was lost, unless somebody else has read since. Of the bytes that the last end caught on their way to
+//! the line, up to 16 may be shown twice.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 
 use motte_interfaces::console::{CONSOLE, CONSOLE_ERROR, Console, mode};
 use motte_interfaces::error::IoError;
-use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence, is_later};
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
 use crate::discipline::{Discipline, Typed};
@@ -88,6 +89,17 @@ pub struct ConsoleServer<R, S, P> {
     /// The last requests that wrote and read, and what they were answered.
     last_writer: (u64, u64),
     last_reader: (u64, Vec<u8>),
+    /// Whether the request in hand was sent before, and not answered, and this driver was not restarted since.
+    again: bool,
+    /// Of each client the last requests that were answered.
+    answered: BTreeMap<u64, Answered>,
+}
+
+/// A client's last requests that were answered: the number of the one that read, and number and answer of the one that wrote.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answered {
+    read: u64,
+    write: (u64, u64),
 }
 
 impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
@@ -122,14 +134,20 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             number: 0,
             last_writer: former.writer,
             last_reader: former.reader,
+            again: false,
+            answered: BTreeMap::new(),
         };
         server.transmit();
         server
     }
 
-    /// A request of this number is in hand.
-    pub fn begin(&mut self, number: u64) {
-        self.number = number;
+    /// A request of this number is in hand; `again`: one that was sent before, and not answered.
+    pub fn begin(&mut self, number: u64, again: bool) {
+        (self.number, self.again) = (number, again);
+    }
+
+    fn answered(&mut self, sender: u64) -> &mut Answered {
+        self.answered.entry(sender).or_default()
     }
 
     /// Writes everything down for a successor.
@@ -207,6 +225,20 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
         if self.number != 0 && self.last_writer.0 == self.number {
             return responder.answer(&mut self.replier, Ok(self.last_writer.1));
         }
+        if self.again {
+            let (last, count) = self.answered(sender.badge).write;
+            if last == self.number {
+                return responder.answer(&mut self.replier, Ok(count));
+            }
+            if let Some(writer) = self.writers.iter_mut().find(|writer| writer.number == self.number) {
+                // Its caller does not wait there any more.
+                let former = core::mem::replace(&mut writer.responder, responder);
+                return former.answer(&mut self.replier, Err(IoError::Interrupted));
+            }
+            if !is_later(self.number, last) {
+                return responder.answer(&mut self.replier, Err(IoError::ServiceRestarted));
+            }
+        }
         match self.handle(sender, handle).and_then(|handle| Ok((self.line(handle), bytes?))) {
             Ok((line, bytes)) => {
                 let number = self.number;
@@ -232,6 +264,7 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             }
             line.queue(translate(&writer.bytes, newlines));
             self.last_writer = (writer.number, writer.bytes.len() as u64);
+            self.answered.entry(writer.sender).or_default().write = self.last_writer;
             self.keep();
             self.transmit();
             writer.responder.answer(&mut self.replier, Ok(writer.bytes.len() as u64));
@@ -240,6 +273,7 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             let Some((number, reader)) = self.readers.pop_front() else { break };
             let bytes = self.discipline.take(reader.length());
             self.last_reader = (number, bytes.clone());
+            self.answered(reader.sender()).read = number;
             self.keep();
             reader.serve(bytes, &mut self.shared, &mut self.replier);
         }
@@ -255,6 +289,15 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             let (_, bytes) = core::mem::take(&mut self.last_reader);
             self.discipline.put_back(bytes);
             self.keep();
+        } else if self.again {
+            if let Some((_, waiting)) = self.readers.iter_mut().find(|(number, _)| *number == self.number) {
+                // Its caller does not wait there any more.
+                let former = core::mem::replace(waiting, reader);
+                return former.fail(&mut self.replier, IoError::Interrupted);
+            }
+            if !is_later(self.number, self.answered(reader.sender()).read) {
+                return reader.fail(&mut self.replier, IoError::ServiceRestarted);
+            }
         }
         // Nothing is taken for pages that a former driver was lent.
         if let Reader::Shared { sender, offset, .. } = reader
@@ -282,6 +325,7 @@ impl<R: Replier, S: SharedPages, P: Ports> ConsoleServer<R, S, P> {
             }
             writer.responder.answer(&mut self.replier, Err(IoError::BadHandle));
         }
+        self.answered.remove(&sender);
         self.shared.detach(sender);
     }
 }

@@ -277,10 +277,10 @@ fn what_was_typed_and_the_modes_outlive_the_driver() {
 #[test]
 fn output_that_waits_outlives_the_driver_and_is_shown_once() {
     let mut first = desk();
-    first.server.begin(5);
+    first.server.begin(5, false);
     first.server.write(&SHELL, CONSOLE, b"sent;", Responder::new(ReplyToken(1)));
     first.lines[0].0.borrow_mut().busy = true;
-    first.server.begin(6);
+    first.server.begin(6, false);
     first.server.write(&SHELL, CONSOLE, b"waits", Responder::new(ReplyToken(2)));
     assert_eq!(first.shown(0), "sent;");
     first.lines[0].0.borrow_mut().busy = false;
@@ -288,7 +288,7 @@ fn output_that_waits_outlives_the_driver_and_is_shown_once() {
     // The set-up of the line writes its divisor to the same register.
     let shown = next.shown(0);
     assert!(shown.ends_with("waits"), "{shown:?}");
-    next.server.begin(6);
+    next.server.begin(6, false);
     next.server.write(&SHELL, CONSOLE, b"waits", Responder::new(ReplyToken(3)));
     assert_eq!(next.answers.0.borrow()[..], [(3, 5)]);
     assert_eq!(next.shown(0), "", "shown once");
@@ -299,12 +299,12 @@ fn a_read_that_is_sent_again_gets_the_same_line() {
     let mut first = desk();
     first.lines[0].0.borrow_mut().typed.extend(b"one\rthree\r");
     first.server.interrupt(0);
-    first.server.begin(7);
+    first.server.begin(7, false);
     first.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
     let mut next = first.restarted();
-    next.server.begin(7);
+    next.server.begin(7, false);
     next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(2)));
-    next.server.begin(8);
+    next.server.begin(8, false);
     next.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(3)));
     assert_eq!(next.answers.0.borrow()[..], [(2, 4), (3, 6)]);
 }
@@ -321,4 +321,38 @@ fn a_broken_description_is_none_or_another() {
         assert!(Description::read(&whole[..at]).is_none());
         let _ = Description::read(&broken);
     }
+}
+
+#[test]
+fn a_request_whose_answer_was_lost_is_not_done_twice() {
+    let mut desk = desk();
+    let program = Sender { badge: desk.server.duplicate(&SHELL, CONSOLE).unwrap().0 };
+    desk.lines[0].0.borrow_mut().typed.extend(b"one\rthree\r");
+    desk.server.interrupt(0);
+    desk.shown(0);
+    desk.server.begin(7, false);
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
+    desk.server.begin(8, false);
+    desk.write(CONSOLE, b"once", 2);
+    desk.server.begin(3, false);
+    desk.server.write(&program, 0, b" more", Responder::new(ReplyToken(3)));
+    desk.server.begin(7, true);
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(4)));
+    desk.server.begin(8, true);
+    desk.write(CONSOLE, b"once", 5);
+    assert_eq!(desk.answers.0.borrow()[..], [(1, 4), (2, 4), (3, 5), (4, 4), (5, 4)]);
+    assert_eq!(desk.shown(0), "once more");
+}
+
+#[test]
+fn a_reader_that_waits_and_comes_again_waits_once() {
+    let mut desk = desk();
+    desk.server.begin(7, false);
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(1)));
+    desk.server.begin(7, true);
+    desk.server.read(&SHELL, CONSOLE, 100, Responder::new(ReplyToken(2)));
+    assert_eq!(desk.answers.0.borrow_mut().drain(..).map(|(token, _)| token).collect::<Vec<_>>(), [1]);
+    desk.lines[0].0.borrow_mut().typed.extend(b"one\rthree\r");
+    desk.server.interrupt(0);
+    assert_eq!(desk.answers.0.borrow()[..], [(2, 4)], "the next line is for the next reader");
 }

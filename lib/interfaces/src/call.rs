@@ -13,10 +13,23 @@ pub const ANSWER_ERROR: u64 = 1;
 pub const ANSWER_UNKNOWN_METHOD: u64 = 2;
 /// Label of an answer that says: the request could not be taken apart.
 pub const ANSWER_MALFORMED: u64 = 3;
+/// Label of an answer that says: not yet, ask for the answer by [`STILL_WAITING`]. Word 0 names the request. It is given to requests with
+/// [`PROMPT`] in their label that would wait for longer than some seconds.
+pub const ANSWER_NOT_YET: u64 = 4;
 
-/// Set in a request's label by the stub of a method that is not `#[deferred]`: its caller waits for the service's own work and for
-/// nothing else. Whoever holds the caller's thread sees it, and ends a call that is never answered.
+/// Set in a request's label by a stub whose caller is answered within some seconds, if only by [`ANSWER_NOT_YET`]. Whoever holds the
+/// caller's thread sees it, and ends a call that is never answered.
 pub const PROMPT: u64 = 1 << 47;
+/// Set in the label of a request that carries a number and was sent before: its call was ended, because the server, which goes on, did not
+/// answer. A server that does not know such repetitions does not know the label.
+pub const AGAIN: u64 = 1 << 46;
+/// Label of the request for the answer to one that was answered by [`ANSWER_NOT_YET`]; word 0 is that answer's.
+pub const STILL_WAITING: u64 = AGAIN - 1;
+
+/// The label of the method that a request asks for.
+pub const fn method_label(label: u64) -> u64 {
+    label & !(PROMPT | AGAIN)
+}
 
 /// One method of an interface, as its stub knows it.
 #[derive(Debug)]
@@ -33,6 +46,13 @@ pub struct Method {
     pub numbered: bool,
     /// Whether the server may answer much later, when something else has happened.
     pub deferred: bool,
+}
+
+impl Method {
+    /// Whether a server that goes on may know a repetition by its number, if it is told that it is one ([`AGAIN`]).
+    pub const fn is_known_again(&self) -> bool {
+        self.numbered && self.deferred
+    }
 }
 
 /// Who sent a request: the badge of the capability it came through.

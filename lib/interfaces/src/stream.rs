@@ -83,6 +83,13 @@ pub trait Stream {
     fn client_gone(&self, client: u64) -> Result<(), IoError>;
 }
 
+/// Whether a request cannot have been answered before the last one that was (0: none was), because the same program made it later. So a
+/// repetition ([`crate::AGAIN`]) of which this is true is the first that the server hears of it, if the requests are of one kind and of one thread.
+pub const fn is_later(number: u64, last: u64) -> bool {
+    const COUNT: u32 = 32;
+    last == 0 || number >> COUNT == last >> COUNT && number > last
+}
+
 /// What a stream server needs of the machine: the pages that its clients lend, by the client's badge, and capabilities
 /// to its own endpoint. `motte::server` implements it over real frames; host tests over a vector.
 pub trait SharedPages {

@@ -29,7 +29,7 @@ fn session() -> Result<&'static Arc<Session>> {
 fn begin_session() -> Result<&'static Arc<Session>> {
     static FILES: Shared = Shared::new("fs");
     let connection = FILES.connection().map_err(Error::other)?;
-    Ok(SESSION.get_or_init(|| Session::new(connection.to_prompt_service())))
+    Ok(SESSION.get_or_init(|| Session::new(connection)))
 }
 
 fn client() -> Result<FilesClient<Connection>> {

@@ -45,6 +45,7 @@ pub mod memory;
 pub mod net;
 pub mod pages;
 pub mod process;
+mod replies;
 pub mod server;
 pub mod service;
 mod session;

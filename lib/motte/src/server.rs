@@ -10,19 +10,17 @@
 //! server's thread. [`Tasks`] run between requests.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::RefCell;
 
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
-use motte_abi::{Error, MessageInfo, ObjectType};
-use motte_interfaces::{ANSWER_MALFORMED, Cap, Outcome, PROMPT, Reader, Replier, ReplyToken, Sender, Writer};
+use motte_abi::{Error, MessageInfo};
+use motte_interfaces::{ANSWER_MALFORMED, Outcome, PROMPT, Reader, ReplyToken, STILL_WAITING, Sender, Writer};
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
+use crate::replies::Left;
 use crate::thread::BufferGuard;
-use crate::{control, entry, memory, slots};
+use crate::{control, entry, slots};
 
+pub use crate::replies::Replies;
 pub use crate::tasks::{Event, Tasks};
 
 /// What a server does with what arrives.
@@ -47,128 +45,12 @@ pub trait Handler {
     fn stop(&mut self) {}
 }
 
-/// Callers who wait for an answer. Clones name the same callers.
-///
-/// An answer to the request that the handler has in hand goes out with the server's next reply-and-receive, when the handler is done
-/// with it; one to an earlier request at once, by a system call of its own.
-#[derive(Clone, Debug)]
-pub struct Replies(Rc<RefCell<Pool>>);
-
-#[derive(Debug)]
-struct Pool {
-    /// Reply objects that hold nobody.
-    free: Vec<Reply>,
-    /// Reply objects that hold a caller, by slot.
-    waiting: BTreeSet<u64>,
-    turn: Turn,
-    /// Capabilities to delete when the server has next received; the answers that they travel in were sent by then.
-    passing: Vec<CapSlot>,
-    /// Where answers to earlier requests are put together.
-    scratch: Box<[u64; MAX_WORDS]>,
-    /// The words and capabilities of the answer to the request in hand.
-    answer: Box<[u64; MAX_WORDS]>,
-    answer_caps: [u64; MAX_CAPS],
-}
-
-/// What the handler did with the request in hand.
-#[derive(Clone, Copy, Debug)]
-enum Turn {
-    /// It did not ask to answer later.
-    Plain,
-    /// It will answer later; the Reply object's slot.
-    Deferred(u64),
-    /// It asked, and answered: what lies in [`Pool::answer`].
-    Answered(MessageInfo),
-}
-
-impl Replies {
-    fn new() -> Self {
-        Self(Rc::new(RefCell::new(Pool {
-            free: Vec::new(),
-            waiting: BTreeSet::new(),
-            turn: Turn::Plain,
-            passing: Vec::new(),
-            scratch: Box::new([0; MAX_WORDS]),
-            answer: Box::new([0; MAX_WORDS]),
-            answer_caps: [0; MAX_CAPS],
-        })))
-    }
-
-    fn take(&self) -> Result<Reply, Error> {
-        let free = self.0.borrow_mut().free.pop();
-        match free {
-            Some(reply) => Ok(reply),
-            None => memory::make(ObjectType::Reply, 0).map(Reply),
-        }
-    }
-
-    /// Has a capability deleted when the server has next received: for one that was made only to be sent along with an answer, by then.
-    pub fn delete_after_reply(&self, cap: Cap) {
-        self.0.borrow_mut().passing.push(CapSlot(cap.0));
-    }
-
-    #[inline]
-    fn delete_passed(&self) {
-        let mut pool = self.0.borrow_mut();
-        // Mostly there are none.
-        while let Some(passed) = pool.passing.pop() {
-            slots::delete(passed);
-        }
-    }
-
-    /// Answers a deferred request with a short message put together by hand.
-    pub fn answer_raw(&self, token: ReplyToken, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
-        let mut pool = self.0.borrow_mut();
-        if matches!(pool.turn, Turn::Deferred(slot) if slot == token.0) {
-            pool.answer[..REGISTER_WORDS].copy_from_slice(&words);
-            pool.turn = Turn::Answered(info);
-        } else if pool.waiting.remove(&token.0) {
-            drop(pool);
-            self.send(Reply::at(token.0), info, words);
-        }
-    }
-
-    fn send(&self, reply: Reply, info: MessageInfo, words: [u64; REGISTER_WORDS]) {
-        // A caller that is gone is no error.
-        let _ = reply.reply(info, words);
-        self.0.borrow_mut().free.push(reply);
-    }
-
-    /// How many callers wait.
-    pub fn waiting(&self) -> usize {
-        self.0.borrow().waiting.len()
-    }
-}
-
-impl Replier for Replies {
-    #[inline]
-    fn reply(&mut self, token: ReplyToken, put: &mut dyn FnMut(&mut Writer<'_>) -> Outcome) {
-        let mut pool = self.0.borrow_mut();
-        let Pool { turn, waiting, scratch, answer, answer_caps, .. } = &mut *pool;
-        let in_hand = matches!(turn, Turn::Deferred(slot) if *slot == token.0);
-        if !in_hand && !waiting.remove(&token.0) {
-            return;
-        }
-        let mut writer = Writer::new(if in_hand { answer } else { scratch });
-        let label = put(&mut writer).label().unwrap_or(ANSWER_MALFORMED);
-        let info = writer.info(label);
-        if in_hand {
-            answer_caps.iter_mut().zip(writer.caps()).for_each(|(place, cap)| *place = *cap);
-            *turn = Turn::Answered(info);
-        } else {
-            let (info, words) = load(info, writer.words(), writer.caps());
-            drop(pool);
-            self.send(Reply::at(token.0), info, words);
-        }
-    }
-}
-
 /// What goes to the kernel with an answer: its description, and the words that travel in registers.
-type Answer = (MessageInfo, [u64; REGISTER_WORDS]);
+pub(crate) type Answer = (MessageInfo, [u64; REGISTER_WORDS]);
 
 /// Puts what does not travel in registers where the kernel takes it from.
 #[inline]
-fn load(info: MessageInfo, words: &[u64; MAX_WORDS], caps: &[u64]) -> Answer {
+pub(crate) fn load(info: MessageInfo, words: &[u64; MAX_WORDS], caps: &[u64]) -> Answer {
     if !info.is_short() {
         load_long(info, words, caps);
     }
@@ -213,7 +95,7 @@ impl Server {
         let tasks = Tasks::new()?;
         Ok(Self {
             endpoint,
-            replies: Replies::new(),
+            replies: Replies::new(tasks.clone()),
             tasks,
             request: Box::new([0; MAX_WORDS]),
             answer: Box::new([0; MAX_WORDS]),
@@ -245,7 +127,8 @@ impl Server {
         self.tasks.clone()
     }
 
-    /// Serves for ever. Returns only if the kernel refuses to receive.
+    /// Serves for ever. Returns only if the kernel refuses to receive. Not inlined: a backtrace shows it apart from the program's own `main`.
+    #[inline(never)]
     pub fn run<H: Handler + ?Sized>(&mut self, handler: &mut H) -> Error {
         let mut reply = match self.replies.take() {
             Ok(reply) => reply,
@@ -318,27 +201,23 @@ impl Server {
         let mut reader = Reader::new(&self.request[..length], &arrived[..count]);
         let mut writer = Writer::new(&mut self.answer);
         let sender = Sender { badge: message.badge };
+        let label = message.info.label() & !PROMPT;
         let replies = &self.replies;
-        let mut defer = || {
-            replies.0.borrow_mut().turn = Turn::Deferred(reply.0.0);
-            ReplyToken(reply.0.0)
-        };
-        let outcome = handler.request(&sender, message.info.label() & !PROMPT, &mut reader, &mut writer, &mut defer);
+        let mut defer = || replies.defer(reply);
+        let outcome = handler.request(&sender, label, &mut reader, &mut writer, &mut defer);
         for untaken in reader.untaken_caps() {
             slots::delete(CapSlot(untaken.0));
         }
-        let mut pool = self.replies.0.borrow_mut();
-        if matches!(pool.turn, Turn::Plain) {
-            let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
-            return Some(load(info, writer.words(), writer.caps()));
-        }
-        match core::mem::replace(&mut pool.turn, Turn::Plain) {
-            Turn::Plain => None,
-            Turn::Answered(info) => Some(load(info, &pool.answer, &pool.answer_caps)),
-            Turn::Deferred(slot) => {
-                pool.waiting.insert(slot);
-                None
+        match self.replies.end_turn(message.badge, message.info.label() != label) {
+            Left::Nothing if outcome == Outcome::UnknownMethod && label == STILL_WAITING => {
+                self.replies.take_up(ReplyToken(message.words[0]), message.badge, reply)
             }
+            Left::Nothing => {
+                let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
+                Some(load(info, writer.words(), writer.caps()))
+            }
+            Left::Answer(answer) => Some(answer),
+            Left::Caller => None,
         }
     }
 }

@@ -3,17 +3,19 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use motte_abi::Error;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
+use motte_abi::{Error, MessageInfo};
 use motte_interfaces::registry::{RegistryClient, RegistryError};
-use motte_interfaces::{CallError, Method, PROMPT, Reader, Transport, Writer};
+use motte_interfaces::{
+    AGAIN, ANSWER_NOT_YET, ANSWER_UNKNOWN_METHOD, CallError, Method, PROMPT, Reader, STILL_WAITING, Transport, Writer,
+};
 
-use crate::kernel::{CapSlot, Endpoint};
+use crate::kernel::{CapSlot, Endpoint, Message, own};
 use crate::sync::OnceLock;
 use crate::thread::BufferGuard;
-use crate::{slots, start};
+use crate::{control, slots, start, thread};
 
-/// How often a call that is safe to repeat is repeated when the service is restarted meanwhile.
+/// How often a call that is safe to repeat is repeated when the service is restarted meanwhile, or does not answer.
 const REPETITIONS: u32 = 10;
 
 /// Why a service could not be reached.
@@ -41,20 +43,20 @@ impl core::error::Error for ServiceError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     endpoint: Endpoint,
-    /// The service answers every request without waiting for others.
-    is_prompt: bool,
+    is_patient: bool,
     repeats: bool,
 }
 
 impl Connection {
     /// Through an endpoint that the program has.
     pub const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, is_prompt: false, repeats: true }
+        Self { endpoint, is_patient: false, repeats: true }
     }
 
-    /// The same, to a service that lets nobody wait, whatever its interface allows: the file server's files are streams, but not pipes.
-    pub const fn to_prompt_service(self) -> Self {
-        Self { is_prompt: true, ..self }
+    /// The same, but the call of a `#[deferred]` method waits as long as the service lives, without a deadline: for those who wait for a
+    /// device, or for nothing but the service's end.
+    pub const fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// The same, but no request is sent again when the service was restarted, or did not answer: it may be too late for it then.
@@ -131,6 +133,34 @@ impl Shared {
     }
 }
 
+impl Connection {
+    /// How often a request is sent again.
+    fn repetitions(self, method: &Method) -> u32 {
+        if self.repeats && (method.idempotent || method.numbered) { REPETITIONS } else { 0 }
+    }
+
+    /// Asks for the answer to a request that had none yet, until there is one. A server that does not know it any more has
+    /// forgotten it.
+    #[cold]
+    fn wait_on(self, request: u64) -> Result<Message, Error> {
+        let info = MessageInfo::new(STILL_WAITING | PROMPT, 1, 0);
+        loop {
+            let answer = self.endpoint.call(info, [request, 0, 0, 0, 0, 0])?;
+            match answer.info.label() {
+                // Seen between two such calls, it does not wait: let nobody take it for hanging.
+                ANSWER_NOT_YET if thread::current() == own::THREAD => control::beat(),
+                ANSWER_NOT_YET => {}
+                ANSWER_UNKNOWN_METHOD => return Err(Error::Cancelled),
+                _ => return Ok(answer),
+            }
+        }
+    }
+}
+
+fn is_unknown(answer: &Message) -> bool {
+    answer.info.label() == ANSWER_UNKNOWN_METHOD
+}
+
 impl Transport for Connection {
     #[inline]
     fn number(&self) -> u64 {
@@ -147,9 +177,8 @@ impl Transport for Connection {
         put: impl Fn(&mut Writer<'_>),
         take: impl FnOnce(u64, &mut Reader<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let is_safe = self.repeats && (method.idempotent || method.numbered);
-        let mut repetitions = if is_safe { REPETITIONS } else { 0 };
-        let label = if self.is_prompt || !method.deferred { method.label | PROMPT } else { method.label };
+        let mut repetitions = self.repetitions(method);
+        let mut label = if self.is_patient && method.deferred { method.label } else { method.label | PROMPT };
         let mut guard = BufferGuard::take();
         let mut table_is_full;
         let answer = loop {
@@ -168,13 +197,27 @@ impl Transport for Connection {
                 caps[..count].copy_from_slice(writer.caps());
                 buffer.caps = caps;
             }
-            match self.endpoint.call(info, words) {
+            let mut called = self.endpoint.call(info, words);
+            if let Ok(answer) = &called
+                && method.deferred
+                && answer.info.label() == ANSWER_NOT_YET
+            {
+                // It was well until now.
+                repetitions = self.repetitions(method);
+                called = self.wait_on(answer.words[0]);
+            }
+            match called {
+                Ok(answer) if method.is_known_again() && label & AGAIN != 0 && is_unknown(&answer) => {
+                    return Err(CallError::Restarted);
+                }
                 Ok(answer) => break answer,
-                Err(Error::PeerRestarted) if repetitions > 0 => repetitions -= 1,
-                // It was not answered in time. A server that runs on takes a number for that of another request.
-                Err(Error::Cancelled) if method.idempotent && repetitions > 0 => repetitions -= 1,
+                Err(Error::PeerRestarted) if repetitions > 0 => label &= !AGAIN,
+                // It was not answered in time, by a server that runs on. Not every one then knows a request by its number.
+                Err(Error::Cancelled) if method.idempotent && repetitions > 0 => {}
+                Err(Error::Cancelled) if method.is_known_again() && repetitions > 0 => label |= AGAIN,
                 Err(error) => return Err(error.into()),
             }
+            repetitions -= 1;
         };
         let count = answer.info.caps().min(MAX_CAPS);
         let arrived = guard.take_arrived_caps(count);

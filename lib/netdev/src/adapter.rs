@@ -50,7 +50,7 @@ impl Adapter {
         let to_driver = slots::allocate()?;
         wake.0.copy(to_driver, Rights::WRITE)?;
         let shared = Arc::new(Shared {
-            service: NetdevClient::new(service),
+            service: NetdevClient::new(service.patient()),
             memory: memory.mapping(),
             wake: Notification(to_driver),
             fresh: Mutex::new(None),

@@ -157,7 +157,7 @@ struct Mounted {
 /// Mounts the disk, or says why there is none.
 fn mount_disk(clock: &WallClock) -> Result<Mounted, String> {
     let missing = || MountProblem::Missing.to_string();
-    let service = BlockClient::new(service::connect("block").map_err(|_| missing())?);
+    let service = BlockClient::new(service::connect("block").map_err(|_| missing())?.patient());
     let info = service.info().map_err(|error| match error {
         IoError::NotFound => missing(),
         error => format!("the disk driver does not answer ({error})"),

@@ -209,7 +209,7 @@ fn pipes(changed: Option<(usize, usize)>) -> Way {
     let (late, lent) = (Late::default(), Lent(Rc::new(RefCell::new(vec![0; LENT]))));
     let mut server = PipeServer::new(late.clone(), lent.clone(), Memory::default());
     let serve = move |sender: &Sender, label, request: &mut Reader<'_>, reply: &mut Writer<'_>| {
-        server.begin(0);
+        server.begin(0, false);
         let dispatch = if label >= STREAM_BASE { dispatch_stream } else { dispatch_pipes };
         dispatch(&mut server, sender, label, request, reply, &mut || ReplyToken(1))
     };

@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use motte::abi::Error;
 use motte::interfaces::pipe::{dispatch_pipes, number_pipes};
 use motte::interfaces::stream::{STREAM_BASE, dispatch_stream, number_stream};
-use motte::interfaces::{Outcome, Reader, ReplyToken, Sender, Writer};
+use motte::interfaces::{AGAIN, Outcome, Reader, ReplyToken, Sender, Writer};
 use motte::kept::{self, SnapshotMemory, Snapshots};
 use motte::log;
 use motte::memory::Mapping;
@@ -86,8 +86,9 @@ impl Handler for Service {
         reply: &mut Writer<'_>,
         defer: &mut dyn FnMut() -> ReplyToken,
     ) -> Outcome {
+        let (again, label) = (label & AGAIN != 0, label & !AGAIN);
         let number = if label >= STREAM_BASE { number_stream(label, request) } else { number_pipes(label, request) };
-        self.0.begin(number.unwrap_or(0));
+        self.0.begin(number.unwrap_or(0), again);
         if label >= STREAM_BASE {
             dispatch_stream(&mut self.0, sender, label, request, reply, defer)
         } else {

@@ -127,6 +127,16 @@ impl Pipe {
         bytes
     }
 
+    /// Bytes that were taken from the position on, as long as they are not overwritten.
+    pub fn taken(&self, rings: &impl Rings, from: u64, count: usize) -> Option<Vec<u8>> {
+        (self.written - from <= CAPACITY as u64).then(|| self.copy(rings, from, count))
+    }
+
+    /// The positions behind the last byte that was written, and taken.
+    pub fn positions(&self) -> [u64; 2] {
+        [self.written, self.taken]
+    }
+
     /// What the request of this number wrote already, if it is the last that did and comes again.
     pub fn written_by(&self, rings: &impl Rings, number: u64) -> Option<usize> {
         if number == 0 || rings.word(self.ring, WRITER) != number {

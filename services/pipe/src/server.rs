@@ -1,7 +1,8 @@
 //! Requests to the pipe service, those that must wait among them.
 //!
 //! What survives a restart of this service: pipes, the bytes in them, and who holds which end ([`Rings`]). A request that was not answered is
-//! sent again by the client's stub with the same number: one that had been carried out is answered with what it did, and not done twice.
+//! sent again by the client's stub with the same number: one that had been carried out is answered with what it did, and not done twice. That
+//! is so, too, if this service goes on and only the answer was lost; but bytes that were read, and overwritten since, it cannot give again.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 
 use motte_interfaces::error::IoError;
 use motte_interfaces::pipe::Pipes;
-use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence};
+use motte_interfaces::stream::{INLINE_BYTES, SharedPages, Stream, StreamKind, Whence, is_later};
 use motte_interfaces::strings::{Pieces, put_word};
 use motte_interfaces::{Bytes, Cap, Replier, Responder, Sender, badge};
 
@@ -24,6 +25,15 @@ type PipeId = u64;
 struct Holder {
     pipe: PipeId,
     end: End,
+    last: Done,
+}
+
+/// What the last request of a holder did: the number, and which bytes it moved.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    number: u64,
+    from: u64,
+    count: usize,
 }
 
 /// Where a waiting reader wants its bytes.
@@ -63,6 +73,8 @@ pub struct PipeServer<R, S, M> {
     next: u64,
     /// The number of the request in hand, which a repetition has too; 0: none.
     number: u64,
+    /// Whether it was sent before, and not answered, and this service was not restarted since.
+    again: bool,
     /// The last request that changed who holds what, and its answer.
     last: (u64, [u64; 2]),
 }
@@ -78,6 +90,7 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
             holders: BTreeMap::new(),
             next: 1,
             number: 0,
+            again: false,
             last: (0, [0; 2]),
         }
     }
@@ -123,9 +136,19 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
         self.rings.save(&out)
     }
 
-    /// A request of this number is in hand.
-    pub fn begin(&mut self, number: u64) {
-        self.number = number;
+    /// A request of this number is in hand; `again`: one that was sent before, and not answered.
+    pub fn begin(&mut self, number: u64, again: bool) {
+        (self.number, self.again) = (number, again);
+    }
+
+    /// What the request in hand did before it came again; an error if that is not known.
+    fn done(&self, holder: Holder) -> Result<Option<Done>, IoError> {
+        match holder.last {
+            _ if !self.again => Ok(None),
+            last if last.number == self.number => Ok(Some(last)),
+            last if is_later(self.number, last.number) => Ok(None),
+            _ => Err(IoError::ServiceRestarted),
+        }
     }
 
     /// What the request in hand was answered before it came again.
@@ -145,7 +168,7 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
 
     fn hold(&mut self, badge: u64, handle: u64, pipe: PipeId, end: End) {
         if let Some(entry) = self.pipes.get_mut(&pipe)
-            && self.holders.insert((badge, handle), Holder { pipe, end }).is_none()
+            && self.holders.insert((badge, handle), Holder { pipe, end, last: Done::default() }).is_none()
         {
             entry.pipe.hold(end);
         }
@@ -195,14 +218,18 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
                 if entry.pipe.room() == 0 {
                     break;
                 }
-                let taken = entry.pipe.write(&mut self.rings, waiting.number, &waiting.bytes);
+                let [from, _] = entry.pipe.positions();
+                let count = entry.pipe.write(&mut self.rings, waiting.number, &waiting.bytes);
                 moved = true;
                 let waiting = entry.writers.pop_front().expect("just seen");
-                waiting.responder.answer(&mut self.replier, Ok(taken as u64));
+                note(&mut self.holders, waiting.holder, Done { number: waiting.number, from, count });
+                waiting.responder.answer(&mut self.replier, Ok(count as u64));
             }
             while !entry.readers.is_empty() && (entry.pipe.available() > 0 || entry.pipe.ended()) {
                 let waiting = entry.readers.pop_front().expect("not empty");
+                let [_, from] = entry.pipe.positions();
                 let bytes = entry.pipe.read(&mut self.rings, waiting.number, waiting.reader.length());
+                note(&mut self.holders, waiting.holder, Done { number: waiting.number, from, count: bytes.len() });
                 waiting.reader.serve(bytes, &mut self.shared, &mut self.replier);
                 moved = true;
             }
@@ -214,7 +241,25 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
 
     fn enqueue_read(&mut self, holder: Holder, key: (u64, u64), reader: Reader) {
         let number = self.number;
+        let done = self.done(holder);
         if let Some(entry) = self.pipes.get_mut(&holder.pipe) {
+            match done {
+                Ok(None) => {}
+                Ok(Some(Done { from, count, .. })) => {
+                    return match entry.pipe.taken(&self.rings, from, count) {
+                        Some(bytes) => reader.serve(bytes, &mut self.shared, &mut self.replier),
+                        None => reader.fail(&mut self.replier, IoError::ServiceRestarted),
+                    };
+                }
+                Err(error) => return reader.fail(&mut self.replier, error),
+            }
+            if self.again
+                && let Some(waiting) = entry.readers.iter_mut().find(|waiting| waiting.number == number)
+            {
+                // Its caller does not wait there any more.
+                let former = core::mem::replace(&mut waiting.reader, reader);
+                return former.fail(&mut self.replier, IoError::Interrupted);
+            }
             entry.pipe.repeat_read(&mut self.rings, number);
             // Nothing is taken for pages that a former service was lent.
             if let Reader::Shared { badge, offset, .. } = reader
@@ -227,10 +272,14 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
         self.advance(holder.pipe);
     }
 
-    /// What the request in hand wrote before it came again, if it is the last that wrote to this pipe.
-    fn written(&self, holder: Holder) -> Option<u64> {
-        let entry = self.pipes.get(&holder.pipe)?;
-        entry.pipe.written_by(&self.rings, self.number).map(|count| count as u64)
+    /// What the request in hand wrote before it came again, if it is the last that wrote to this pipe, or through this handle.
+    fn written(&self, holder: Holder) -> Result<Option<u64>, IoError> {
+        let written_by = |entry: &Entry| entry.pipe.written_by(&self.rings, self.number);
+        let count = match self.pipes.get(&holder.pipe).and_then(written_by) {
+            None => self.done(holder)?.map(|done| done.count),
+            count => count,
+        };
+        Ok(count.map(|count| count as u64))
     }
 
     fn enqueue_write(&mut self, holder: Holder, key: (u64, u64), bytes: Vec<u8>, responder: Responder<u64, IoError>) {
@@ -239,6 +288,13 @@ impl<R: Replier, S: SharedPages, M: Rings> PipeServer<R, S, M> {
         }
         let number = self.number;
         if let Some(entry) = self.pipes.get_mut(&holder.pipe) {
+            if self.again
+                && let Some(waiting) = entry.writers.iter_mut().find(|waiting| waiting.number == number)
+            {
+                // Its caller does not wait there any more.
+                let former = core::mem::replace(&mut waiting.responder, responder);
+                return former.answer(&mut self.replier, Err(IoError::Interrupted));
+            }
             entry.writers.push_back(WaitingWriter { holder: key, number, responder, bytes });
         }
         self.advance(holder.pipe);
@@ -274,6 +330,13 @@ impl Reader {
             Self::Inline { responder, .. } => responder.answer(replier, Err(error)),
             Self::Shared { responder, .. } => responder.answer(replier, Err(error)),
         }
+    }
+}
+
+/// Notes what a holder's last request did.
+fn note(holders: &mut BTreeMap<(u64, u64), Holder>, key: (u64, u64), done: Done) {
+    if let Some(holder) = holders.get_mut(&key) {
+        holder.last = done;
     }
 }
 
@@ -320,11 +383,10 @@ impl<R: Replier, S: SharedPages, M: Rings> Stream for PipeServer<R, S, M> {
     }
 
     fn write(&mut self, sender: &Sender, handle: u64, data: &[u8], responder: Responder<u64, IoError>) {
-        match self.holder(sender, handle, End::Writing) {
-            Ok(holder) => match self.written(holder) {
-                Some(count) => responder.answer(&mut self.replier, Ok(count)),
-                None => self.enqueue_write(holder, (sender.badge, handle), data.to_vec(), responder),
-            },
+        let holder = self.holder(sender, handle, End::Writing);
+        match holder.and_then(|holder| Ok((holder, self.written(holder)?))) {
+            Ok((_, Some(count))) => responder.answer(&mut self.replier, Ok(count)),
+            Ok((holder, None)) => self.enqueue_write(holder, (sender.badge, handle), data.to_vec(), responder),
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
     }
@@ -355,13 +417,17 @@ impl<R: Replier, S: SharedPages, M: Rings> Stream for PipeServer<R, S, M> {
         length: u64,
         responder: Responder<u64, IoError>,
     ) {
-        let holder = self.holder(sender, handle, End::Writing);
-        if let Some(count) = holder.ok().and_then(|holder| self.written(holder)) {
-            return responder.answer(&mut self.replier, Ok(count));
-        }
         let mut bytes = vec![0; length.min(CHUNK as u64) as usize];
-        match holder.and_then(|holder| self.shared.read(sender.badge, offset, &mut bytes).map(|()| holder)) {
-            Ok(holder) => self.enqueue_write(holder, (sender.badge, handle), bytes, responder),
+        let begun = self.holder(sender, handle, End::Writing).and_then(|holder| {
+            let written = self.written(holder)?;
+            if written.is_none() {
+                self.shared.read(sender.badge, offset, &mut bytes)?;
+            }
+            Ok((holder, written))
+        });
+        match begun {
+            Ok((_, Some(count))) => responder.answer(&mut self.replier, Ok(count)),
+            Ok((holder, None)) => self.enqueue_write(holder, (sender.badge, handle), bytes, responder),
             Err(error) => responder.answer(&mut self.replier, Err(error)),
         }
     }

@@ -257,12 +257,12 @@ fn bytes_and_both_ends_outlive_the_server() {
 #[test]
 fn a_write_that_is_sent_again_is_not_done_twice() {
     let (mut first, _, memory, reading, writing) = kept_server();
-    first.begin(77);
+    first.begin(77, false);
     write(&mut first, writing, b"once", 1);
     let (mut next, answers) = successor(&memory);
-    next.begin(77);
+    next.begin(77, false);
     write(&mut next, writing, b"once", 2);
-    next.begin(78);
+    next.begin(78, false);
     write(&mut next, writing, b" more", 3);
     assert_eq!(answers.take::<u64>(), [(2, Ok(4)), (3, Ok(5))]);
     read(&mut next, reading, 4);
@@ -273,13 +273,13 @@ fn a_write_that_is_sent_again_is_not_done_twice() {
 fn a_read_that_is_sent_again_gets_the_same_bytes() {
     let (mut first, _, memory, reading, writing) = kept_server();
     write(&mut first, writing, b"first", 1);
-    first.begin(77);
+    first.begin(77, false);
     read(&mut first, reading, 2);
     write(&mut first, writing, b"second", 3);
     let (mut next, answers) = successor(&memory);
-    next.begin(77);
+    next.begin(77, false);
     read(&mut next, reading, 4);
-    next.begin(78);
+    next.begin(78, false);
     read(&mut next, reading, 5);
     assert_eq!(answers.take::<Bytes>(), [(4, Ok(Bytes(b"firstsecond".to_vec())))], "and what has come since");
 }
@@ -288,13 +288,13 @@ fn a_read_that_is_sent_again_gets_the_same_bytes() {
 fn bytes_that_the_last_reader_may_not_have_got_are_not_overwritten() {
     let (mut first, _, memory, reading, writing) = kept_server();
     (0..64).for_each(|token| write(&mut first, writing, &[7; 1024], token));
-    first.begin(77);
+    first.begin(77, false);
     read(&mut first, reading, 100);
     let (mut next, answers) = successor(&memory);
-    next.begin(0);
+    next.begin(0, false);
     write(&mut next, writing, &[8; 1024], 101);
     assert!(answers.0.borrow().is_empty(), "there is no room yet");
-    next.begin(77);
+    next.begin(77, false);
     read(&mut next, reading, 102);
     let given = answers.0.borrow().clone();
     assert_eq!((given[0].0, given[0].2[0], given[1].0), (102, 700, 101), "and then there is");
@@ -304,18 +304,18 @@ fn bytes_that_the_last_reader_may_not_have_got_are_not_overwritten() {
 fn pages_that_the_former_server_was_lent_cost_no_bytes() {
     let (mut first, _, memory, reading, writing) = kept_server();
     first.attach(&CLIENT, 0, Cap(0), Cap(0), Cap(0), Cap(0)).unwrap();
-    first.begin(7);
+    first.begin(7, false);
     first.write_shared(&CLIENT, writing, 0, 4096, Responder::new(ReplyToken(1)));
-    first.begin(8);
+    first.begin(8, false);
     first.read_shared(&CLIENT, reading, 0, 3000, Responder::new(ReplyToken(2)));
     let (mut next, answers) = successor(&memory);
-    next.begin(7);
+    next.begin(7, false);
     next.write_shared(&CLIENT, writing, 0, 4096, Responder::new(ReplyToken(3)));
-    next.begin(8);
+    next.begin(8, false);
     next.read_shared(&CLIENT, reading, 0, 3000, Responder::new(ReplyToken(4)));
     assert_eq!(answers.take::<u64>(), [(3, Ok(4096)), (4, Err(IoError::InvalidInput))]);
     next.attach(&CLIENT, 0, Cap(0), Cap(0), Cap(0), Cap(0)).unwrap();
-    next.begin(9);
+    next.begin(9, false);
     next.read_shared(&CLIENT, reading, 0, 5000, Responder::new(ReplyToken(5)));
     assert_eq!(answers.take::<u64>(), [(5, Ok(4096))], "all of them");
 }
@@ -348,26 +348,109 @@ fn there_are_as_many_pipes_as_there_is_memory_for() {
 #[test]
 fn requests_about_ends_are_not_done_twice() {
     let (mut first, _, memory, reading, writing) = kept_server();
-    first.begin(5);
+    first.begin(5, false);
     let made = first.create(&CLIENT).unwrap();
     let (mut next, _) = successor(&memory);
-    next.begin(5);
+    next.begin(5, false);
     assert_eq!(next.create(&CLIENT), Ok(made));
-    next.begin(6);
+    next.begin(6, false);
     let copy = next.duplicate(&CLIENT, writing).unwrap();
     let (mut next, _) = successor(&memory);
-    next.begin(6);
+    next.begin(6, false);
     assert_eq!(next.duplicate(&CLIENT, writing), Ok(copy));
-    next.begin(7);
+    next.begin(7, false);
     next.close(&Sender { badge: copy.0 }, 0).unwrap();
     let (mut next, _) = successor(&memory);
-    next.begin(7);
+    next.begin(7, false);
     assert_eq!(next.close(&Sender { badge: copy.0 }, 0), Ok(()));
-    next.begin(8);
+    next.begin(8, false);
     assert_eq!(next.close(&Sender { badge: copy.0 }, 0), Err(IoError::BadHandle));
     next.close(&CLIENT, writing).unwrap();
     let (mut last, answers) = successor(&memory);
-    last.begin(9);
+    last.begin(9, false);
     read(&mut last, reading, 1);
     assert_eq!(answers.take::<Bytes>(), [(1, Ok(Bytes(vec![])))], "no writer is left");
+}
+
+#[test]
+fn a_read_whose_answer_was_lost_gets_its_bytes_again() {
+    let (mut server, answers, reading, writing) = server();
+    write(&mut server, writing, b"first", 1);
+    server.begin(77, false);
+    read(&mut server, reading, 2);
+    write(&mut server, writing, b"second", 3);
+    answers.take::<u64>();
+    server.begin(77, true);
+    read(&mut server, reading, 4);
+    server.begin(78, true);
+    read(&mut server, reading, 5);
+    server.begin(78, true);
+    read(&mut server, reading, 6);
+    let (first, second) = (Bytes(b"first".to_vec()), Bytes(b"second".to_vec()));
+    assert_eq!(answers.take::<Bytes>(), [(4, Ok(first)), (5, Ok(second.clone())), (6, Ok(second))]);
+    server.begin(77, true);
+    read(&mut server, reading, 7);
+    assert_eq!(answers.take::<Bytes>(), [(7, Err(IoError::ServiceRestarted))], "what it read nobody knows");
+}
+
+#[test]
+fn bytes_that_were_overwritten_are_not_given_again() {
+    let (mut server, answers, reading, writing) = server();
+    server.attach(&CLIENT, 0, Cap(0), Cap(0), Cap(0), Cap(0)).unwrap();
+    let write_all = |server: &mut PipeServer<_, _, _>| {
+        server.write_shared(&CLIENT, writing, 0, CAPACITY as u64, Responder::new(ReplyToken(1)));
+    };
+    write_all(&mut server);
+    server.begin(77, false);
+    read(&mut server, reading, 2);
+    write_all(&mut server);
+    answers.0.borrow_mut().clear();
+    server.begin(77, true);
+    read(&mut server, reading, 3);
+    assert_eq!(answers.take::<Bytes>(), [(3, Err(IoError::ServiceRestarted))]);
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_is_not_done_twice() {
+    let (mut server, answers, reading, writing) = server();
+    let other = Sender { badge: server.duplicate(&CLIENT, writing).unwrap().0 };
+    server.begin(77, false);
+    write(&mut server, writing, b"once", 1);
+    server.begin(7, false);
+    server.write(&other, 0, b" more", Responder::new(ReplyToken(2)));
+    server.begin(77, true);
+    write(&mut server, writing, b"once", 3);
+    server.begin(78, true);
+    write(&mut server, writing, b" and more", 4);
+    assert_eq!(answers.take::<u64>(), [(1, Ok(4)), (2, Ok(5)), (3, Ok(4)), (4, Ok(9))]);
+    read(&mut server, reading, 5);
+    assert_eq!(answers.take::<Bytes>(), [(5, Ok(Bytes(b"once more and more".to_vec())))]);
+}
+
+#[test]
+fn a_request_that_waits_and_comes_again_waits_once() {
+    let (mut server, answers, reading, writing) = server();
+    server.begin(77, false);
+    read(&mut server, reading, 1);
+    server.begin(77, true);
+    read(&mut server, reading, 2);
+    assert_eq!(answers.take::<Bytes>(), [(1, Err(IoError::Interrupted))]);
+    server.begin(0, false);
+    write(&mut server, writing, b"x", 3);
+    let given: Vec<_> = answers.0.borrow().iter().map(|answer| answer.0).collect();
+    assert_eq!(given, [3, 2]);
+    answers.take::<u64>();
+    for token in 0..(CAPACITY / 1024) as u64 {
+        write(&mut server, writing, &[7; 1024], token);
+    }
+    answers.take::<u64>();
+    server.begin(78, false);
+    write(&mut server, writing, &[8; 700], 100);
+    server.begin(78, true);
+    write(&mut server, writing, &[8; 700], 101);
+    assert_eq!(answers.take::<u64>(), [(100, Err(IoError::Interrupted))]);
+    server.begin(79, false);
+    read(&mut server, reading, 102);
+    let given: Vec<_> = answers.0.borrow().iter().map(|answer| answer.0).collect();
+    assert_eq!(given, [102, 101]);
 }

@@ -5,12 +5,12 @@ use alloc::string::String;
 
 use motte_abi::MessageInfo;
 use motte_abi::trace::{TraceEvent, TraceKind};
-use motte_interfaces::PROMPT;
+use motte_interfaces::method_label;
 
 /// A thread's last message, as the kernel remembers it: a request that it took, with its sender's badge, or a call that it made. `None`: it had
 /// none.
 pub fn last(badge: u64, info: MessageInfo) -> Option<String> {
-    let (label, words) = (info.label() & !PROMPT, info.length());
+    let (label, words) = (method_label(info.label()), info.length());
     match info {
         MessageInfo(0) => None,
         _ if info.is_call() => Some(format!("request of badge {badge:#x}, label {label}, {words} words")),
@@ -39,6 +39,8 @@ pub fn traced(event: &TraceEvent, thread: u64, name: impl Fn(u64) -> String) -> 
 
 #[cfg(test)]
 mod tests {
+    use motte_interfaces::PROMPT;
+
     use super::*;
 
     #[test]

@@ -182,7 +182,7 @@ fn work(shared: &Shared) {
             Job::Gone(client) => {
                 if let Ok(registry) = service::registry() {
                     // It answers before long, whether services listen or not. Told later, they would end what the client's successor has.
-                    let registry = RegistryClient::new(registry.transport().to_prompt_service().without_repetition());
+                    let registry = RegistryClient::new(registry.transport().without_repetition());
                     let _ = registry.client_gone(client);
                 }
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use motte::interfaces::PROMPT;
+use motte::interfaces::method_label;
 use motte::layout::{HEAP_ADDRESS, HEAP_END, MESSAGE_BUFFER_ADDRESS, STACK_ADDRESS};
 use motte_abi::message::{MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{MessageInfo, ObjectType, Syscall, boot_info};
@@ -119,7 +119,7 @@ pub fn inject(guest: &mut Guest, program: &Program, fault: &mut Fault) -> Result
 
 /// The label of a message, without what the caller says there of its patience.
 const fn label(info: MessageInfo) -> u64 {
-    info.label() & !PROMPT
+    method_label(info.label())
 }
 
 /// What is at hand while the machine is stopped.

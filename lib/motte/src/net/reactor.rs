@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Poll, Waker};
 
 use motte_interfaces::error::IoError;
+use motte_interfaces::net::NetClient;
 
 use crate::io::{self, Result};
 use crate::kernel::{CapSlot, Notification};
@@ -108,6 +109,7 @@ pub fn wake_tasks(tasks: &Tasks) -> Result<()> {
 /// The thread that hears of the stack's end, and begins the session anew.
 fn watch(session: &'static Session) {
     let Some(reactor) = session.reactor.get() else { return };
+    let stack = NetClient::new(session.client.transport().patient());
     let mut watched = 0;
     loop {
         {
@@ -119,7 +121,7 @@ fn watch(session: &'static Session) {
         }
         let epoch = session.epoch();
         // It has no other answer.
-        if session.client.watch().is_err()
+        if stack.watch().is_err()
             && let Err(error) = session.restart(epoch)
         {
             log::error!("the network cannot be reached any more: {error}");
