@@ -59,7 +59,8 @@ impl Connection {
         Self { is_patient: true, ..self }
     }
 
-    /// The same, but no request is sent again when the service was restarted, or did not answer: it may be too late for it then.
+    /// The same, but no request is sent again when the service was restarted, or did not answer, and nobody waits for more than two seconds: it may
+    /// be too late then.
     pub const fn without_repetition(self) -> Self {
         Self { repeats: false, ..self }
     }
@@ -204,7 +205,7 @@ impl Transport for Connection {
             {
                 // It was well until now.
                 repetitions = self.repetitions(method);
-                called = self.wait_on(answer.words[0]);
+                called = if self.repeats { self.wait_on(answer.words[0]) } else { Err(Error::Cancelled) };
             }
             match called {
                 Ok(answer) if method.is_known_again() && label & AGAIN != 0 && is_unknown(&answer) => {

@@ -40,7 +40,7 @@ struct Native {
 
 /// How questions are sent: so that they end, answered or not, and each attempt is one.
 fn bounded(connection: Connection) -> Connection {
-    connection.to_prompt_service().without_repetition()
+    connection.without_repetition()
 }
 
 impl Machine for Native {
