@@ -126,17 +126,17 @@ pub fn registry(meter: &mut Named<'_>) -> Result<(), Failure> {
 
 /// The supervisor: the components are listed.
 pub fn supervisor(meter: &mut Named<'_>) -> Result<(), Failure> {
-    first_answers::<0x20, 0x21>(meter, "supervisor", || Ok(drop(system::components()?)))
+    first_answers::<0x20, 0x21>(meter, "supervisor", || system::components().map(drop).map_err(Failure::from))
 }
 
 /// The process server: the programs are listed.
 pub fn process(meter: &mut Named<'_>) -> Result<(), Failure> {
-    first_answers::<0x22, 0x23>(meter, "process", || Ok(drop(process::list()?)))
+    first_answers::<0x22, 0x23>(meter, "process", || process::list().map(drop).map_err(Failure::from))
 }
 
 /// The log: its newest line is asked for.
 pub fn log(meter: &mut Named<'_>) -> Result<(), Failure> {
-    first_answers::<0x24, 0x25>(meter, "log", || Ok(drop(system::log_read(u64::MAX)?)))
+    first_answers::<0x24, 0x25>(meter, "log", || system::log_read(u64::MAX).map(drop).map_err(Failure::from))
 }
 
 /// The console: its size is asked for.
@@ -146,7 +146,7 @@ pub fn console(meter: &mut Named<'_>) -> Result<(), Failure> {
 
 /// Pipes: one is made.
 pub fn pipe(meter: &mut Named<'_>) -> Result<(), Failure> {
-    first_answers::<0x28, 0x29>(meter, "pipe", || Ok(drop(process::pipe()?)))
+    first_answers::<0x28, 0x29>(meter, "pipe", || process::pipe().map(drop).map_err(Failure::from))
 }
 
 /// The clock: what has to be added to the time since the start.
