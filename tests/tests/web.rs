@@ -215,9 +215,7 @@ fn as_many_as_connect_at_the_same_moment_are_served_and_leave_nothing_behind() {
     let mut site = Site::boot();
     site.wait();
     let memory = |site: &Site| ["net", "httpd"].map(|name| site.memory(name));
-    let mut before = None;
-    // Ten thousand connections in all.
-    for count in [200, 1000].into_iter().chain([1000; 9]) {
+    let burst = |site: &mut Site, count: usize| {
         let begin = Instant::now();
         let mut streams: Vec<TcpStream> = (0..count).map(|_| site.connect().unwrap()).collect();
         for stream in &mut streams {
@@ -231,15 +229,21 @@ fn as_many_as_connect_at_the_same_moment_are_served_and_leave_nothing_behind() {
         assert!(begin.elapsed() < AT_ONCE, "{count} took {:?}", begin.elapsed());
         drop(streams);
         site.wait_for_ends();
-        // What a thousand at once need is there after the first time.
-        if count == 1000 && before.is_none() {
-            before = Some(memory(&site));
-        }
-    }
-    let (before, after) = (before.unwrap(), memory(&site));
-    for (before, after) in before.into_iter().zip(after) {
-        assert!(before > 0 && after.abs_diff(before) * 100 <= before, "{before} bytes have become {after}");
-    }
+    };
+    burst(&mut site, 200);
+    // What a thousand at once need is there after the first time; how much that is depends on how they meet. So it may grow with the next
+    // ten thousand, but what is lost grows with every ten thousand.
+    burst(&mut site, 1000);
+    let mut before = memory(&site);
+    let is_kept = (0..3).any(|_| {
+        (0..10).for_each(|_| burst(&mut site, 1000));
+        let after = memory(&site);
+        let is_same =
+            before.iter().zip(after).all(|(&before, after)| before > 0 && after.abs_diff(before) * 100 <= before);
+        before = after;
+        is_same
+    });
+    assert!(is_kept, "with every ten thousand connections more memory is taken: {before:?} in the end");
     site.end();
 }
 
