@@ -169,7 +169,7 @@ fn five_hundred_operations_leave_a_clean_file_system_with_the_right_bytes() {
     let disk = bench.disk("256M", &[]).unwrap();
     let mut random = Random(0x0b5e_55ed);
     // What should be there, file by file; the script does the same inside.
-    let mut model: BTreeMap<String, String> = std::collections::BTreeMap::new();
+    let mut model: BTreeMap<String, String> = BTreeMap::new();
     let mut script = String::from("mkdir /many; cd /many\n");
     for number in 0..500 {
         let name = format!("f{:03}", random.below(120));

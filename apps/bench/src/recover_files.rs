@@ -15,7 +15,7 @@ pub const MIB: usize = 1 << 20;
 /// Size of the file in MiB; it is copied twice, 256 MiB in all.
 const FILE_MIB: usize = 128;
 const COPIES: usize = 2;
-/// A component is killed in the middle of every so many MiB: eight times in all, about four times in a second of the emulated machine.
+/// A component is killed in the middle of every so many MiB: eight times in all.
 const BETWEEN_KILLS: usize = 32;
 /// What is read and written at once.
 pub const PIECE: usize = 128 << 10;

@@ -82,10 +82,15 @@ impl Supervisor {
                 // Somebody may have started or stopped it by command meanwhile.
                 kept.status == Status::Restarting && kept.generation == generation && !state.ending
             };
-            if due && company == Company::Dependencies {
+            if !due {
+                return;
+            }
+            // Whom it needs comes before it, who needs it after.
+            let is_before = company == Company::Dependencies;
+            if is_before {
                 supervisor.restart_company(index, company);
             }
-            if due && supervisor.start_or_say(index) && company != Company::Dependencies {
+            if supervisor.start_or_say(index) && !is_before {
                 supervisor.restart_company(index, company);
             }
         });
