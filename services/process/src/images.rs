@@ -13,7 +13,7 @@ use motte::{fs, io, log, slots};
 use motte_loader::Image;
 use motte_process::pool::{BlockId, Pool};
 
-use crate::memory::KeptSlots;
+use crate::memory::{KeptSlots, is_own_mistake};
 
 /// Bytes of images that are kept although nobody runs them, at the most.
 const CACHE: u64 = 8 << 20;
@@ -112,6 +112,8 @@ impl Images {
                         log::warn!("{path}: {error}");
                         IoError::NotExecutable
                     }
+                    // Its successor begins with what there really is.
+                    Ok(Err(error)) if is_own_mistake(error) => panic!("no memory for {path}: {error}"),
                     _ => IoError::OutOfMemory,
                 })
             }

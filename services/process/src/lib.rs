@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod pool;
+pub mod remains;
 pub mod request;
 mod server;
 mod state;

@@ -2,12 +2,18 @@
 
 use alloc::collections::BTreeSet;
 
-use motte::abi::ObjectType;
-use motte::kept;
-use motte::kernel::{CapSlot, Untyped};
+use motte::abi::syscall::ThreadState;
+use motte::abi::{Error, ObjectType};
+use motte::interfaces::Cap;
+use motte::interfaces::badge::OBJECT;
+use motte::kernel::{CapSlot, Thread, Untyped};
 use motte::slots::{MAX_SLOTS, SlotMap};
+use motte::{kept, log};
 use motte_loader::system::MAX_SPARE_MEMORY;
 use motte_process::pool::Cutter;
+use motte_process::remains::{Content, Remains};
+
+use crate::programs::streams_of;
 
 /// The slots that outlive this server, and which of them are in use.
 pub struct KeptSlots {
@@ -59,13 +65,37 @@ impl KeptSlots {
         }
     }
 
-    /// Empties whatever a predecessor left and nobody claimed.
-    pub fn sweep(&mut self) {
+    /// Empties whatever a predecessor left and nobody claimed; `close` closes the streams among it.
+    pub fn sweep(&mut self, close: impl Fn(Cap)) {
         let slots = kept::slots();
-        for slot in (slots.start + MAX_SPARE_MEMORY..slots.end).filter(|slot| !self.claimed.contains(slot)) {
+        let left = (slots.start + MAX_SPARE_MEMORY..slots.end).filter(|slot| !self.claimed.contains(slot));
+        let Remains { others, streams } = Remains::find(left, content);
+        for slot in others {
             let _ = CapSlot(slot).delete();
         }
+        if !streams.is_empty() {
+            log::warn!("{} streams of programs that are no more are closed", streams.len());
+        }
+        streams.into_iter().for_each(|slot| close(Cap(slot)));
         self.claimed.clear();
+    }
+}
+
+/// Whether the kernel refused what it refuses only to a server that is wrong about its own slots or memory: there is enough of everything.
+pub const fn is_own_mistake(error: Error) -> bool {
+    !matches!(error, Error::OutOfMemory | Error::LimitReached)
+}
+
+/// What is in a slot.
+fn content(slot: u64) -> Content {
+    let never_ran = |thread: Thread| {
+        thread.info().is_ok_and(|info| info.state == ThreadState::Stopped as u64 && info.nanoseconds == 0)
+    };
+    match CapSlot(slot).identify() {
+        Ok((ObjectType::Endpoint, _, badge)) if badge & OBJECT != 0 => Content::Stream,
+        Ok((ObjectType::Thread, ..)) if never_ran(Thread::at(slot)) => Content::NewThread(streams_of(slot)),
+        Ok((ObjectType::Null, ..)) | Err(_) => Content::Nothing,
+        Ok(_) => Content::Other,
     }
 }
 

@@ -43,6 +43,8 @@ struct Block<H> {
     order: u32,
     parent: Option<usize>,
     state: State,
+    /// False of one that a predecessor put together with another, which it noted no more.
+    is_there: bool,
 }
 
 /// Names a block in use.
@@ -77,7 +79,7 @@ impl<H: Copy> Pool<H> {
         while pages > 0 {
             let order = 63 - pages.leading_zeros();
             if let Some(handle) = cutter.cut(range, 1 << (order + PAGE_SHIFT)) {
-                self.insert(Block { handle, order, parent: None, state: State::Free });
+                self.insert(Block { handle, order, parent: None, state: State::Free, is_there: true });
             }
             pages -= 1 << order;
         }
@@ -100,9 +102,9 @@ impl<H: Copy> Pool<H> {
         }
     }
 
-    /// Reads what [`Pool::put`] wrote; `None` unless all of it fits together. `handle` gives the range of a number if there is one of
-    /// so many bytes. All blocks are free but those that somebody claims ([`Pool::claim`]).
-    pub fn read(pieces: &mut Pieces<'_>, mut handle: impl FnMut(u64, u64) -> Option<H>) -> Option<Self> {
+    /// Reads what [`Pool::put`] wrote; `None` unless all of it fits together. `handle` gives the range of a number, and whether there is one
+    /// of so many bytes, 0 for one that is not asked for. All blocks that are there are free but those that somebody claims ([`Pool::claim`]); then comes [`Pool::mend`].
+    pub fn read(pieces: &mut Pieces<'_>, mut handle: impl FnMut(u64, u64) -> (H, bool)) -> Option<Self> {
         let count = pieces.number()? as usize;
         let mut blocks = Vec::new();
         for _ in 0..count {
@@ -117,8 +119,11 @@ impl<H: Copy> Pool<H> {
             };
             let bytes = 1_u64.checked_shl(order.checked_add(PAGE_SHIFT)?)?;
             // Of a block that is gone, nothing is asked for.
-            let handle = handle(number, if state == State::Gone { 0 } else { bytes })?;
-            blocks.push(Block { handle, order, parent: parent.checked_sub(1), state });
+            let is_gone = state == State::Gone;
+            let (handle, is_right) = handle(number, if is_gone { 0 } else { bytes });
+            let is_there = is_right || is_gone;
+            let state = if !is_there && state == State::Free { State::Used } else { state };
+            blocks.push(Block { handle, order, parent: parent.checked_sub(1), state, is_there });
         }
         let pool = Self { blocks, changed: false };
         pool.is_sound().then_some(pool)
@@ -154,13 +159,39 @@ impl<H: Copy> Pool<H> {
     /// The block of this index, if it is whole: free or in use.
     pub fn whole(&self, index: u32) -> Option<(BlockId, H)> {
         let is_whole = |block: &&Block<H>| matches!(block.state, State::Free | State::Used);
-        let block = self.blocks.get(index as usize).filter(is_whole)?;
+        let block = self.blocks.get(index as usize).filter(is_whole).filter(|block| block.is_there)?;
         Some((BlockId(index as usize), block.handle))
     }
 
     /// A block that is whole is in use.
     pub fn claim(&mut self, BlockId(index): BlockId) {
         self.blocks[index].state = State::Used;
+    }
+
+    /// Brings to its end what a predecessor was about to put together: blocks of which pieces are not there any more, and none is in use.
+    pub fn mend(&mut self, cutter: &mut impl Cutter<Handle = H>) {
+        while let Some((index, halves)) = self.half_joined() {
+            for half in halves {
+                if self.blocks[half].is_there {
+                    cutter.join(self.blocks[half].handle);
+                }
+                self.blocks[half].state = State::Gone;
+            }
+            self.blocks[index].state = if self.blocks[index].is_there { State::Free } else { State::Used };
+            self.changed = true;
+        }
+    }
+
+    /// A block that was cut in two, of which one half is not there, and nobody uses the other.
+    fn half_joined(&self) -> Option<(usize, [usize; 2])> {
+        let is_missing = |half: &usize| !self.blocks[*half].is_there && self.blocks[*half].state == State::Used;
+        let is_idle = |half: &usize| is_missing(half) || self.blocks[*half].state == State::Free;
+        let halves = self.blocks.iter().enumerate().filter_map(|(index, block)| match block.state {
+            State::Cut(first, second) => Some((index, [first, second])),
+            _ => None,
+        });
+        let mut torn = halves.filter(|(_, halves)| halves.iter().all(is_idle) && halves.iter().any(is_missing));
+        torn.next()
     }
 
     /// The ranges of the blocks that are free.
@@ -211,7 +242,7 @@ impl<H: Copy> Pool<H> {
                 cutter.join(first);
                 return None;
             };
-            let piece = |handle| Block { handle, order: half, parent: Some(index), state: State::Free };
+            let piece = |handle| Block { handle, order: half, parent: Some(index), state: State::Free, is_there: true };
             let (first, second) = (self.insert(piece(first)), self.insert(piece(second)));
             self.blocks[index].state = State::Cut(first, second);
             self.changed = true;
@@ -234,7 +265,7 @@ impl<H: Copy> Pool<H> {
     fn join(&mut self, cutter: &mut impl Cutter<Handle = H>, index: usize) -> bool {
         let State::Cut(first, second) = self.blocks[index].state else { return false };
         let halves = [first, second];
-        let joins = halves.iter().all(|&half| self.blocks[half].state == State::Free);
+        let joins = self.blocks[index].is_there && halves.iter().all(|&half| self.blocks[half].state == State::Free);
         if joins {
             for half in halves {
                 cutter.join(self.blocks[half].handle);

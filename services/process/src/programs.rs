@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use motte::abi::syscall::ThreadState;
 use motte::abi::{Error, ObjectType, Rights};
@@ -26,13 +27,13 @@ use motte::service::Connection;
 use motte::start_info::Header;
 use motte::{log, slots};
 use motte_loader::system::FAULT_BADGE;
-use motte_loader::{Grant, Loaded, Places, Program, Source, Stack, View, prepare};
+use motte_loader::{Grant, LoadError, Loaded, Places, Program, Source, Stack, View, prepare};
 use motte_process::pool::{BlockId, Pool};
 use motte_process::request::Request;
 use motte_process::{Ending, Machine, Started, memory_change};
 
 use crate::images::{Held, Images};
-use crate::memory::KeptSlots;
+use crate::memory::{KeptSlots, is_own_mistake};
 
 /// The memory limit of a program that asks for none, where there is plenty.
 const DEFAULT_LIMIT: u64 = 32 << 20;
@@ -54,6 +55,8 @@ const SLOTS_KEPT: usize = STREAMS as usize + 3;
 const STACK_MEMORY: u64 = Places::COUNT;
 /// The first of the slots for the streams among them.
 const STREAMS: u64 = STACK_MEMORY + 1;
+/// The slot for the first thread among them.
+const THREAD: u64 = 2;
 /// What every program may use whose parent does not say otherwise.
 const SERVICES: &[&str] = &["fs", "console", "pipe", "process", "log", "clock", "supervisor", "pci", "net"];
 
@@ -75,6 +78,12 @@ impl Running {
     fn streams(&self) -> [Cap; 3] {
         [0, 1, 2].map(|stream| Cap(self.places.table.0.0 + STREAMS + stream))
     }
+}
+
+/// The slots for the streams of the program whose first thread is in this one.
+pub fn streams_of(thread: u64) -> Range<u64> {
+    let first = thread - THREAD;
+    first + STREAMS..first + SLOTS_KEPT as u64
 }
 
 /// All programs that run, and what they are made of.
@@ -117,7 +126,7 @@ impl Programs {
     /// Begins with all memory free; what a predecessor had is gone.
     pub fn begin(&mut self) {
         self.kept = KeptSlots::new();
-        self.kept.sweep();
+        self.kept.sweep(close);
         self.pool = Pool::default();
         for range in KeptSlots::ranges() {
             let _ = range.0.revoke();
@@ -299,12 +308,12 @@ impl Programs {
         };
         match prepare(&program) {
             Ok(loaded) => {
-                for (stream, to) in streams.iter().zip(first.0 + STREAMS..) {
-                    if CapSlot::OWN_TABLE.move_to(stream.0, CapSlot::OWN_TABLE, to).is_ok() {
-                        slots::free(CapSlot(stream.0));
-                    }
-                }
+                streams.into_iter().zip(first.0 + STREAMS..).for_each(|(stream, to)| keep_stream(stream, to));
                 Ok((places, loaded))
+            }
+            Err(LoadError::Kernel(what, error)) if is_own_mistake(error) => {
+                // Its successor begins with what there really is, and whoever asked asks it again.
+                panic!("{what} of {}: {error}: what is known of slots or memory is wrong", request.path);
             }
             Err(error) => {
                 log::warn!("{}: {error}", request.path);
@@ -359,6 +368,18 @@ fn close(stream: Cap) {
     slots::delete(CapSlot(stream.0));
 }
 
+/// Moves a stream to where it outlives this server. A slot that is not empty holds what is left of a program that ended: that is closed.
+fn keep_stream(stream: Cap, to: u64) {
+    let is_moved = || CapSlot::OWN_TABLE.move_to(stream.0, CapSlot::OWN_TABLE, to).is_ok();
+    if !is_moved() {
+        close(Cap(to));
+        if !is_moved() {
+            return log::error!("a stream cannot be kept, and is not closed when its program ends");
+        }
+    }
+    slots::free(CapSlot(stream.0));
+}
+
 impl Machine for Programs {
     fn start(&mut self, id: u32, parent: u64, request: &Request<'_>, streams: [Cap; 3]) -> Result<Started, IoError> {
         let parent = badge::client(parent);
@@ -392,8 +413,8 @@ impl Machine for Programs {
             let _ = self.registry.client_gone(client);
         }
         if let Err(error) = running.untyped.0.revoke() {
-            log::error!("the memory of program {id} could not be taken back: {error}");
-            return;
+            // Its successor finds out what is left of the program.
+            panic!("the memory of program {id} could not be taken back: {error}");
         }
         if let Some(view) = running.view {
             view.revoked();
@@ -466,9 +487,8 @@ impl Machine for Programs {
         let kept = &mut self.kept;
         let pool = Pool::read(pieces, |slot, bytes| {
             let untyped = Untyped::at(slot);
-            let is_right = bytes == 0
-                || kept.claim(slot, ObjectType::Untyped) && untyped.info().is_ok_and(|(_, size, _)| size == bytes);
-            is_right.then_some(untyped)
+            let fits = untyped.info().is_ok_and(|(_, size, _)| size == bytes);
+            (untyped, fits && kept.claim(slot, ObjectType::Untyped))
         });
         match pool {
             Some(pool) => {
@@ -490,7 +510,8 @@ impl Machine for Programs {
     }
 
     fn settle(&mut self) {
-        self.kept.sweep();
+        self.kept.sweep(close);
+        self.pool.mend(&mut self.kept);
         // What nobody claimed: of a start or an end that a predecessor was about to carry out, or an image that nobody runs.
         for range in self.pool.free_ranges() {
             let _ = range.0.revoke();

@@ -18,6 +18,9 @@ use crate::server::{Ended, Machine, ProcessServer, Running, Started, Table};
 /// Recognises the form of what follows.
 const FORM: u32 = u32::from_le_bytes(*b"PRC2");
 
+/// The most programs that were started since everything was described, and of which nothing can be read.
+const UNKNOWN: u32 = 1 << 16;
+
 /// The kinds of changes.
 const NEXT: usize = 1;
 const MEMORY: usize = 2;
@@ -112,7 +115,11 @@ impl<'a> Replayed<'a> {
         (pieces.number()? == FORM).then_some(())?;
         let mut replayed = Self::default();
         while !pieces.0.is_empty() {
-            replayed.change(pieces)?;
+            if replayed.change(pieces).is_none() {
+                // What follows is not known: the programs that it speaks of end, and their numbers are not given again.
+                replayed.next = replayed.next.saturating_add(UNKNOWN);
+                break;
+            }
         }
         Some(replayed)
     }
@@ -231,12 +238,16 @@ impl<R: Replier, S: SharedPages, M: Machine> ProcessServer<R, S, M> {
         let Replayed { mut table, next, memory, held, unknown, watches } = Replayed::new(state)?;
         self.machine.take_over(&mut Pieces(memory?)).then_some(())?;
         let lost = unknown.into_iter().map(|id| (id, "its description makes no sense"));
-        let mut found = TakenOver { running: 0, lost: lost.collect() };
-        table.running.retain(|&id, _| {
+        let (mut found, mut ended) = (TakenOver { running: 0, lost: lost.collect() }, Vec::new());
+        for (&id, running) in &table.running {
             let held = held.get(&id).copied().unwrap_or_default();
-            let taken = self.machine.take_over_program(id, held);
-            taken.map_err(|why| found.lost.push((id, why))).is_ok()
-        });
+            if let Err(why) = self.machine.take_over_program(id, held) {
+                found.lost.push((id, why));
+                ended.push((id, running.ending.unwrap_or(ExitStatus::Killed)));
+            }
+        }
+        // Their parents are told how they ended.
+        ended.into_iter().for_each(|(id, status)| table.end(id, status, 0));
         for (id, slot) in watches {
             let watch = self.machine.take_over_watch(slot);
             self.watches.extend(watch.map(|watch| (id, watch)));

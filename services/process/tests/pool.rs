@@ -79,7 +79,7 @@ proptest! {
         let read = |bytes: &[u8]| {
             let handle = |number: u64, bytes: u64| {
                 let handle = number as usize;
-                memory.ranges.get(handle).filter(|range| bytes == 0 || range.bytes == bytes).map(|_| handle)
+                (handle, memory.ranges.get(handle).is_some_and(|range| range.bytes == bytes))
             };
             Pool::read(&mut Pieces(bytes), handle)
         };
@@ -110,4 +110,45 @@ fn more_than_there_is_is_refused() {
     assert!(pool.take(&mut memory, u64::MAX).is_none());
     assert_eq!(pool.take(&mut memory, 5 * 4096).map(|(_, _, size)| size), Some(8 * 4096));
     assert!(pool.take(&mut memory, 1).is_none());
+}
+
+/// A pool of eight pages that is cut down to one, and what is noted of it. The block of eight is range 1, those of four 2 and 3, and so on.
+fn cut_down() -> (Memory, Vec<u8>) {
+    let (mut memory, mut pool) = memory(8);
+    pool.take(&mut memory, 1).unwrap();
+    let mut noted = Vec::new();
+    pool.put(&mut noted, |handle| handle as u64);
+    (memory, noted)
+}
+
+fn read_without(missing: &[usize], noted: &[u8]) -> Pool<usize> {
+    Pool::read(&mut Pieces(noted), |number, _| (number as usize, !missing.contains(&(number as usize)))).unwrap()
+}
+
+#[test]
+fn blocks_whose_joining_was_not_brought_to_its_end_come_together_again() {
+    let order = [6, 7, 4, 5, 2, 3];
+    for count in 0..=order.len() {
+        let (mut memory, noted) = cut_down();
+        let missing = &order[..count];
+        missing.iter().for_each(|&piece| memory.join(piece));
+        let mut pool = read_without(missing, &noted);
+        pool.mend(&mut memory);
+        assert_eq!(pool.free_bytes(), 8 * 4096, "without {missing:?}");
+        assert_eq!(pool.take(&mut memory, 8 * 4096).map(|(_, handle, _)| handle), Some(1));
+    }
+}
+
+#[test]
+fn a_block_in_use_stays_though_its_other_half_is_missing() {
+    let (mut memory, noted) = cut_down();
+    let mut pool = read_without(&[6], &noted);
+    let index = (0..7).find(|&index| pool.whole(index).is_some_and(|(_, handle)| handle == 7)).unwrap();
+    let (block, _) = pool.whole(index).unwrap();
+    pool.claim(block);
+    pool.mend(&mut memory);
+    assert_eq!(pool.free_bytes(), 6 * 4096);
+    pool.give_back(block);
+    assert!(pool.take(&mut memory, 8 * 4096).is_none(), "what is missing is not put together");
+    assert!((0..7).all(|index| pool.whole(index).is_none_or(|(_, handle)| handle != 6)));
 }

@@ -398,6 +398,19 @@ fn an_end_that_was_begun_is_brought_to_its_end() {
 }
 
 #[test]
+fn an_end_of_which_the_successor_finds_nothing_is_known_all_the_same() {
+    let mut desk = busy();
+    let before = desk.loader.1.borrow().len();
+    desk.server.ended(3, ExitStatus::Exited(4), Ending::Ended);
+    let mut begun = desk.loader.1.borrow()[before].clone();
+    let at = begun.windows(8).rposition(|window| window == 3_u64.to_le_bytes()).unwrap();
+    begun[at] = 9;
+    let (mut next, _) = Desk::successor(&begun);
+    assert!(!next.server.has_abandoned());
+    assert_eq!(next.server.try_wait(&SHELL, 3), Ok(Some(ExitStatus::Exited(4))));
+}
+
+#[test]
 fn a_program_that_makes_no_sense_ends_alone() {
     let mut desk = busy();
     desk.server.kill(&SHELL, 1).unwrap();
@@ -410,7 +423,20 @@ fn a_program_that_makes_no_sense_ends_alone() {
     assert_eq!(lost, [(3, "it is another's")]);
     next.server.report_lost(&lost);
     assert_eq!(next.loader.0.borrow()[..], ["settle", "forget 3", "signal 60"]);
+    assert_eq!(next.server.try_wait(&SHELL, 3), Ok(Some(ExitStatus::Killed)), "who waits for it goes on");
     assert_eq!(next.server.try_wait(&SHELL, 2), Ok(Some(ExitStatus::Exited(-2))));
+}
+
+#[test]
+fn programs_noted_before_a_change_that_makes_no_sense_go_on() {
+    let mut state = busy().noted();
+    state.extend([99, 0, 0, 0, 1, 2, 3]);
+    let (mut next, taken_over) = Desk::successor(&state);
+    assert_eq!(taken_over, Some(TakenOver { running: 2, lost: vec![] }));
+    assert!(
+        next.spawn_with(9, &SHELL, &cat()).unwrap() > 1000,
+        "the number of one that is not known is not given again"
+    );
 }
 
 /// What a client or a program does.
