@@ -456,9 +456,10 @@ impl<R: Replier, S: SharedPages, M: Rings> Stream for PipeServer<R, S, M> {
     }
 
     fn close(&mut self, sender: &Sender, handle: u64) -> Result<(), IoError> {
-        match self.repeated() {
-            Some(_) => Ok(()),
-            None => self.release((sender.badge, handle)),
+        match self.release((sender.badge, handle)) {
+            // An end that is still held was not closed, whatever the request's number: who reads from it would wait for ever.
+            Err(_) if self.repeated().is_some() => Ok(()),
+            released => released,
         }
     }
 

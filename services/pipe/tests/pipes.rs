@@ -454,3 +454,24 @@ fn a_request_that_waits_and_comes_again_waits_once() {
     let given: Vec<_> = answers.0.borrow().iter().map(|answer| answer.0).collect();
     assert_eq!(given, [102, 101]);
 }
+
+#[test]
+fn an_end_is_closed_even_if_the_request_has_the_number_of_another() {
+    let (mut server, answers, memory, reading, writing) = kept_server();
+    server.begin(41, false);
+    let (_, other) = server.create(&CLIENT).unwrap();
+    server.begin(41, false);
+    server.close(&CLIENT, writing).unwrap();
+    server.begin(0, false);
+    read(&mut server, reading, 1);
+    assert_eq!(answers.take::<Bytes>(), [(1, Ok(Bytes(vec![])))]);
+    // One that is no longer held was closed before.
+    server.begin(42, false);
+    server.close(&CLIENT, other).unwrap();
+    assert_eq!(server.close(&CLIENT, other), Ok(()));
+    let (mut next, _) = successor(&memory);
+    next.begin(42, false);
+    assert_eq!(next.close(&CLIENT, other), Ok(()));
+    next.begin(43, false);
+    assert_eq!(next.close(&CLIENT, other), Err(IoError::BadHandle));
+}
