@@ -6,7 +6,7 @@ use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
 use motte_interfaces::stream::{INLINE_BYTES, StreamClient, StreamKind, Whence};
 
-use crate::io::{Result, SeekFrom};
+use crate::io::{self, SeekFrom};
 use crate::memory::Mapping;
 use crate::service::Connection;
 use crate::sync::Mutex;
@@ -28,8 +28,20 @@ enum Buffer {
     None,
     /// Lent.
     Lent(Mapping),
-    /// The service does not want it, or there is no memory: everything goes in messages.
+    /// The service does not want it: everything goes in messages.
     Refused,
+}
+
+impl Buffer {
+    /// After an attempt to lend pages. One that failed for another reason than that the service takes none is repeated: the service may have been
+    /// about to fail, and its successor take them.
+    fn after(lent: Result<Mapping, IoError>) -> Self {
+        match lent {
+            Ok(memory) => Self::Lent(memory),
+            Err(IoError::Unsupported) => Self::Refused,
+            Err(_) => Self::None,
+        }
+    }
 }
 
 impl Session {
@@ -46,10 +58,7 @@ impl Session {
             Buffer::Refused => return None,
         };
         if !large_enough {
-            *buffer = match self.lend(size.max(BUFFER)) {
-                Some(memory) => Buffer::Lent(memory),
-                None => Buffer::Refused,
-            };
+            *buffer = Buffer::after(self.lend(size.max(BUFFER)));
         }
         match &*buffer {
             Buffer::Lent(memory) => Some(work(memory)),
@@ -57,25 +66,25 @@ impl Session {
         }
     }
 
-    fn lend(&self, size: usize) -> Option<Mapping> {
-        let memory = Mapping::new(size.div_ceil(4096).next_multiple_of(4)).ok()?;
+    fn lend(&self, size: usize) -> Result<Mapping, IoError> {
+        let memory = Mapping::new(size.div_ceil(4096).next_multiple_of(4)).map_err(|_| IoError::OutOfMemory)?;
         self.attach(&memory)?;
-        Some(memory)
+        Ok(memory)
     }
 
-    fn attach(&self, memory: &Mapping) -> Option<()> {
+    fn attach(&self, memory: &Mapping) -> Result<(), IoError> {
         for (index, four) in memory.frames().chunks_exact(4).enumerate() {
             let [a, b, c, d] = [0, 1, 2, 3].map(|at| Cap(four[at].0.0));
-            self.client.attach(index as u64 * 4, a, b, c, d).ok()?;
+            self.client.attach(index as u64 * 4, a, b, c, d)?;
         }
-        Some(())
+        Ok(())
     }
 
     /// Lends the same pages anew: the service was restarted and knows nothing of them.
     pub fn lend_again(&self) {
         let mut buffer = self.buffer.lock();
         if let Buffer::Lent(memory) = &*buffer
-            && self.attach(memory).is_none()
+            && self.attach(memory).is_err()
         {
             *buffer = Buffer::None;
         }
@@ -101,7 +110,7 @@ pub(crate) enum End {
 }
 
 impl Handle {
-    pub fn read(&self, into: &mut [u8]) -> Result<usize> {
+    pub fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
         }
@@ -125,7 +134,7 @@ impl Handle {
         Ok(count)
     }
 
-    pub fn write(&self, from: &[u8]) -> Result<usize> {
+    pub fn write(&self, from: &[u8]) -> io::Result<usize> {
         for _ in 0..if from.len() > INLINE_BYTES { LENDINGS } else { 0 } {
             let written = self.session.with_buffer(BUFFER, |memory| {
                 let length = from.len().min(memory.len());
@@ -143,7 +152,7 @@ impl Handle {
         Ok((count as usize).min(from.len()))
     }
 
-    pub fn seek(&self, position: SeekFrom) -> Result<u64> {
+    pub fn seek(&self, position: SeekFrom) -> io::Result<u64> {
         let (whence, offset) = match position {
             SeekFrom::Start(offset) => (Whence::Start, i64::try_from(offset).map_err(|_| IoError::InvalidInput)?),
             SeekFrom::Current(offset) => (Whence::Current, offset),
@@ -152,12 +161,12 @@ impl Handle {
         Ok(self.session.client.seek(self.number, whence, offset)?)
     }
 
-    pub fn kind(&self) -> Result<StreamKind> {
+    pub fn kind(&self) -> io::Result<StreamKind> {
         Ok(self.session.client.kind(self.number)?)
     }
 
     /// A capability to the same object, for another program or another handle.
-    pub fn duplicate(&self) -> Result<Cap> {
+    pub fn duplicate(&self) -> io::Result<Cap> {
         Ok(self.session.client.duplicate(self.number)?)
     }
 
@@ -167,7 +176,7 @@ impl Handle {
     }
 
     /// A second handle to the same object, with the same position.
-    pub fn try_clone(&self) -> Result<Self> {
+    pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self::from_capability(self.duplicate()?))
     }
 }
@@ -186,5 +195,18 @@ impl Drop for Handle {
 impl core::fmt::Debug for Handle {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Handle").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_failed_to_take_pages_is_offered_them_again() {
+        for error in [IoError::InvalidData, IoError::OutOfMemory, IoError::ServiceRestarted] {
+            assert!(matches!(Buffer::after(Err(error)), Buffer::None));
+        }
+        assert!(matches!(Buffer::after(Err(IoError::Unsupported)), Buffer::Refused));
     }
 }
