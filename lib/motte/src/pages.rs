@@ -126,10 +126,12 @@ impl SharedPages for Pages {
                 self.replies.delete_after_reply(Cap(slot.0));
                 Ok(Cap(slot.0))
             }
-            Err(_) => {
+            Err(Error::OutOfMemory | Error::LimitReached) => {
                 slots::free(slot);
                 Err(IoError::OutOfMemory)
             }
+            // Refused to a server that is wrong about its own slots: its successor will be right.
+            Err(error) => panic!("no capability to the own endpoint in a free slot: {error}"),
         }
     }
 }
