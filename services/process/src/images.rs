@@ -11,9 +11,10 @@ use motte::interfaces::error::IoError;
 use motte::kernel::{CapSlot, Untyped};
 use motte::{fs, io, log, slots};
 use motte_loader::Image;
+use motte_process::is_own_mistake;
 use motte_process::pool::{BlockId, Pool};
 
-use crate::memory::{KeptSlots, is_own_mistake};
+use crate::memory::KeptSlots;
 
 /// Bytes of images that are kept although nobody runs them, at the most.
 const CACHE: u64 = 8 << 20;

@@ -14,5 +14,23 @@ pub mod request;
 mod server;
 mod state;
 
+use motte_abi::Error;
+
 pub use server::{Ending, Machine, ProcessServer, Started};
 pub use state::{TakenOver, memory_change};
+
+/// Whether the kernel refused what it refuses only to a server that is wrong about its own slots or memory: there is enough of everything.
+pub const fn is_own_mistake(error: Error) -> bool {
+    !matches!(error, Error::OutOfMemory | Error::LimitReached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_up_is_nobodys_mistake() {
+        let others = Error::ALL.iter().filter(|error| !is_own_mistake(**error));
+        assert!(others.eq(&[Error::OutOfMemory, Error::LimitReached]));
+    }
+}

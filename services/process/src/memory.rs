@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeSet;
 
+use motte::abi::ObjectType;
 use motte::abi::syscall::ThreadState;
-use motte::abi::{Error, ObjectType};
 use motte::interfaces::Cap;
 use motte::interfaces::badge::OBJECT;
 use motte::kernel::{CapSlot, Thread, Untyped};
@@ -79,11 +79,6 @@ impl KeptSlots {
         streams.into_iter().for_each(|slot| close(Cap(slot)));
         self.claimed.clear();
     }
-}
-
-/// Whether the kernel refused what it refuses only to a server that is wrong about its own slots or memory: there is enough of everything.
-pub const fn is_own_mistake(error: Error) -> bool {
-    !matches!(error, Error::OutOfMemory | Error::LimitReached)
 }
 
 /// What is in a slot.

@@ -30,10 +30,10 @@ use motte_loader::system::FAULT_BADGE;
 use motte_loader::{Grant, LoadError, Loaded, Places, Program, Source, Stack, View, prepare};
 use motte_process::pool::{BlockId, Pool};
 use motte_process::request::Request;
-use motte_process::{Ending, Machine, Started, memory_change};
+use motte_process::{Ending, Machine, Started, is_own_mistake, memory_change};
 
 use crate::images::{Held, Images};
-use crate::memory::{KeptSlots, is_own_mistake};
+use crate::memory::KeptSlots;
 
 /// The memory limit of a program that asks for none, where there is plenty.
 const DEFAULT_LIMIT: u64 = 32 << 20;
