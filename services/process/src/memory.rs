@@ -1,6 +1,7 @@
 //! What outlives this server: slots of its capability table, and the memory for programs, whose ranges lie in the first of them.
 
 use alloc::collections::BTreeSet;
+use core::ops::Range;
 
 use motte::abi::ObjectType;
 use motte::abi::syscall::ThreadState;
@@ -39,6 +40,11 @@ impl KeptSlots {
 
     pub fn allocate(&self, count: usize) -> Option<CapSlot> {
         self.used.allocate_range(count).map(|slot| CapSlot(slot as u64))
+    }
+
+    /// Whether nothing is in these slots.
+    pub fn are_empty(mut slots: Range<u64>) -> bool {
+        slots.all(|slot| content(slot) == Content::Nothing)
     }
 
     /// Gives empty slots back.
