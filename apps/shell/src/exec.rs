@@ -93,6 +93,7 @@ impl Shell {
 
     /// Runs one command in this shell.
     pub fn run_command(&mut self, command: &Command) -> Outcome {
+        sys::beat();
         if self.stack.is_exhausted() {
             return self.fail("commands and functions are nested too deeply");
         }

@@ -43,6 +43,7 @@ impl Shell {
         let mut text = String::new();
         let mut line_number = 1;
         loop {
+            sys::beat();
             if text.is_empty() {
                 self.reap();
             }

@@ -52,6 +52,7 @@ impl Captures {
                     break;
                 }
                 memory.borrow_mut().extend_from_slice(&block[..count]);
+                sys::beat();
             }
         }
         Ok(())

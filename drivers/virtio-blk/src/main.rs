@@ -73,16 +73,17 @@ fn describe(info: DiskInfo) -> String {
     )
 }
 
-fn main() -> Result<(), Error> {
-    let mut server = Server::for_service("block")?;
-    let doorbell = server.tasks().event()?;
-    let kernel = Kernel::new(&server, &doorbell)?;
+fn main() -> Result<(), String> {
+    let no_server = |error: Error| format!("the service cannot be given: {error}");
+    let mut server = Server::for_service("block").map_err(no_server)?;
+    let doorbell = server.tasks().event().map_err(no_server)?;
+    let kernel = Kernel::new(&server, &doorbell).map_err(no_server)?;
     let tasks = server.tasks();
-    let (disk, interrupt) = pci::first("disk", |pci, device| {
+    let found = pci::first("disk", |pci, device| {
         let (disk, interrupt) = start(pci, device, &tasks)?;
         let what = describe(disk.info());
         Ok(((disk, interrupt), what))
-    })
-    .unzip();
-    Err(server.run(&mut Service { server: BlockServer::new(kernel, disk), interrupt, doorbell }))
+    })?;
+    let (disk, interrupt) = found.unzip();
+    Err(no_server(server.run(&mut Service { server: BlockServer::new(kernel, disk), interrupt, doorbell })))
 }

@@ -455,16 +455,11 @@ impl<M: Memory, P: Machine> Block for BlockServer<M, P> {
             // It begins anew although this driver lives: it waited in vain. A successor does better.
             panic!("the client has given up waiting for {} requests", self.pending());
         }
-        let refused = match self.disk {
-            None => Some(IoError::NotFound),
-            Some(_) if index >= MAX_FRAMES || self.machine.frame_address(frame).is_none() => {
-                Some(IoError::InvalidInput)
-            }
-            Some(_) => None,
-        };
-        if let Some(error) = refused {
+        // Nobody attaches to a disk of which nobody told: the bus kept silent about it. A successor asks again.
+        assert!(self.disk.is_some(), "a client knows of a disk that was not found");
+        if index >= MAX_FRAMES || self.machine.frame_address(frame).is_none() {
             self.machine.release(frame);
-            return Err(error);
+            return Err(IoError::InvalidInput);
         }
         if let Some(former) = self.client(sender.badge).frames.insert(index, frame) {
             self.machine.release(former);

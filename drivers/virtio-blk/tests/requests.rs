@@ -395,9 +395,8 @@ fn without_a_disk_everything_is_not_found() {
     let mock = Mock::default();
     let mut server = BlockServer::<View, Mock>::new(mock.clone(), None);
     assert_eq!(server.info(&CLIENT), Err(IoError::NotFound));
-    assert_eq!(server.attach_memory(&CLIENT, 0, Cap(10)), Err(IoError::NotFound));
     assert_eq!(server.attach_rings(&CLIENT, Cap(1), Cap(2), Cap(3)), Err(IoError::NotFound));
-    assert_eq!(*mock.0.released.borrow(), [10, 1, 2, 3]);
+    assert_eq!(*mock.0.released.borrow(), [1, 2, 3]);
     server.work();
     server.interrupt();
     assert!(mock.0.reports.borrow().is_empty());
@@ -517,6 +516,13 @@ fn a_client_that_waits_is_answered_instead_of_signalled() {
     assert_eq!(wait(&mut world, &CLIENT, 5), []);
     world.server.client_gone(&Sender { badge: badge::LIFECYCLE | 2 }, CLIENT.badge).unwrap();
     assert_eq!(world.mock.0.answered.take(), [(5, Err(IoError::InvalidInput))]);
+}
+
+#[test]
+#[should_panic(expected = "a client knows of a disk that was not found")]
+fn a_driver_that_was_told_of_no_disk_ends_when_a_client_knows_of_one() {
+    let mut server = BlockServer::<View, Mock>::new(Mock::default(), None);
+    let _ = server.attach_memory(&CLIENT, 0, Cap(10));
 }
 
 #[test]

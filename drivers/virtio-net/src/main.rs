@@ -89,16 +89,17 @@ fn describe(info: NetdevInfo) -> String {
     )
 }
 
-fn main() -> Result<(), Error> {
-    let mut server = Server::for_service("netdev")?;
-    let doorbell = server.tasks().event()?;
-    let kernel = Kernel::new(&server, &doorbell)?;
+fn main() -> Result<(), String> {
+    let no_server = |error: Error| format!("the service cannot be given: {error}");
+    let mut server = Server::for_service("netdev").map_err(no_server)?;
+    let doorbell = server.tasks().event().map_err(no_server)?;
+    let kernel = Kernel::new(&server, &doorbell).map_err(no_server)?;
     let tasks = server.tasks();
-    let started = pci::first("network card", |pci, device| {
+    let found = pci::first("network card", |pci, device| {
         let (card, interrupts) = start(pci, device, &tasks)?;
         let what = describe(card.info());
         Ok(((card, interrupts), what))
-    });
-    let (card, interrupts) = started.unzip();
-    Err(server.run(&mut Service { server: NetServer::new(kernel, card), interrupts, doorbell }))
+    })?;
+    let (card, interrupts) = found.unzip();
+    Err(no_server(server.run(&mut Service { server: NetServer::new(kernel, card), interrupts, doorbell })))
 }

@@ -101,24 +101,22 @@ pub fn memory<const PAGES: usize>() -> Result<(Mapped, [u64; PAGES]), String> {
     Ok((Mapped::new(memory, 0), physical))
 }
 
-/// Starts the first device that works. `kind` is what it is called in the log; `start` says what it started.
-pub fn first<T>(kind: &str, mut start: impl FnMut(&Pci, &PciDevice) -> Result<(T, String), String>) -> Option<T> {
-    let pci: Pci = match connect("pci") {
-        Ok(connection) => PciClient::new(connection),
-        Err(error) => {
-            motte::log::error!("there is no {kind}: the PCI bus cannot be reached: {error}");
-            return None;
-        }
-    };
-    let mut first = None;
+/// Starts the first device that works; `None` if there is none at all. `kind` is what it is called in the log; `start` says what it started.
+///
+/// # Errors
+/// The bus cannot be searched, or there are devices and none can be started. Whoever was told nonsense hears something else when it starts anew.
+pub fn first<T>(
+    kind: &str,
+    mut start: impl FnMut(&Pci, &PciDevice) -> Result<(T, String), String>,
+) -> Result<Option<T>, String> {
+    let connection = connect("pci").map_err(|error| format!("the PCI bus cannot be reached: {error}"))?;
+    let pci: Pci = PciClient::new(connection);
+    let (mut first, mut failure) = (None, None);
     for index in 0.. {
         let device = match pci.device(index) {
             Ok(device) => device,
             Err(IoError::NotFound) => break,
-            Err(error) => {
-                motte::log::error!("the PCI bus cannot be searched: {error}");
-                break;
-            }
+            Err(error) => return Err(format!("the PCI bus cannot be searched: {error}")),
         };
         let name = name(&device);
         if first.is_some() {
@@ -130,11 +128,19 @@ pub fn first<T>(kind: &str, mut start: impl FnMut(&Pci, &PciDevice) -> Result<(T
                 motte::log::info!("{kind} at {name}: {what}");
                 first = Some(started);
             }
-            Err(error) => motte::log::error!("the {kind} at {name} cannot be used: {error}"),
+            Err(error) => {
+                let error = format!("the {kind} at {name} cannot be used: {error}");
+                motte::log::error!("{error}");
+                failure = Some(error);
+            }
         }
     }
-    if first.is_none() {
-        motte::log::info!("there is no {kind} to serve");
+    match (first, failure) {
+        (None, Some(error)) => Err(error),
+        (None, None) => {
+            motte::log::info!("there is no {kind} to serve");
+            Ok(None)
+        }
+        (first, _) => Ok(first),
     }
-    first
 }

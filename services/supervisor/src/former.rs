@@ -42,6 +42,7 @@ const EXIT: u64 = 2;
 const KILLED: u64 = 3;
 const SILENT: u64 = 4;
 const ACCUSED: u64 = 5;
+const HOGGED: u64 = 6;
 
 impl Former {
     /// As a variable of the environment.
@@ -54,6 +55,7 @@ impl Former {
             Cause::Exit(status, text) => (EXIT, u64::from(status.cast_unsigned()), &no_fault, text.clone()),
             Cause::Killed => (KILLED, 0, &no_fault, String::new()),
             Cause::Silent(ns) => (SILENT, *ns, &no_fault, String::new()),
+            Cause::Hogged(ns, other) => (HOGGED, *ns, &no_fault, other.clone()),
             Cause::Accused(by, what) => (ACCUSED, 0, &no_fault, format!("{by}\n{what}")),
         };
         let Self { time_ns, started_ns, cpu_ns, memory, thread, last_message: (badge, info), .. } = *self;
@@ -87,6 +89,7 @@ impl Former {
             EXIT => Cause::Exit((detail as u32).cast_signed(), said),
             KILLED => Cause::Killed,
             SILENT => Cause::Silent(detail),
+            HOGGED => Cause::Hogged(detail, said),
             ACCUSED => said.split_once('\n').map(|(by, what)| Cause::Accused(by.into(), what.into()))?,
             _ => return None,
         };
@@ -109,6 +112,7 @@ mod tests {
             Cause::Exit(-1, "no endpoint".into()),
             Cause::Killed,
             Cause::Silent(2_000_000_000),
+            Cause::Hogged(2_000_000_000, "log".into()),
             Cause::Accused("health".into(), "3, where 4 is right".into()),
         ];
         for cause in causes {

@@ -18,6 +18,7 @@ extern crate std;
 pub mod former;
 pub mod messages;
 pub mod policy;
+pub mod processor;
 pub mod record;
 #[cfg(feature = "program")]
 pub mod seen;

@@ -13,6 +13,7 @@ mod deadlines;
 mod ending;
 mod faults;
 mod heartbeats;
+mod hogs;
 mod power;
 mod requests;
 mod start;
@@ -34,5 +35,6 @@ fn main() -> Result<(), String> {
     let mut supervisor = components::Supervisor::new(&server)?;
     supervisor.begin();
     supervisor.watch_calls();
+    supervisor.watch_processor();
     Err(server.run(&mut supervisor).to_string())
 }

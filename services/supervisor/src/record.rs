@@ -22,6 +22,8 @@ pub enum Cause {
     Killed,
     /// It did not beat for so many nanoseconds.
     Silent(u64),
+    /// For so many nanoseconds it left no processor time to a less urgent component, of this name.
+    Hogged(u64, String),
     /// Another component, of this name, says that it answered wrongly, and what.
     Accused(String, String),
 }
@@ -51,6 +53,7 @@ impl Cause {
             }
             Self::Killed => "killed by command".into(),
             Self::Silent(ns) => format!("no heartbeat for {} ms", ns.div_ceil(1_000_000)),
+            Self::Hogged(ns, other) => format!("no processor time left for {other} for {} ms", ns.div_ceil(1_000_000)),
             Self::Accused(by, what) => format!("{by}: it answered {what}"),
         }
     }
@@ -59,7 +62,7 @@ impl Cause {
     pub fn place(&self) -> Option<&FaultMessage> {
         match self {
             Self::Fault(_, fault) | Self::Panic(_, fault) => Some(fault),
-            Self::Exit(..) | Self::Killed | Self::Silent(_) | Self::Accused(..) => None,
+            Self::Exit(..) | Self::Killed | Self::Silent(_) | Self::Hogged(..) | Self::Accused(..) => None,
         }
     }
 }

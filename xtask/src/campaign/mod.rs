@@ -53,6 +53,8 @@ const ABSENT: &str = "virtio-net";
 const IDLE: &str = "guardian";
 /// How often a fault is tried that finds no opportunity; then the heap is struck instead.
 const TRIES: u32 = 2;
+/// Faults of a type after which it is clear that a component gives no opportunity for it: if none of them found one.
+const VAIN: u32 = 3;
 
 /// How many faults, and which.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,6 +99,8 @@ struct Campaign<'a> {
     /// When no more are injected.
     end: Option<Instant>,
     results: Mutex<Results>,
+    /// How often a component gave no opportunity for a type of fault, as long as it never did.
+    vain: Mutex<HashMap<(String, FaultType), Option<u32>>>,
     progress: Progress,
 }
 
@@ -166,6 +170,7 @@ pub fn results(options: &Options) -> Result<Results> {
         last,
         end: options.minutes.map(|minutes| started + Duration::from_secs(60 * minutes)),
         results: Mutex::new(Results { seed: options.seed, ..Results::default() }),
+        vain: Mutex::default(),
         progress: Progress::estimated(last + 1 - first, "faults"),
     };
     let jobs = u64::from(options.jobs).min((last + 1 - first).div_ceil(FAULTS_PER_MACHINE));
@@ -324,15 +329,35 @@ impl Campaign<'_> {
             return Ok(Attempt::Gone(fault.component));
         }
         let program = &self.programs[&fault.component];
-        let tries = if fault.component == IDLE { 0 } else { TRIES };
+        let tries = if fault.component == IDLE || self.is_vain(&fault) { 0 } else { TRIES };
         for _ in 0..tries {
             if let Some(outcome) = subject.try_fault(&mut fault, program, files)? {
+                self.note_opportunity(&fault, true);
                 return Ok(Attempt::Done(outcome));
             }
+        }
+        if tries > 0 {
+            self.note_opportunity(&fault, false);
         }
         self.results().skipped += 1;
         fault.kind = FaultType::Heap;
         Ok(subject.try_fault(&mut fault, program, files)?.map_or(Attempt::NoOpportunity, Attempt::Done))
+    }
+
+    fn vain(&self) -> std::sync::MutexGuard<'_, HashMap<(String, FaultType), Option<u32>>> {
+        self.vain.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether there is no use in waiting for an opportunity: there never was one.
+    fn is_vain(&self, fault: &Fault) -> bool {
+        let key = (fault.component.clone(), fault.kind);
+        self.vain().get(&key).is_some_and(|times| times.is_some_and(|times| times >= VAIN))
+    }
+
+    fn note_opportunity(&self, fault: &Fault, was_there: bool) {
+        let mut vain = self.vain();
+        let times = vain.entry((fault.component.clone(), fault.kind)).or_insert(Some(0));
+        *times = if was_there { None } else { times.map(|times| times + 1) };
     }
 
     fn note(&self, outcome: &Outcome, took: Duration) {

@@ -277,6 +277,11 @@ pub fn set_raw(raw: bool) {
     let _ = motte::terminal::set_raw(raw);
 }
 
+/// Shows whoever watches this shell that it goes on. A loop of its own commands may take any time.
+pub fn beat() {
+    motte::control::beat();
+}
+
 /// Writes a line to the system's log.
 pub fn log(text: &str) {
     motte::log::info!("{text}");
