@@ -371,6 +371,18 @@ fn a_clock_that_runs_and_lies_is_found_out_and_started_anew() {
 }
 
 #[test]
+fn a_server_that_is_never_done_is_ended_and_those_whom_it_keeps_waiting_are_not() {
+    let script =
+        "services start never-done; sleep 2; faults | tail -n +2 | wc -l; faults 1 | grep -e '^fault' -e cause";
+    let output = motte(&["--no-disk", "--system", "tests/systems/never-done.toml"], script).unwrap();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{}", output.stdout);
+    let lines: Vec<&str> = output.stdout.lines().map(str::trim).collect();
+    assert_eq!(lines[..2], ["1", "fault 1: never-done (generation 1)"]);
+    let cause = lines[2].strip_prefix("cause: no processor time left for ").unwrap();
+    assert!(cause.ends_with(" for 1000 ms"), "{cause}");
+}
+
+#[test]
 fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
     /// A jump to itself.
     const LOOP: [u8; 2] = [0xeb, 0xfe];
