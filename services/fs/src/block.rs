@@ -12,6 +12,7 @@ use motte::memory::{self, Mapping};
 use motte::pages::SharedWords;
 use motte::service::Connection;
 use motte::slots;
+use motte::time::monotonic_ns;
 use motte_fs::disk::DiskError;
 use motte_fs::ring_disk::{Driver, Rings};
 use motte_ring::{Consumer, Producer};
@@ -41,13 +42,18 @@ pub struct BlockDriver {
     /// The driver could signal this one; nobody waits for it.
     unused: Notification,
     doorbell: Option<Notification>,
+    /// When an error of the driver's was last doubted.
+    doubted_ns: Option<u64>,
 }
+
+/// For so long after an error that was doubted others are believed: a disk that fails does so more than once.
+const BELIEF_NS: u64 = 60_000_000_000;
 
 impl BlockDriver {
     /// A way to the driver, which is lent frames of 2 MiB.
     pub fn new(service: BlockClient<Connection>, frames: &[Frame]) -> Result<Self, Error> {
         let unused = Notification(memory::make(ObjectType::Notification, 0)?);
-        Ok(Self { service, frames: frames.to_vec(), unused, doorbell: None })
+        Ok(Self { service, frames: frames.to_vec(), unused, doorbell: None, doubted_ns: None })
     }
 }
 
@@ -76,6 +82,18 @@ impl Driver for BlockDriver {
     fn ring(&mut self) -> bool {
         // A driver's end takes its notification, and so this capability, with it.
         self.doorbell.is_some_and(|doorbell| doorbell.signal().is_ok())
+    }
+
+    fn doubt(&mut self) -> bool {
+        let now = monotonic_ns();
+        if self.doubted_ns.is_some_and(|then| now - then < BELIEF_NS) {
+            return false;
+        }
+        self.doubted_ns = Some(now);
+        log::warn!("the disk's driver gives an error: it is started anew and asked again");
+        // The end of the driver ends the call.
+        let _ = self.service.doubt();
+        true
     }
 
     fn wait(&mut self) -> bool {

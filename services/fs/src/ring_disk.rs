@@ -47,6 +47,8 @@ pub trait Driver {
     fn attach(&mut self) -> Result<Rings<Self::Memory>, DiskError>;
     /// Wakes the driver to look for requests; false if the driver that was attached is gone.
     fn ring(&mut self) -> bool;
+    /// After an error: has the driver start anew, for it may be the driver that fails and not the disk. False if that was tried a short while ago.
+    fn doubt(&mut self) -> bool;
     /// Sleeps until completions lie in the ring; false if the driver that was attached is gone.
     fn wait(&mut self) -> bool;
 }
@@ -117,6 +119,9 @@ impl<D: Driver> RingDisk<D> {
         while let Some([tag, status]) = rings.completions.pop()? {
             if status != STATUS_DONE && status != STATUS_DEVICE_ERROR {
                 // The driver knows nothing of our memory: it is another than the one that we lent it to.
+                return Err(RingError::Corrupt);
+            }
+            if status != STATUS_DONE && self.unfinished.contains_key(&tag) && self.driver.doubt() {
                 return Err(RingError::Corrupt);
             }
             let Some(finished) = self.unfinished.remove(&tag) else { continue };

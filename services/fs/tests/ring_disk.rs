@@ -46,6 +46,8 @@ enum Mood {
     /// Says that something is done and does nothing.
     Idles,
     Fails,
+    /// Fails until somebody doubts it.
+    FailsUntilDoubted,
 }
 
 struct Peer {
@@ -116,7 +118,9 @@ impl Peer {
                 self.flushes += 1;
             }
             *self.done.entry(request[2]).or_default() += 1;
-            completions.push([request[1], u64::from(self.mood == Mood::Fails)]).unwrap();
+            completions
+                .push([request[1], u64::from(matches!(self.mood, Mood::Fails | Mood::FailsUntilDoubted))])
+                .unwrap();
             completions.push([u64::MAX - 1, 0]).unwrap();
         }
     }
@@ -143,6 +147,15 @@ impl Driver for Mock {
 
     fn ring(&mut self) -> bool {
         self.0.borrow().rings.is_some()
+    }
+
+    fn doubt(&mut self) -> bool {
+        let mut peer = self.0.borrow_mut();
+        let is_new = peer.mood == Mood::FailsUntilDoubted;
+        if is_new {
+            (peer.mood, peer.rings) = (Mood::Works, None);
+        }
+        is_new
     }
 
     fn wait(&mut self) -> bool {
@@ -225,4 +238,15 @@ fn a_device_error_fails_its_batch_only() {
     let ticket = disk.submit(memory(), Direction::Read, &batch(0, 4)).unwrap();
     assert_eq!(disk.wait(ticket), Ok(()));
     assert_eq!(disk.wait(ticket), Err(DiskError), "a batch is waited for once");
+}
+
+#[test]
+fn an_error_is_doubted_once_and_asked_about_again() {
+    let mock = Mock::new(Mood::FailsUntilDoubted);
+    let mut disk = mock.disk();
+    let ticket = disk.submit(memory(), Direction::Write, &batch(0, 20)).unwrap();
+    disk.wait(ticket).unwrap();
+    let peer = mock.0.borrow();
+    assert_eq!(peer.attached, 2);
+    assert!((0..20).all(|n| peer.done.contains_key(&(n * 8))));
 }
