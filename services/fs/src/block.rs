@@ -90,7 +90,7 @@ impl Driver for BlockDriver {
             return false;
         }
         self.doubted_ns = Some(now);
-        log::warn!("the disk's driver gives an error: it is started anew and asked again");
+        log::warn!("the disk's driver gives an error or no answer: it is started anew and asked again");
         // The end of the driver ends the call.
         let _ = self.service.doubt();
         true

@@ -47,7 +47,8 @@ pub trait Driver {
     fn attach(&mut self) -> Result<Rings<Self::Memory>, DiskError>;
     /// Wakes the driver to look for requests; false if the driver that was attached is gone.
     fn ring(&mut self) -> bool;
-    /// After an error: has the driver start anew, for it may be the driver that fails and not the disk. False if that was tried a short while ago.
+    /// After an error or vain attempts: has the driver start anew, for it may be the driver that fails and not the disk. False if that was tried a
+    /// short while ago.
     fn doubt(&mut self) -> bool;
     /// Sleeps until completions lie in the ring; false if the driver that was attached is gone.
     fn wait(&mut self) -> bool;
@@ -172,6 +173,10 @@ impl<D: Driver> RingDisk<D> {
 
     /// The driver is another, or broke its rings: everything unfinished is sent again.
     fn attach_anew(&mut self) {
+        if self.driver.ring() {
+            // It lives, and is of no use.
+            self.driver.doubt();
+        }
         loop {
             self.rings = None;
             self.in_flight = 0;

@@ -48,6 +48,8 @@ enum Mood {
     Fails,
     /// Fails until somebody doubts it.
     FailsUntilDoubted,
+    /// Knows nothing of its rings until somebody doubts it.
+    ForgetsUntilDoubted,
 }
 
 struct Peer {
@@ -151,7 +153,7 @@ impl Driver for Mock {
 
     fn doubt(&mut self) -> bool {
         let mut peer = self.0.borrow_mut();
-        let is_new = peer.mood == Mood::FailsUntilDoubted;
+        let is_new = matches!(peer.mood, Mood::FailsUntilDoubted | Mood::ForgetsUntilDoubted);
         if is_new {
             (peer.mood, peer.rings) = (Mood::Works, None);
         }
@@ -160,6 +162,9 @@ impl Driver for Mock {
 
     fn wait(&mut self) -> bool {
         let mut peer = self.0.borrow_mut();
+        if peer.mood == Mood::ForgetsUntilDoubted {
+            return false;
+        }
         peer.work();
         peer.rings.is_some()
     }
@@ -241,12 +246,14 @@ fn a_device_error_fails_its_batch_only() {
 }
 
 #[test]
-fn an_error_is_doubted_once_and_asked_about_again() {
-    let mock = Mock::new(Mood::FailsUntilDoubted);
-    let mut disk = mock.disk();
-    let ticket = disk.submit(memory(), Direction::Write, &batch(0, 20)).unwrap();
-    disk.wait(ticket).unwrap();
-    let peer = mock.0.borrow();
-    assert_eq!(peer.attached, 2);
-    assert!((0..20).all(|n| peer.done.contains_key(&(n * 8))));
+fn a_driver_that_fails_or_forgets_is_doubted_and_asked_again() {
+    for mood in [Mood::FailsUntilDoubted, Mood::ForgetsUntilDoubted] {
+        let mock = Mock::new(mood);
+        let mut disk = mock.disk();
+        let ticket = disk.submit(memory(), Direction::Write, &batch(0, 20)).unwrap();
+        disk.wait(ticket).unwrap();
+        let peer = mock.0.borrow();
+        assert_eq!(peer.attached, 2);
+        assert!((0..20).all(|n| peer.done.contains_key(&(n * 8))));
+    }
 }

@@ -244,7 +244,7 @@ impl Campaign<'_> {
                 let mut unseen = Outcome::default();
                 let former = outcomes.last_mut().unwrap_or(&mut unseen);
                 former.cause.get_or_insert_with(|| format!("a component was gone afterwards: {component}"));
-                self.keep(former, &running)?;
+                self.keep(former, &mut running)?;
                 running.cut_power()?;
                 running = self.succeed(former, image, files)?;
                 attempt = self.fault(number, &mut running, files)?;
@@ -255,7 +255,7 @@ impl Campaign<'_> {
                 continue;
             };
             subject = if outcome.cause.is_some() || outcome.data_errors > 0 {
-                self.keep(&outcome, &running)?;
+                self.keep(&outcome, &mut running)?;
                 running.cut_power()?;
                 Some(self.succeed(&mut outcome, image, files)?)
             } else {
@@ -282,7 +282,7 @@ impl Campaign<'_> {
     }
 
     /// Writes down what the machine said in which a fault was not recovered from.
-    fn keep(&self, outcome: &Outcome, subject: &Subject) -> Result<()> {
+    fn keep(&self, outcome: &Outcome, subject: &mut Subject) -> Result<()> {
         let file = self.evidence.join(format!("{}.txt", outcome.number));
         let text = format!("{}\n{}", told(outcome), subject.last_lines());
         std::fs::write(&file, text).with_context(|| format!("{} could not be written", file.display()))

@@ -39,6 +39,8 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 const CHECK_LIMIT: Duration = Duration::from_secs(120);
 /// Of console and log, so many lines are kept when something was not recovered from.
 const LAST_LINES: usize = 150;
+/// Moments at which is looked who runs.
+const MOMENTS: u32 = 10;
 /// The machine's memory, in MiB.
 const MEMORY: u32 = 256;
 /// The load standing still for longer has shown that something is wrong, even if nothing was reported.
@@ -352,15 +354,30 @@ impl<'a> Subject<'a> {
         Ok(spaces.iter().any(|space| !space.is_component() && space.name == "sh"))
     }
 
-    /// What console and kernel said last: for who looks for the cause of something.
-    #[must_use]
-    pub fn last_lines(&self) -> String {
+    /// Who runs, at some moments, and where: for who looks for the cause of something.
+    fn running(&mut self) -> Result<String> {
+        let mut text = String::new();
+        for _ in 0..MOMENTS {
+            self.guest.stop()?;
+            let registers = self.guest.registers()?;
+            let found = self.guest.spaces()?.into_iter().find(|space| space.root == registers.cr3);
+            self.guest.resume()?;
+            let name = found.map_or_else(|| "nobody".to_owned(), |space| space.name);
+            text += &format!("{name} at {:#x}\n", registers.rip());
+            std::thread::sleep(GLANCE);
+        }
+        Ok(text)
+    }
+
+    /// What console and kernel said last, and who runs: for who looks for the cause of something.
+    pub fn last_lines(&mut self) -> String {
+        let running = self.running().unwrap_or_else(|error| format!("{error}\n"));
         let last = |text: &str| {
             let lines: Vec<&str> = text.lines().collect();
             lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
         };
         format!(
-            "---- console ----\n{}\n---- kernel's log ----\n{}\n",
+            "---- console ----\n{}\n---- kernel's log ----\n{}\n---- who runs ----\n{running}",
             last(&self.session.transcript()),
             last(&self.session.kernel_log())
         )
