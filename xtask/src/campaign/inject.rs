@@ -3,7 +3,9 @@
 //! Faults of code, stack and messages strike while the component works: it is stopped at one of its system calls, which is where it is
 //! seen from outside, and from there, for code, some steps further on. So the damaged instruction is one that is being executed.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +25,8 @@ use crate::random::Random;
 
 /// How long a component may take to its next system call.
 const ARREST_LIMIT: Duration = Duration::from_millis(1500);
+/// Arrests of a component after which it is known where it makes its system calls.
+const ENOUGH_ARRESTS: u32 = 16;
 /// How many instructions it then goes on at most before the fault strikes.
 const STEPS: u64 = 250;
 /// How many more it may go on to one that can be changed as wanted.
@@ -44,6 +48,8 @@ pub struct Program {
     start: u64,
     functions: Vec<Function>,
     system_calls: Vec<u64>,
+    /// How often it was arrested where: a program has hundreds of system calls, of which it makes some.
+    arrests: Mutex<HashMap<u64, u32>>,
 }
 
 impl Program {
@@ -56,7 +62,20 @@ impl Program {
         // Some may be in the middle of other instructions: nobody ever stops there.
         let places = code.windows(2).enumerate().filter(|(_, bytes)| *bytes == SYSTEM_CALL);
         let system_calls = places.map(|(at, _)| start + at as u64).collect();
-        Ok(Self { functions: elf::functions(&file)?, code, start, system_calls })
+        Ok(Self { functions: elf::functions(&file)?, code, start, system_calls, arrests: Mutex::default() })
+    }
+
+    fn arrests(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
+        self.arrests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to wait for it: a machine with hundreds of breakpoints is many times slower than one with some.
+    fn places(&self, sites: Sites) -> Vec<u64> {
+        let arrests = self.arrests();
+        if sites == Sites::Seen && arrests.values().sum::<u32>() >= ENOUGH_ARRESTS {
+            return arrests.keys().copied().collect();
+        }
+        self.system_calls.clone()
     }
 
     fn at(&self, address: u64) -> &[u8] {
@@ -105,12 +124,21 @@ impl Injected {
     }
 }
 
+/// At which of its system calls a component is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sites {
+    /// Those at which it was seen before, if that was often enough.
+    Seen,
+    /// Any.
+    Any,
+}
+
 /// Injects a fault; `None` if there was no opportunity: the component did not work, or sent no such message. The machine runs
 /// before and after.
-pub fn inject(guest: &mut Guest, program: &Program, fault: &mut Fault) -> Result<Option<Injected>> {
+pub fn inject(guest: &mut Guest, program: &Program, fault: &mut Fault, sites: Sites) -> Result<Option<Injected>> {
     guest.stop()?;
     let injected = match guest.component(&fault.component)? {
-        Some(space) => Injector { guest, program, space, random: &mut fault.random }.inject(fault.kind)?,
+        Some(space) => Injector { guest, program, space, sites, random: &mut fault.random }.inject(fault.kind)?,
         None => None,
     };
     guest.resume()?;
@@ -127,6 +155,7 @@ struct Injector<'a> {
     guest: &'a mut Guest,
     program: &'a Program,
     space: Space,
+    sites: Sites,
     random: &'a mut Random,
 }
 
@@ -148,8 +177,13 @@ impl Injector<'_> {
 
     /// Lets the component run to a system call that is wanted.
     fn arrest(&mut self, wanted: impl Fn(&Registers) -> bool) -> Result<Option<Registers>> {
-        let arrested = self.guest.run_to(self.space.root, &self.program.system_calls, ARREST_LIMIT, wanted)?;
-        if arrested { self.guest.registers().map(Some) } else { Ok(None) }
+        let places = self.program.places(self.sites);
+        if !self.guest.run_to(self.space.root, &places, ARREST_LIMIT, wanted)? {
+            return Ok(None);
+        }
+        let registers = self.guest.registers()?;
+        *self.program.arrests().entry(registers.rip()).or_default() += 1;
+        Ok(Some(registers))
     }
 
     fn code(&mut self, mutation: Mutation) -> Result<Option<(String, Undo)>> {

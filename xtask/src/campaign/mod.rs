@@ -30,7 +30,7 @@ use motte_manifest::{Component, Start};
 
 use self::fault::{Fault, FaultType, Target};
 use self::guest::KernelPlaces;
-use self::inject::Program;
+use self::inject::{Program, Sites};
 use self::load::Files;
 use self::outcome::{Outcome, Results};
 use self::subject::{Setting, Subject};
@@ -51,8 +51,8 @@ const EVIDENCE: &str = "campaign";
 const ABSENT: &str = "virtio-net";
 /// It waits for the supervisor's end and executes nothing: only its memory can be struck.
 const IDLE: &str = "guardian";
-/// How often a fault is tried that finds no opportunity; then the heap is struck instead.
-const TRIES: u32 = 2;
+/// One fault in so many waits for its component at any of its system calls, and not where it was seen before.
+const EXPLORE: u64 = 5;
 /// Faults of a type after which it is clear that a component gives no opportunity for it: if none of them found one.
 const VAIN: u32 = 3;
 
@@ -329,19 +329,20 @@ impl Campaign<'_> {
             return Ok(Attempt::Gone(fault.component));
         }
         let program = &self.programs[&fault.component];
-        let tries = if fault.component == IDLE || self.is_vain(&fault) { 0 } else { TRIES };
-        for _ in 0..tries {
-            if let Some(outcome) = subject.try_fault(&mut fault, program, files)? {
-                self.note_opportunity(&fault, true);
-                return Ok(Attempt::Done(outcome));
+        // One in so many begins with any site, and so does the second try: new ones are found.
+        let tries = if number.is_multiple_of(EXPLORE) { [Sites::Any; 2] } else { [Sites::Seen, Sites::Any] };
+        if fault.component != IDLE && !self.is_vain(&fault) {
+            for sites in tries {
+                if let Some(outcome) = subject.try_fault(&mut fault, program, sites, files)? {
+                    self.note_opportunity(&fault, true);
+                    return Ok(Attempt::Done(outcome));
+                }
             }
-        }
-        if tries > 0 {
             self.note_opportunity(&fault, false);
         }
         self.results().skipped += 1;
         fault.kind = FaultType::Heap;
-        Ok(subject.try_fault(&mut fault, program, files)?.map_or(Attempt::NoOpportunity, Attempt::Done))
+        Ok(subject.try_fault(&mut fault, program, Sites::Any, files)?.map_or(Attempt::NoOpportunity, Attempt::Done))
     }
 
     fn vain(&self) -> std::sync::MutexGuard<'_, HashMap<(String, FaultType), Option<u32>>> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::fault::{Fault, FaultType};
 use super::gdb::Gdb;
 use super::guest::{Guest, KernelPlaces};
-use super::inject::{self, Injected, Program};
+use super::inject::{self, Injected, Program, Sites};
 use super::load::{self, Files, Word};
 use super::outcome::{Outcome, Symptom};
 use crate::compile::System;
@@ -174,13 +174,19 @@ impl<'a> Subject<'a> {
     }
 
     /// Injects a fault and sees what comes of it; `None` if there was no opportunity for it.
-    pub fn try_fault(&mut self, fault: &mut Fault, program: &Program, files: &mut Files) -> Result<Option<Outcome>> {
+    pub fn try_fault(
+        &mut self,
+        fault: &mut Fault,
+        program: &Program,
+        sites: Sites,
+        files: &mut Files,
+    ) -> Result<Option<Outcome>> {
         self.settle(files)?;
         if let Some(keys) = stimulus(&fault.component) {
             self.session.type_keys(keys)?;
         }
         let started = Instant::now();
-        let injected = match inject::inject(&mut self.guest, program, fault) {
+        let injected = match inject::inject(&mut self.guest, program, fault, sites) {
             Ok(Some(injected)) => injected,
             Ok(None) => return Ok(None),
             Err(error) => match self.session.ending()? {
