@@ -406,6 +406,27 @@ fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
     assert!(record.lines().any(|line| line.starts_with(&first) && line.contains(" at ")), "{record}");
 }
 
+#[test]
+fn a_registry_that_forgets_requests_is_told_so_and_started_anew() {
+    /// Returns at once.
+    const RETURN: [u8; 1] = [0xc3];
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("registry")).unwrap()).unwrap();
+    let tell = functions.iter().find(|function| function.name.ends_with("reports::Reports::tell")).unwrap();
+    guest.stop().unwrap();
+    let registry = guest.component("registry").unwrap().unwrap();
+    guest.change_code(registry.root, tell.address, &RETURN).unwrap().unwrap();
+    guest.resume().unwrap();
+    // The process server tells of its end.
+    assert_eq!(session.run_within("cat /dev/null; echo ended", LONG).unwrap().text, "ended\n");
+    let record = session.run("faults 1").unwrap().text;
+    assert!(record.starts_with("fault 1: registry (generation 1)\n"), "{record}");
+    assert!(record.contains(" was forgotten"), "{record}");
+}
+
 /// What each component uses, to the page; the whole machine's, and the kernel's; the supervisor's slots.
 const USAGE: &str = "services -b | tr -s ' ' | cut -d ' ' -f 1,2,5; free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 1,6; \
                      free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 3; services show supervisor | tr -s ' ' | grep slots";

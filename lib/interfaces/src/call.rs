@@ -25,6 +25,9 @@ pub const PROMPT: u64 = 1 << 47;
 pub const AGAIN: u64 = 1 << 46;
 /// Label of the request for the answer to one that was answered by [`ANSWER_NOT_YET`]; word 0 is that answer's.
 pub const STILL_WAITING: u64 = AGAIN - 1;
+/// Label of the word that a request was never answered, from whoever reports deaths ([`crate::badge::LIFECYCLE`]): the server forgets requests, and ends, which
+/// ends the call. A successor does better.
+pub const FORGOTTEN: u64 = AGAIN - 2;
 
 /// The label of the method that a request asks for.
 pub const fn method_label(label: u64) -> u64 {

@@ -68,8 +68,9 @@ mod call;
 mod wire;
 
 pub use call::{
-    AGAIN, ANSWER_ERROR, ANSWER_MALFORMED, ANSWER_NOT_YET, ANSWER_OK, ANSWER_UNKNOWN_METHOD, CallError, Method,
-    Outcome, PROMPT, Replier, ReplyToken, Responder, STILL_WAITING, Sender, Transport, call, method_label, put_answer,
+    AGAIN, ANSWER_ERROR, ANSWER_MALFORMED, ANSWER_NOT_YET, ANSWER_OK, ANSWER_UNKNOWN_METHOD, CallError, FORGOTTEN,
+    Method, Outcome, PROMPT, Replier, ReplyToken, Responder, STILL_WAITING, Sender, Transport, call, method_label,
+    put_answer,
 };
 pub use motte_interface_macros::{Wire, interface};
 pub use wire::{Bytes, Cap, Put, Reader, Wire, WireError, Writer};

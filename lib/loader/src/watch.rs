@@ -16,21 +16,20 @@ pub const LOOKS: u32 = 4;
 pub enum Look {
     /// It waits for requests, or showed that it is alive since the last look.
     Alive,
-    /// It waits for an answer of another component, or for the processor that another has: if one hangs, it is the other.
+    /// It waits for an answer of another component: if one hangs, it is the other.
     WaitsForAnother,
     /// It computes, or waits for something else.
     Busy,
 }
 
 impl Look {
-    /// Looks at a component's first thread, and at the notification that it signals when it was asked for a sign of life. `has_run`: whether it
-    /// had processor time since the last look.
-    pub fn at(thread: Thread, pulse: Notification, has_run: bool) -> Self {
+    /// Looks at a component's first thread, and at the notification that it signals when it was asked for a sign of life.
+    pub fn at(thread: Thread, pulse: Notification) -> Self {
         let state = thread.info().map(|info| info.state);
         let is = |states: &[ThreadState]| states.iter().any(|&one| state == Ok(one as u64));
         if pulse.poll().is_ok() || is(&[ThreadState::Receiving]) {
             Self::Alive
-        } else if is(&[ThreadState::Sending, ThreadState::AwaitingReply]) || is(&[ThreadState::Ready]) && !has_run {
+        } else if is(&[ThreadState::Sending, ThreadState::AwaitingReply]) {
             Self::WaitsForAnother
         } else {
             Self::Busy

@@ -13,7 +13,9 @@ use alloc::boxed::Box;
 
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo};
-use motte_interfaces::{ANSWER_MALFORMED, Outcome, PROMPT, Reader, ReplyToken, STILL_WAITING, Sender, Writer};
+use motte_interfaces::{
+    ANSWER_MALFORMED, FORGOTTEN, Outcome, PROMPT, Reader, ReplyToken, STILL_WAITING, Sender, Writer, badge,
+};
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
 use crate::replies::Left;
@@ -211,6 +213,9 @@ impl Server {
         match self.replies.end_turn(message.badge, message.info.label() != label) {
             Left::Nothing if outcome == Outcome::UnknownMethod && label == STILL_WAITING => {
                 self.replies.take_up(ReplyToken(message.words[0]), message.badge, reply)
+            }
+            Left::Nothing if label == FORGOTTEN && message.badge & badge::LIFECYCLE != 0 => {
+                panic!("a request of {} was forgotten", badge::client(message.badge))
             }
             Left::Nothing => {
                 let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));

@@ -7,7 +7,8 @@ use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo};
 use motte_interfaces::registry::{RegistryClient, RegistryError};
 use motte_interfaces::{
-    AGAIN, ANSWER_NOT_YET, ANSWER_UNKNOWN_METHOD, CallError, Method, PROMPT, Reader, STILL_WAITING, Transport, Writer,
+    AGAIN, ANSWER_NOT_YET, ANSWER_UNKNOWN_METHOD, CallError, FORGOTTEN, Method, PROMPT, Reader, STILL_WAITING,
+    Transport, Writer, badge,
 };
 
 use crate::kernel::{CapSlot, Endpoint, Message, own};
@@ -156,6 +157,16 @@ impl Connection {
             }
         }
     }
+
+    /// Tells a server that runs on that it did not answer, if this component is one that is believed.
+    #[cold]
+    fn complain(self) {
+        let is_believed = start::info().is_some_and(|info| info.header.badge & badge::LIFECYCLE != 0);
+        if is_believed && thread::current() == own::THREAD {
+            // The server's end ends the call.
+            let _ = self.endpoint.call(MessageInfo::new(FORGOTTEN | PROMPT, 0, 0), [0; 6]);
+        }
+    }
 }
 
 fn is_unknown(answer: &Message) -> bool {
@@ -206,6 +217,9 @@ impl Transport for Connection {
                 // It was well until now.
                 repetitions = self.repetitions(method);
                 called = if self.repeats { self.wait_on(answer.words[0]) } else { Err(Error::Cancelled) };
+            }
+            if repetitions > 0 && matches!(called, Err(Error::Cancelled)) {
+                self.complain();
             }
             match called {
                 Ok(answer) if method.is_known_again() && label & AGAIN != 0 && is_unknown(&answer) => {

@@ -123,7 +123,7 @@ impl Supervisor<'_> {
                 received => received?,
             };
             if message.info.is_notification() {
-                match pulse.after(Look::at(self.places.thread, self.pulse, true)) {
+                match pulse.after(Look::at(self.places.thread, self.pulse)) {
                     Verdict::Leave => {}
                     Verdict::Ask => signal(self.control, PING),
                     Verdict::Hangs => return Ok(Cause::Silent(alarm.deadline.as_nanos() as u64)),

@@ -22,6 +22,7 @@ use motte::time::monotonic_ns;
 use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
 use motte_supervisor::policy::History;
+use motte_supervisor::processor::Share;
 use motte_supervisor::record::Record;
 use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, KEPT_WORDS, Kept, MAGIC, Status};
 
@@ -49,6 +50,8 @@ pub struct Component {
     pub history: History,
     /// Its program, read once.
     pub image: Option<Image>,
+    /// What it takes of the processor.
+    pub share: Share,
 }
 
 /// Everything of the supervisor's main thread.
@@ -101,7 +104,7 @@ impl Supervisor {
         let components = (0..manifest.components.len())
             .map(|index| {
                 let (kept, history) = if is_successor { read_component(&memory, index) } else { Default::default() };
-                Component { kept, history, image: None }
+                Component { kept, history, image: None, share: Share::default() }
             })
             .collect();
         memory.write_u64(8, next_record);

@@ -23,7 +23,7 @@ impl Supervisor {
     async fn watch_generation(self, index: usize, generation: u64, deadline_ns: u64) {
         let tasks = self.0.borrow().tasks.clone();
         let interval = (deadline_ns / u64::from(LOOKS)).max(1);
-        let (mut pulse, mut former_ns) = (Pulse::default(), 0);
+        let mut pulse = Pulse::default();
         loop {
             // At multiples of the interval, so that one wake-up serves several components.
             tasks.sleep_until(Instant::from_ns((monotonic_ns() / interval + 1) * interval)).await;
@@ -35,11 +35,10 @@ impl Supervisor {
                 // Whoever stops it waits no longer than its manifest says.
                 continue;
             }
-            let places = system::places(index);
-            let used_ns = places.context.info().map_or(0, |(used, ..)| used);
-            let has_run = core::mem::replace(&mut former_ns, used_ns) != used_ns;
-            match pulse.after(Look::at(places.thread, system::pulse(index), has_run)) {
+            match pulse.after(Look::at(system::places(index).thread, system::pulse(index))) {
                 Verdict::Leave => {}
+                // It may be well, and had no time to say so.
+                Verdict::Hangs if self.0.borrow().is_kept_waiting(index) => {}
                 Verdict::Ask => signal(system::control(index), PING),
                 Verdict::Hangs => {
                     self.end(index, &Cause::Silent(deadline_ns), None);

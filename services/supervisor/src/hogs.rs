@@ -1,11 +1,9 @@
 //! Ends servers that keep the processor from others for longer than they may be silent ([`motte_supervisor::processor`]).
 
-use alloc::vec;
-
 use motte::abi::syscall::ThreadState;
 use motte::time::{Instant, monotonic_ns};
 use motte_loader::system;
-use motte_supervisor::processor::{INTERVAL_NS, Seen, Share};
+use motte_supervisor::processor::{INTERVAL_NS, Seen};
 use motte_supervisor::record::Cause;
 use motte_supervisor::state::Status;
 
@@ -22,15 +20,15 @@ impl Supervisor {
 
     async fn end_hogs(self) {
         let tasks = self.0.borrow().tasks.clone();
-        let mut shares = vec![Share::default(); self.0.borrow().components.len()];
         loop {
             tasks.sleep_until(Instant::from_ns((monotonic_ns() / INTERVAL_NS + 1) * INTERVAL_NS)).await;
             let found = {
-                let state = self.0.borrow();
-                for (index, share) in shares.iter_mut().enumerate() {
-                    share.note(state.processor_time(index));
+                let mut state = self.0.borrow_mut();
+                for index in 0..state.components.len() {
+                    let seen = state.processor_time(index);
+                    state.components[index].share.note(seen);
                 }
-                state.hog(&shares)
+                state.hog()
             };
             if let Some((index, other)) = found {
                 let (patience_ns, other) = {
@@ -54,16 +52,24 @@ impl State {
         Some(Seen { used_ns, is_ready })
     }
 
+    fn is_more_urgent(&self, one: usize, other: usize) -> bool {
+        self.manifest.components[one].priority > self.manifest.components[other].priority
+    }
+
+    /// Whether a more urgent component had nearly all of the processor a moment ago.
+    pub fn is_kept_waiting(&self, index: usize) -> bool {
+        (0..self.components.len()).any(|one| self.components[one].share.hogs() && self.is_more_urgent(one, index))
+    }
+
     /// A server that keeps the processor to itself, and from whom. Whoever serves nobody may well compute as long as it likes.
-    fn hog(&self, shares: &[Share]) -> Option<(usize, usize)> {
-        let components = &self.manifest.components;
-        let patience = |index: usize| components[index].restart.heartbeat_ns;
-        let is_server = |index: &usize| !components[*index].provides.is_empty() && patience(*index) > 0;
-        let index = (0..shares.len()).find(|index| shares[*index].hogs() && is_server(index))?;
-        let is_starved = |other: &usize| {
-            components[*other].priority < components[index].priority
-                && shares[index].starves(&shares[*other], patience(index))
-        };
-        Some((index, (0..shares.len()).find(is_starved)?))
+    fn hog(&self) -> Option<(usize, usize)> {
+        let patience = |index: usize| self.manifest.components[index].restart.heartbeat_ns;
+        let is_server = |index: usize| !self.manifest.components[index].provides.is_empty() && patience(index) > 0;
+        let share = |index: usize| &self.components[index].share;
+        let mut all = 0..self.components.len();
+        let hog = all.clone().find(|&index| share(index).hogs() && is_server(index))?;
+        let starved =
+            all.find(|&other| self.is_more_urgent(hog, other) && share(hog).starves(share(other), patience(hog)))?;
+        Some((hog, starved))
     }
 }
