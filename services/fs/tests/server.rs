@@ -7,7 +7,9 @@ use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull, rc::Rc};
 use motte_fs::{
     cache::PAGE_SIZE,
     device_fs::DeviceFs,
-    memory::LentPages,
+    ext4::Ext4,
+    kept::{Kept, STATE_BYTES},
+    memory::{LentPages, Region},
     memory_fs::MemoryFs,
     server::{FilesServer, Root, Roots},
     vfs::Vfs,
@@ -109,6 +111,16 @@ impl Machine {
             Roots::from([(CONFINED.badge, Root::parse("/srv/www:ro")), (KEEPER.badge, Root::parse("/srv"))]),
             generation,
         );
+        Self { server, answers, pages }
+    }
+
+    /// A start of a server whose cache and open files outlive it.
+    fn start(disk: &MemoryDisk, cache: Region, kept: Kept, generation: u64) -> Self {
+        let (mounted, _) = Ext4::mount_kept(Box::new(disk.clone()), cache, clock(), kept, generation).unwrap();
+        let mut vfs = Vfs::new(Box::new(mounted), "disk", clock());
+        assert_eq!(vfs.keep_in(kept), Ok(0));
+        let (answers, pages) = (Answers::default(), Pages::default());
+        let server = FilesServer::resume(answers.clone(), pages.clone(), vfs, Roots::new(), kept);
         Self { server, answers, pages }
     }
 
@@ -545,4 +557,23 @@ fn the_holder_of_an_open_directory_reads_below_it_and_nowhere_else() {
     // One that stands for a file leads nowhere.
     let object = Sender { badge: machine.server.duplicate(&CLIENT, file).unwrap().0 };
     assert_eq!(machine.server.open(&object, "/file", open::READ, 0), Err(IoError::NotADirectory));
+}
+
+#[test]
+fn what_a_server_had_not_written_back_is_due_at_its_successor() {
+    if !have_tools() {
+        return;
+    }
+    let disk = MemoryDisk::new(make_image(16, &["-b", "4096"], None));
+    let (cache, kept) = (Region::leaked(2 << 20), Kept::new(Region::leaked(STATE_BYTES)).unwrap());
+    let mut first = Machine::start(&disk, cache, kept, 1);
+    let handle = first.create("/file");
+    first.write(handle, b"kept").unwrap();
+    core::mem::forget(first);
+    let mut second = Machine::start(&disk, cache, kept, 2);
+    assert!(second.server.take_changed());
+    second.server.write_back();
+    assert_eq!(second.server.cache(&CLIENT).unwrap().dirty, 0);
+    assert_eq!(second.server.shut_down(&SUPERVISOR), Ok(()));
+    assert_clean(&disk.image(), "after an unmount");
 }
