@@ -10,6 +10,10 @@ use crate::shell::{Flow, Outcome, Shell};
 use crate::stream::Stream;
 use crate::sys;
 
+/// The component behind the terminal.
+const TERMINAL: &str = "console";
+/// How often, for one line, a terminal that gives errors is started anew before it counts as lost.
+const MOST_RENEWALS: u32 = 3;
 /// How many lines of history are kept.
 const HISTORY_LINES: usize = 1000;
 
@@ -151,6 +155,7 @@ impl Shell {
     fn edit(&mut self, prompt: &str, columns: usize) -> Input {
         let mut out = Vec::new();
         let mut editor = Editor::new(prompt, columns, self, &mut out);
+        let mut renewals = 0;
         loop {
             if !out.is_empty() {
                 // A terminal that is gone shows in reading from it.
@@ -158,10 +163,17 @@ impl Shell {
                 out.clear();
             }
             let mut byte = [0];
-            let event = match sys::read_stdin(&mut byte) {
+            let read = sys::read_stdin(&mut byte);
+            let event = match read {
                 Ok(1..) => editor.feed(byte[0], self, &mut out),
                 Err(error) if error.kind() == sys::io::ErrorKind::Interrupted => Event::Interrupt,
-                // Whoever ends the input at a terminal types Ctrl-D, which is a byte as long as a line is edited.
+                // Whoever ends the input at a terminal types Ctrl-D, which is a byte as long as a line is edited. What runs would end with this shell.
+                Ok(0) | Err(_) if renewals < MOST_RENEWALS && sys::kill_component(TERMINAL).is_ok() => {
+                    renewals += 1;
+                    sys::log("the terminal gives errors: it is started anew");
+                    sys::set_raw(true);
+                    continue;
+                }
                 Ok(0) | Err(_) => return Input::Lost,
             };
             let input = match event {

@@ -79,6 +79,8 @@ struct Watch {
     /// Failures of components.
     failures: u32,
     has_error: bool,
+    /// Since when no round was without errors.
+    erring: Option<Instant>,
     is_answered: bool,
     /// Components that failed and did not come back yet.
     down: Vec<String>,
@@ -106,12 +108,15 @@ impl Watch {
             Word::Written(number) => files.add(number),
             Word::Error(what) => {
                 self.has_error = true;
+                self.erring.get_or_insert_with(Instant::now);
                 self.see(Symptom::ClientError(what));
             }
             Word::Wrong(number) => self.see(Symptom::WrongData(number)),
             Word::Reached(number) => files.reach(number),
             Word::Round => {
-                self.rounds = if std::mem::take(&mut self.has_error) { 0 } else { self.rounds + 1 };
+                let has_error = std::mem::take(&mut self.has_error);
+                self.rounds = if has_error { 0 } else { self.rounds + 1 };
+                self.erring = self.erring.filter(|_| has_error);
                 self.all_rounds += 1;
             }
         }
@@ -232,7 +237,7 @@ impl<'a> Subject<'a> {
             } else if now - progress > STILL_LIMIT || now - struck > 4 * STILL_LIMIT {
                 watch.see(Symptom::Hang);
                 break Some(describe_hang(&watch));
-            } else if watch.rounds == 0 && watch.all_rounds > ROUNDS && now - struck > ERRORS_LIMIT {
+            } else if watch.all_rounds > ROUNDS && watch.erring.is_some_and(|since| now - since > ERRORS_LIMIT) {
                 break Some("clients get errors for ever".to_owned());
             } else if now - progress.max(looked) > LOOK_AFTER {
                 looked = now;
@@ -458,4 +463,24 @@ fn stimulus(component: &str) -> Option<&'static str> {
         "net" | "httpd" | "dashboard" => "wget -q -T 3 -O /dev/null http://127.0.0.1/metrics &\r",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_last_until_a_round_without_them() {
+        let (mut watch, mut files) = (Watch::default(), Files::default());
+        let mut hear = |word| {
+            watch.hear(word, &mut files);
+            (watch.rounds, watch.erring.is_some())
+        };
+        assert_eq!(hear(Word::Round), (1, false));
+        assert_eq!(hear(Word::Error("pipe".into())), (1, true));
+        assert_eq!(hear(Word::Round), (0, true));
+        assert_eq!(hear(Word::Round), (1, false));
+        watch.fail("health", "no heartbeat");
+        assert_eq!((watch.rounds, watch.erring), (0, None), "a failure is no error of a client");
+    }
 }
