@@ -427,6 +427,34 @@ fn a_registry_that_forgets_requests_is_told_so_and_started_anew() {
     assert!(record.contains(" was forgotten"), "{record}");
 }
 
+#[test]
+fn a_file_server_that_says_that_the_disk_fails_is_doubted_once() {
+    /// Returns the second variant.
+    const RETURN_ERROR: [u8; 6] = [0xb8, 1, 0, 0, 0, 0xc3];
+    let bench = Bench::new().unwrap();
+    let image = bench.disk("64M", &[]).unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
+    // From here on their programs are in memory.
+    session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("fs")).unwrap()).unwrap();
+    let is_submit = |name: &str| name.contains("RingDisk") && name.ends_with("::submit");
+    let submit = functions.iter().find(|function| is_submit(&function.name)).unwrap();
+    guest.stop().unwrap();
+    let server = guest.component("fs").unwrap().unwrap();
+    guest.change_code(server.root, submit.address, &RETURN_ERROR).unwrap().unwrap();
+    guest.resume().unwrap();
+    let output = session.run("echo kept > /root/kept; sync").unwrap().text;
+    assert_eq!(output, "sync: cannot bring everything to the disk: input/output error\n");
+    let until = "until services show fs | grep -q 'generation  2'; do sleep 0.1; done";
+    let output = session.run_within(&format!("{until}; sync && cat /root/kept"), LONG).unwrap().text;
+    assert_eq!(output, "kept\n");
+    let record = session.run("faults 1").unwrap().text;
+    assert!(record.starts_with("fault 1: fs (generation 1)\n"), "{record}");
+    assert!(record.contains("  cause: health: it answered \"input/output error\" when asked to "), "{record}");
+}
+
 /// What each component uses, to the page; the whole machine's, and the kernel's; the supervisor's slots.
 const USAGE: &str = "services -b | tr -s ' ' | cut -d ' ' -f 1,2,5; free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 1,6; \
                      free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 3; services show supervisor | tr -s ' ' | grep slots";

@@ -13,6 +13,8 @@ pub enum Kind {
     Wrong,
     /// None: nobody worked on it for so long that the call was ended, or the service was restarted meanwhile.
     Silence,
+    /// It says that its device fails. It may be the service that does.
+    Device,
     /// The service cannot do it now: it is stopped, or something is used up. That says nothing of its answers.
     Unavailable,
 }
@@ -46,11 +48,11 @@ impl Service {
         answer.map_err(|error| {
             let kind = match error {
                 IoError::ServiceRestarted => Kind::Silence,
+                IoError::Device => Kind::Device,
                 IoError::ServiceGone
                 | IoError::OutOfMemory
                 | IoError::StorageFull
                 | IoError::ReadOnlyFilesystem
-                | IoError::Device
                 // The kernel refused, not the service.
                 | IoError::Other => Kind::Unavailable,
                 _ => Kind::Wrong,

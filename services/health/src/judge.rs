@@ -19,6 +19,8 @@ pub struct Provider {
     pub uptime_ns: u64,
     /// It was restarted a short while ago because it had answered wrongly.
     pub was_restarted: bool,
+    /// It was restarted some minutes ago because it had said that its device fails.
+    pub was_doubted: bool,
 }
 
 /// Who is restarted for wrong answers: whoever gives them, and if it still does after a restart, whoever it has its own answers from, one
@@ -61,9 +63,11 @@ impl Judge {
         let suspect = (complaint.service, provider.generation);
         match complaint.kind {
             Kind::Unavailable => Verdict::Well,
+            // Its successor says so, too.
+            Kind::Device if provider.was_doubted => Verdict::Well,
             Kind::Silence => Verdict::Failed,
-            Kind::Wrong if self.suspects.contains(&suspect) => Verdict::Failed,
-            Kind::Wrong => {
+            Kind::Wrong | Kind::Device if self.suspects.contains(&suspect) => Verdict::Failed,
+            Kind::Wrong | Kind::Device => {
                 self.suspects.push(suspect);
                 Verdict::AskAgain
             }
@@ -80,7 +84,8 @@ mod tests {
     const PIPE: Service = Service("pipe");
     const CLOCK: Service = Service("clock");
     const ROUND: u64 = 5_000_000;
-    const OLD: Provider = Provider { runs: true, generation: 3, uptime_ns: 90_000_000_000, was_restarted: false };
+    const OLD: Provider =
+        Provider { runs: true, generation: 3, uptime_ns: 90_000_000_000, was_restarted: false, was_doubted: false };
 
     fn judge(judge: &mut Judge, service: Service, kind: Kind, provider: Provider) -> Verdict {
         judge.judge(Some(&service.complaint(kind, String::new())), Some(provider), ROUND)
@@ -131,6 +136,18 @@ mod tests {
             assert_eq!(judge(&mut one, PIPE, Kind::Unavailable, OLD), Verdict::Well);
         }
         assert_eq!(judge(&mut one, PIPE, Kind::Silence, OLD), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_service_whose_device_fails_is_restarted_once_and_then_believed() {
+        let mut one = Judge::default();
+        assert_eq!(judge(&mut one, PIPE, Kind::Device, OLD), Verdict::AskAgain);
+        assert_eq!(judge(&mut one, PIPE, Kind::Device, OLD), Verdict::Failed);
+        let doubted = Provider { generation: 4, was_doubted: true, ..OLD };
+        for _ in 0..3 {
+            assert_eq!(judge(&mut one, PIPE, Kind::Device, doubted), Verdict::Well);
+        }
+        assert_eq!(judge(&mut one, PIPE, Kind::Wrong, doubted), Verdict::AskAgain);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub fn all<M: Machine>(supervisor: &M::Transport) -> Vec<Known> {
 
 /// A component that was restarted for its answers is thought to be well after so long.
 const DOUBT_NS: u64 = 10_000_000_000;
+/// For so long a service is believed that its device fails, if its predecessor said so too: ten minutes.
+const BELIEF_NS: u64 = 600_000_000_000;
 
 /// How a component fares, and the services that it uses. `own` is the name of who asks.
 pub fn provider<M: Machine>(supervisor: &M::Transport, index: usize, own: &str) -> Answer<(Provider, Vec<String>)> {
@@ -56,6 +58,9 @@ pub fn provider<M: Machine>(supervisor: &M::Transport, index: usize, own: &str) 
         generation: info.generation,
         uptime_ns: info.uptime_ns,
         was_restarted: was_accused && info.uptime_ns < DOUBT_NS,
+        was_doubted: was_accused
+            && info.uptime_ns < BELIEF_NS
+            && info.reason.contains(&format!("\"{}\"", IoError::Device)),
     };
     Ok((provider, info.uses))
 }
