@@ -5,7 +5,7 @@
 
 use motte::abi::Rights;
 use motte::abi::syscall::ThreadState;
-use motte::kernel::{Notification, Thread};
+use motte::kernel::{Notification, SchedContext, Thread};
 use motte::slots;
 
 /// Looks within a deadline.
@@ -16,7 +16,7 @@ pub const LOOKS: u32 = 4;
 pub enum Look {
     /// It waits for requests, or showed that it is alive since the last look.
     Alive,
-    /// It waits for an answer of another component: if one hangs, it is the other.
+    /// It waits for an answer of another component, or for processor time: if one hangs, it is another.
     WaitsForAnother,
     /// It computes, or waits for something else.
     Busy,
@@ -34,6 +34,25 @@ impl Look {
         } else {
             Self::Busy
         }
+    }
+}
+
+/// Whether a thread that is ready had processor time since the last look.
+///
+/// One that carries out a call does so on its caller's time, of which nothing is known here: it counts as one that had some.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    used_ns: u64,
+}
+
+impl Progress {
+    /// Looks at a thread with a scheduling context of its own. True: it is ready, and had no time.
+    pub fn is_missing(&mut self, thread: Thread, context: SchedContext) -> bool {
+        let used_ns = context.info().map_or(0, |(used, ..)| used);
+        let has_run = core::mem::replace(&mut self.used_ns, used_ns) != used_ns;
+        let is_ready = thread.info().is_ok_and(|info| info.state == ThreadState::Ready as u64);
+        let carries_out = thread.last_message().is_ok_and(|(_, info)| info.is_call());
+        is_ready && !has_run && !carries_out
     }
 }
 

@@ -3,7 +3,7 @@
 use motte::control::PING;
 use motte::time::{Instant, monotonic_ns};
 use motte_loader::system;
-use motte_loader::watch::{LOOKS, Look, Pulse, Verdict, signal};
+use motte_loader::watch::{LOOKS, Look, Progress, Pulse, Verdict, signal};
 use motte_supervisor::record::Cause;
 use motte_supervisor::state::Status;
 
@@ -23,7 +23,7 @@ impl Supervisor {
     async fn watch_generation(self, index: usize, generation: u64, deadline_ns: u64) {
         let tasks = self.0.borrow().tasks.clone();
         let interval = (deadline_ns / u64::from(LOOKS)).max(1);
-        let mut pulse = Pulse::default();
+        let (mut pulse, mut progress) = (Pulse::default(), Progress::default());
         loop {
             // At multiples of the interval, so that one wake-up serves several components.
             tasks.sleep_until(Instant::from_ns((monotonic_ns() / interval + 1) * interval)).await;
@@ -35,7 +35,13 @@ impl Supervisor {
                 // Whoever stops it waits no longer than its manifest says.
                 continue;
             }
-            match pulse.after(Look::at(system::places(index).thread, system::pulse(index))) {
+            let places = system::places(index);
+            let waits = progress.is_missing(places.thread, places.context);
+            let look = match Look::at(places.thread, system::pulse(index)) {
+                Look::Busy if waits => Look::WaitsForAnother,
+                look => look,
+            };
+            match pulse.after(look) {
                 Verdict::Leave => {}
                 // It may be well, and had no time to say so.
                 Verdict::Hangs if self.0.borrow().is_kept_waiting(index) => {}
