@@ -80,6 +80,10 @@ pub struct Options {
     /// Inject only the fault with this number of the campaign
     #[arg(long, value_name = "NUMBER")]
     pub only: Option<u64>,
+    /// Wait for components at any of their system calls, and not mostly where they were seen before: slower, and a fault depends less on
+    /// those before it
+    #[arg(long)]
+    pub any_site: bool,
     /// Tell of every fault as it happens
     #[arg(long)]
     pub verbose: bool,
@@ -107,7 +111,17 @@ struct Campaign<'a> {
 impl Default for Options {
     fn default() -> Self {
         let (components, types) = (Vec::new(), Vec::new());
-        Self { faults: 10_000, seed: 1, components, types, jobs: 2, minutes: None, only: None, verbose: false }
+        Self {
+            faults: 10_000,
+            seed: 1,
+            components,
+            types,
+            jobs: 2,
+            minutes: None,
+            only: None,
+            any_site: false,
+            verbose: false,
+        }
     }
 }
 
@@ -330,7 +344,11 @@ impl Campaign<'_> {
         }
         let program = &self.programs[&fault.component];
         // One in so many begins with any site, and so does the second try: new ones are found.
-        let tries = if number.is_multiple_of(EXPLORE) { [Sites::Any; 2] } else { [Sites::Seen, Sites::Any] };
+        let tries = if self.options.any_site || number.is_multiple_of(EXPLORE) {
+            [Sites::Any; 2]
+        } else {
+            [Sites::Seen, Sites::Any]
+        };
         if fault.component != IDLE && !self.is_vain(&fault) {
             for sites in tries {
                 if let Some(outcome) = subject.try_fault(&mut fault, program, sites, files)? {
