@@ -455,6 +455,29 @@ fn a_file_server_that_says_that_the_disk_fails_is_doubted_once() {
     assert!(record.contains("  cause: health: it answered \"input/output error\" when asked to "), "{record}");
 }
 
+#[test]
+fn a_bus_that_hides_the_disk_is_started_anew_by_the_failures_of_the_driver() {
+    /// Returns 0: nobody drives the device.
+    const RETURN_ZERO: [u8; 3] = [0x31, 0xc0, 0xc3];
+    let bench = Bench::new().unwrap();
+    let image = bench.disk("64M", &[]).unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
+    // From here on their programs are in memory.
+    session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("pci")).unwrap()).unwrap();
+    let driver = functions.iter().find(|function| function.name.ends_with("Claims::driver")).unwrap();
+    guest.stop().unwrap();
+    let bus = guest.component("pci").unwrap().unwrap();
+    guest.change_code(bus.root, driver.address, &RETURN_ZERO).unwrap().unwrap();
+    guest.resume().unwrap();
+    let script = "services restart virtio-blk; for i in $(seq 100); do echo kept > /root/kept && sync && break; sleep 0.1; done; \
+                  cat /root/kept; services show pci | grep generation";
+    let output = session.run_within(script, LONG).unwrap().text;
+    assert!(output.ends_with("kept\n  generation  2\n"), "{output}");
+}
+
 /// What each component uses, to the page; the whole machine's, and the kernel's; the supervisor's slots.
 const USAGE: &str = "services -b | tr -s ' ' | cut -d ' ' -f 1,2,5; free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 1,6; \
                      free -b | tail -n 1 | tr -s ' ' | cut -d ' ' -f 3; services show supervisor | tr -s ' ' | grep slots";
