@@ -19,6 +19,7 @@ use crate::{
     cache::{PAGE_SIZE, PageCache},
     disk::{Disk, SECTOR_SIZE},
     error::{Error, Result},
+    kept::Word,
     running::Running,
 };
 
@@ -183,6 +184,13 @@ impl SharedCache {
         self.running.borrow_mut().keep(&mut self.borrow(), sequence, updates, revoked)
     }
 
+    /// After a commit: this server need not be doubted.
+    pub fn is_committed(&self) {
+        if let Some(mut kept) = self.borrow().kept() {
+            kept.set(Word::Doubted, 0);
+        }
+    }
+
     /// The cache itself; the borrow must end before rsext4 runs.
     pub fn borrow(&self) -> core::cell::RefMut<'_, PageCache> {
         self.cache.borrow_mut()
@@ -292,6 +300,16 @@ impl BlockIo for SharedCache {
 
     fn flush(&mut self) -> Ext4Result<()> {
         self.borrow().flush().map_err(failed)
+    }
+
+    /// Ends this server: that the journal cannot be continued may be its own fault. The next goes on with what is kept, and is believed.
+    fn before_abort(&mut self, cause: Ext4Error) {
+        // Where the cache is in use this is part of a panic.
+        let Some(mut kept) = self.cache.try_borrow().ok().and_then(|cache| cache.kept()) else { return };
+        if kept.word(Word::Doubted) == 0 {
+            kept.set(Word::Doubted, 1);
+            panic!("the journal cannot be continued ({cause}): the next server is to look whether that is so");
+        }
     }
 
     fn resume(&mut self, sequence: u32) -> Ext4Result<Option<KeptTransaction>> {

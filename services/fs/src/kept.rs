@@ -53,6 +53,8 @@ pub enum Word {
     PlacingKey = 12,
     /// Where the request in hand is noted: [`crate::requests`].
     RequestPlace = 13,
+    /// Whether the last server doubted itself, and nothing was committed since.
+    Doubted = 14,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"motteFS1");
@@ -89,10 +91,12 @@ impl Kept {
             && self.word(Word::Epoch) > 0
     }
 
-    /// Begins anew.
+    /// Begins anew, but for the doubt: a server that begins anew is one that looks again, too.
     pub fn begin(&mut self, frames: usize, sectors: u64, generation: u64) {
+        let doubted = self.word(Word::Doubted);
         self.set(Word::Magic, 0);
         self.0.zero(0, STATE_BYTES);
+        self.set(Word::Doubted, doubted);
         self.set(Word::Frames, frames as u64);
         self.set(Word::Sectors, sectors);
         self.set(Word::Epoch, generation);

@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use motte_fs::{
     Error,
@@ -91,6 +94,35 @@ fn read(vfs: &mut Vfs, handle: Handle, length: usize) -> Vec<u8> {
 }
 
 const EVERYTHING: OpenFlags = OpenFlags(OpenFlags::READ.0 | OpenFlags::WRITE.0 | OpenFlags::CREATE.0);
+
+#[test]
+fn a_server_that_cannot_continue_the_journal_is_doubted_once() {
+    if !have_tools() {
+        return;
+    }
+    let mut machine = Machine::new();
+    let (mut vfs, _) = machine.start();
+    let sync = |vfs: &mut Vfs| catch_unwind(AssertUnwindSafe(|| vfs.sync()));
+    for round in 0..2 {
+        write_file(&mut vfs, "/kept", format!("round {round}").as_bytes()).unwrap();
+        machine.disk.state().fail_writes = true;
+        let end = sync(&mut vfs).unwrap_err();
+        assert!(end.downcast_ref::<String>().unwrap().starts_with("the journal cannot be continued"));
+        // It was right only as long as it ran: nothing is marked, and the next goes on.
+        machine.disk.state().fail_writes = false;
+        vfs = machine.crash(vfs);
+        assert_eq!(sync(&mut vfs).unwrap(), Ok(()));
+        assert_eq!(read_file(&mut vfs, "/kept").unwrap(), format!("round {round}").as_bytes());
+    }
+    write_file(&mut vfs, "/kept", b"more").unwrap();
+    machine.disk.state().fail_writes = true;
+    assert!(sync(&mut vfs).is_err());
+    machine.disk.state().fail_writes = false;
+    vfs = machine.crash(vfs);
+    machine.disk.state().fail_writes = true;
+    // It says the same, and is believed.
+    assert_eq!(sync(&mut vfs).unwrap(), Err(Error::Io));
+}
 
 #[test]
 fn open_files_stay_open_with_their_positions() {

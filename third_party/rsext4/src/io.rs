@@ -134,6 +134,10 @@ pub trait BlockIo {
         Err(Ext4Error::unsupported())
     }
 
+    /// Told before the journal is given up and the file system marked as
+    /// having errors, so that an owner that can start anew may do that instead.
+    fn before_abort(&mut self, _cause: Ext4Error) {}
+
     /// Asked by a writable mount after journal replay: what the running
     /// transaction held when a former owner of this mount ended, if this mount
     /// is to go on where that one stopped. `sequence` is that of the next

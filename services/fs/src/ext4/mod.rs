@@ -72,6 +72,7 @@ impl Ext4 {
     /// Commits the journal.
     fn commit(&mut self) -> Result<()> {
         self.core.sync()?;
+        self.cache.is_committed();
         self.freed = false;
         // Nothing runs now, so nothing has to find room.
         let _ = self.keep_transaction();

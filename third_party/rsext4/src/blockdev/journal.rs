@@ -544,6 +544,7 @@ impl<B: BlockIo> Jbd2Dev<B> {
         if self.journal_abort_cause().is_some() {
             return;
         }
+        self.inner.device_mut().before_abort(cause);
         self.abort_state = Some(JournalAbortState {
             cause,
             replay_failure: None,
