@@ -59,6 +59,11 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(w)
 }
 
+fn name(entry: &[u8]) -> &[u8] {
+    let padded = &entry[..NAME_BYTES];
+    &padded[..padded.iter().position(|&b| b == 0).unwrap_or(NAME_BYTES)]
+}
+
 impl<'a> BootImage<'a> {
     /// Checks the whole table. Header: magic, u64 count, u64 total bytes, zeros to [`HEADER_BYTES`].
     /// Entry: name (zero padded), u64 offset, u64 length.
@@ -80,11 +85,14 @@ impl<'a> BootImage<'a> {
         Ok(image)
     }
 
-    fn entry(&self, index: usize) -> Option<File<'a>> {
+    fn raw(&self, index: usize) -> Option<&'a [u8]> {
         let at = HEADER_BYTES + index * ENTRY_BYTES;
-        let raw = self.bytes.get(at..at + ENTRY_BYTES)?;
-        let name = &raw[..NAME_BYTES];
-        let name = &name[..name.iter().position(|&b| b == 0).unwrap_or(NAME_BYTES)];
+        self.bytes.get(at..at + ENTRY_BYTES)
+    }
+
+    fn entry(&self, index: usize) -> Option<File<'a>> {
+        let raw = self.raw(index)?;
+        let name = name(raw);
         let (offset, length) = (word(raw, NAME_BYTES) as usize, word(raw, NAME_BYTES + 8) as usize);
         if offset % crate::PAGE_SIZE != 0 {
             return None;
@@ -101,6 +109,10 @@ impl<'a> BootImage<'a> {
 
     /// The file of that name.
     pub fn file(&self, name: &str) -> Option<File<'a>> {
-        self.files().find(|file| file.name == name)
+        // Only one whose name begins like this is looked at closely.
+        let wanted = name.as_bytes();
+        let is_named = |index: &usize| self.raw(*index).is_some_and(|raw| raw.starts_with(wanted));
+        let mut found = (0..self.count).filter(is_named).filter_map(|index| self.entry(index));
+        found.find(|file| file.name == name)
     }
 }

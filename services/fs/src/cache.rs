@@ -17,7 +17,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::{
     disk::{Direction, Disk, Geometry, MAX_TRANSFER, SECTOR_SIZE, TRANSFER_BOUNDARY, Ticket, Transfer},
@@ -96,6 +96,8 @@ pub struct PageCache {
     dirty: Vec<u64>,
     dirty_count: usize,
     delayed_count: usize,
+    /// The keys of block images, which are few.
+    images: HashSet<u64>,
     batches: Vec<Batch>,
     /// Whether a write completed since the last flush.
     unflushed: bool,
@@ -147,6 +149,7 @@ impl PageCache {
             dirty: Vec::new(),
             dirty_count: 0,
             delayed_count: 0,
+            images: HashSet::new(),
             batches: Vec::new(),
             unflushed: false,
             statistics: CacheStatistics { frames: count, ..CacheStatistics::default() },
@@ -221,7 +224,9 @@ impl PageCache {
             let mut flags = SEALED;
             if is_delayed(key) {
                 self.delayed_count += 1;
-            } else if dirty && !is_special(key) {
+            } else if is_special(key) {
+                self.images.insert(key);
+            } else if dirty {
                 flags |= DIRTY;
                 self.dirty_count += 1;
                 self.dirty.push(key);
@@ -251,7 +256,7 @@ impl PageCache {
     /// The blocks of which images are kept under keys with this mark.
     pub(crate) fn images(&self, mark: u64) -> Vec<u64> {
         let special = RUNNING | NEXT;
-        let marked = self.map.keys().copied().filter(|key| !is_delayed(*key) && key & special == mark);
+        let marked = self.images.iter().filter(|key| *key & special == mark);
         marked.map(|key| key & !special).collect()
     }
 
@@ -262,6 +267,7 @@ impl PageCache {
         }
         self.discard(key);
         let frame = self.claim(key, 0)?;
+        self.images.insert(key);
         self.memory.write(Self::offset(frame), image);
         self.seal(frame.0);
         Ok(())
@@ -280,6 +286,8 @@ impl PageCache {
         if let Some(index) = self.map.remove(&from) {
             self.slots[index as usize] = Slot { key: to, flags: SEALED };
             self.map.insert(to, index);
+            self.images.remove(&from);
+            self.images.insert(to);
             self.move_entry(index, to);
         }
     }
@@ -571,6 +579,8 @@ impl PageCache {
         }
         if is_delayed(key) {
             self.delayed_count -= 1;
+        } else if is_special(key) {
+            self.images.remove(&key);
         }
         *slot = Slot { key: NO_KEY, flags: 0 };
     }
@@ -739,6 +749,7 @@ impl PageCache {
             self.slots[index] = Slot { key: NO_KEY, flags: 0 };
         }
         self.map.clear();
+        self.images.clear();
         self.dirty.clear();
         self.dirty_count = 0;
         self.delayed_count = 0;

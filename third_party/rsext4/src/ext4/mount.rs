@@ -260,8 +260,10 @@ impl Ext4FileSystem {
                 if length > 0 && run.logical_start != mapped {
                     return Err(Ext4Error::corrupted());
                 }
-                for offset in 0..length {
-                    journal_blocks.push(run.physical_start.checked_add(offset)?);
+                if length > 0 {
+                    run.physical_start.checked_add(length - 1)?;
+                    let first = run.physical_start.raw();
+                    journal_blocks.extend((first..first + u64::from(length)).map(AbsoluteBN::new));
                 }
             }
             if journal_blocks.len() != journal_block_count as usize {

@@ -79,8 +79,11 @@ impl SystemZoneMap {
         blocks: &[AbsoluteBN],
     ) -> Ext4Result<Self> {
         let mut zones = self.zones.to_vec();
-        for run in blocks.chunk_by(|block, next| block.raw().checked_add(1) == Some(next.raw())) {
-            zones.push(SystemZone::new(run[0].raw(), run.len() as u64, Some(owner))?);
+        let mut rest = blocks;
+        while let [first, ..] = rest {
+            let run = rest.iter().zip(first.raw()..).take_while(|(block, expected)| block.raw() == *expected).count();
+            zones.push(SystemZone::new(first.raw(), run as u64, Some(owner))?);
+            rest = &rest[run..];
         }
         Self::finish(superblock.blocks_count(), zones)
     }
