@@ -216,4 +216,6 @@ pub trait Supervisor {
     /// Ends a component, if it is in this generation still, because it answered wrongly: there is a fault record with the reason, and its
     /// restart policy decides what follows. From those only to whom the manifest grants `accuse`.
     fn accuse(&self, name: &str, generation: u64, reason: &str) -> Result<(), SupervisorError>;
+    /// [`accuse`](Self::accuse)s whoever provides a service now. From those only whose manifest says that they use it.
+    fn complain(&self, service: &str, reason: &str) -> Result<(), SupervisorError>;
 }

@@ -86,6 +86,11 @@ pub fn kill(name: &str) -> Result<()> {
     supervisor()?.kill(name).map_err(failed)
 }
 
+/// Has the component ended, as a fault would, that provides a service which this one uses: it does not answer as its interface says.
+pub fn complain(service: &str, reason: &str) -> Result<()> {
+    supervisor()?.complain(service, reason).map_err(failed)
+}
+
 /// What is kept of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultRecord {

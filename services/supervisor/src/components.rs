@@ -27,6 +27,7 @@ use motte_supervisor::record::Record;
 use motte_supervisor::state::{COMPONENT_WORDS, HEADER_WORDS, KEPT_WORDS, Kept, MAGIC, Status};
 
 use crate::boot_files::BootFiles;
+use crate::records::Unwritten;
 use crate::waiters::Waiters;
 use crate::worker::Worker;
 
@@ -60,6 +61,8 @@ pub struct State {
     pub files: BootFiles,
     pub components: Vec<Component>,
     pub records: VecDeque<Record>,
+    /// What the last of them do not say yet.
+    pub unwritten: VecDeque<Unwritten>,
     pub next_record: u64,
     /// The record whose text its reporter has not ended yet.
     pub unfinished_record: Option<u64>,
@@ -116,6 +119,7 @@ impl Supervisor {
             files,
             components,
             records: VecDeque::new(),
+            unwritten: VecDeque::new(),
             next_record,
             unfinished_record: None,
             fault_waiters: Waiters::default(),
@@ -140,7 +144,7 @@ impl Supervisor {
             let own = state.own_index();
             if let Some(own) = own {
                 let generation = motte::start::header().generation;
-                let fault = state.record_former(own).unwrap_or(0);
+                let fault = state.note_former(own).unwrap_or(0);
                 let kept = Kept {
                     status: Status::Running,
                     generation,
@@ -153,6 +157,7 @@ impl Supervisor {
             }
             (own, state.manifest.boot_order(), is_successor)
         };
+        self.write_records_soon();
         if is_successor {
             self.take_over(own);
             return;

@@ -15,6 +15,7 @@ mod faults;
 mod heartbeats;
 mod hogs;
 mod power;
+mod records;
 mod requests;
 mod start;
 mod trace;

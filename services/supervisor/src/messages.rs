@@ -18,6 +18,13 @@ pub fn last(badge: u64, info: MessageInfo) -> Option<String> {
     }
 }
 
+/// Whether an event of the trace is a message that the thread sent or got.
+pub fn is_of(event: &TraceEvent, thread: u64) -> bool {
+    let is_message =
+        matches!(TraceKind::from_raw(event.kind as u8), Some(TraceKind::Call | TraceKind::Reply | TraceKind::Send));
+    is_message && (event.a == thread || event.b == thread)
+}
+
 /// An event of the trace, if it is a message that the thread sent or got. `name` names the other threads.
 pub fn traced(event: &TraceEvent, thread: u64, name: impl Fn(u64) -> String) -> Option<String> {
     let (what, to, from) = match TraceKind::from_raw(event.kind as u8)? {

@@ -30,6 +30,7 @@ impl Supervisor {
                 return;
             }
             state.ending = true;
+            state.write_records();
             (state.tasks.clone(), state.worker.shut_down())
         };
         tasks.clone().spawn(async move {

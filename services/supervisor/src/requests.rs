@@ -16,7 +16,7 @@ use motte::server::Handler;
 use motte::slots;
 use motte::time::{counter_ns, monotonic_ns};
 use motte_loader::system;
-use motte_manifest::{Escalate, Grant, Restart, RestartPolicy};
+use motte_manifest::{Component, Escalate, Grant, Restart, RestartPolicy};
 use motte_supervisor::record::{Cause, Record};
 use motte_supervisor::state::{Company, Status};
 
@@ -87,6 +87,14 @@ impl Supervisor {
         Ok(())
     }
 
+    /// The component that sent a request, if it may.
+    fn sender(&self, sender: &Sender, may: impl Fn(&Component) -> bool) -> Result<Component, SupervisorError> {
+        let index = badge::client(sender.badge).checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let state = self.0.borrow();
+        let component = index.and_then(|index| state.manifest.components.get(index));
+        component.filter(|component| may(component)).cloned().ok_or(SupervisorError::NotAllowed)
+    }
+
     fn status(&self, index: usize) -> Status {
         self.0.borrow().components[index].kept.status
     }
@@ -140,23 +148,31 @@ impl Interface for Supervisor {
     }
 
     fn accuse(&mut self, sender: &Sender, name: &str, generation: u64, reason: &str) -> Result<(), SupervisorError> {
-        let by = {
-            let state = self.0.borrow();
-            let by = badge::client(sender.badge).checked_sub(1).and_then(|index| usize::try_from(index).ok());
-            let by = by.and_then(|index| state.manifest.components.get(index));
-            by.filter(|by| by.has(Grant::Accuse)).ok_or(SupervisorError::NotAllowed)?.name.clone()
-        };
+        let by = self.sender(sender, |by| by.has(Grant::Accuse))?.name;
         self.end_by_request(name, Some(generation), &Cause::Accused(by, reason.to_string()))
     }
 
+    fn complain(&mut self, sender: &Sender, service: &str, reason: &str) -> Result<(), SupervisorError> {
+        let by = self.sender(sender, |_| true)?;
+        let used = by.uses.iter().find(|used| used.service == service).ok_or(SupervisorError::NotAllowed)?;
+        let name = {
+            let state = self.0.borrow();
+            let provider = used.provider.and_then(|index| state.manifest.components.get(usize::from(index)));
+            provider.ok_or(SupervisorError::NotFound)?.name.clone()
+        };
+        self.end_by_request(&name, None, &Cause::Accused(by.name, reason.to_string()))
+    }
+
     fn fault(&mut self, _: &Sender, from: u64) -> Result<FaultSummary, SupervisorError> {
-        let state = self.0.borrow();
+        let mut state = self.0.borrow_mut();
+        state.write_records();
         let record = state.records.iter().find(|record| record.number >= from);
         record.map(summary).ok_or(SupervisorError::NotFound)
     }
 
     fn fault_text(&mut self, _: &Sender, number: u64, offset: u64) -> Result<Bytes, SupervisorError> {
-        let state = self.0.borrow();
+        let mut state = self.0.borrow_mut();
+        state.write_records();
         let record = state.records.iter().find(|record| record.number == number).ok_or(SupervisorError::NotFound)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(record.text.len());
         let rest = &record.text.as_bytes()[offset..];
@@ -286,8 +302,9 @@ impl State {
     /// Answers those who wait for a record that is there and complete.
     pub fn answer_fault_waiters(&mut self) {
         let (records, unfinished, next) = (&self.records, self.unfinished_record, self.next_record);
-        // Nobody adds to a record once there is a newer one.
-        let is_complete = |r: &&Record| Some(r.number) != unfinished || r.number + 1 != next;
+        let unwritten = self.unwritten.front().map_or(u64::MAX, |unwritten| unwritten.number);
+        // A reporter adds nothing to a record once there is a newer one.
+        let is_complete = |r: &&Record| (Some(r.number) != unfinished || r.number + 1 != next) && r.number < unwritten;
         let find = |from| records.iter().find(|record| record.number >= from).filter(is_complete).map(summary);
         self.fault_waiters.answer(&mut self.replies, find);
     }

@@ -56,9 +56,9 @@ impl Trace {
         TraceEvent { time: word(0), kind: word(1), a: word(2), b: word(3) }
     }
 
-    /// All that are left, the oldest first.
-    pub fn events(&self) -> impl Iterator<Item = TraceEvent> {
-        (self.oldest()..self.written).map(|number| self.event(number))
+    /// All that are left, the latest first.
+    pub fn latest(&self) -> impl Iterator<Item = TraceEvent> {
+        (self.oldest()..self.written).rev().map(|number| self.event(number))
     }
 }
 
