@@ -495,11 +495,6 @@ impl<M: Memory, P: Machine> Block for BlockServer<M, P> {
             Err(error) => self.machine.answer(responder, Err(error)),
         }
     }
-
-    fn doubt(&mut self, sender: &Sender) -> Result<(), IoError> {
-        assert!(self.client.as_ref().is_none_or(|client| client.badge != sender.badge), "the client doubts an error");
-        Err(IoError::PermissionDenied)
-    }
 }
 
 impl<M: Memory, P: Machine> Lifecycle for BlockServer<M, P> {

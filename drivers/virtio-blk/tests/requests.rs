@@ -526,14 +526,6 @@ fn a_driver_that_was_told_of_no_disk_ends_when_a_client_knows_of_one() {
 }
 
 #[test]
-#[should_panic(expected = "the client doubts an error")]
-fn a_driver_whose_client_doubts_an_error_ends() {
-    let mut world = World::new(EVENT_IDX);
-    assert_eq!(world.server.doubt(&Sender { badge: 12 }), Err(IoError::PermissionDenied));
-    let _ = world.server.doubt(&CLIENT);
-}
-
-#[test]
 #[should_panic(expected = "given up waiting for 1 requests")]
 fn a_driver_whose_client_waited_in_vain_ends() {
     let mut world = World::new(EVENT_IDX);

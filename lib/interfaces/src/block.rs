@@ -80,7 +80,4 @@ pub trait Block {
     /// wait with an error, so a client that waits here needs no timer to see whether it still lives.
     #[deferred]
     fn wait(&self) -> Result<(), IoError>;
-    /// The client was given an error and does not know whether the disk fails or its driver: the driver ends, which ends the call, and a
-    /// successor is asked again. `PermissionDenied` for who is not its client.
-    fn doubt(&self) -> Result<(), IoError>;
 }

@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 
 use motte::abi::{Error, LARGE_PAGE_SIZE, ObjectType, Rights};
 use motte::interfaces::Cap;
-use motte::interfaces::block::BlockClient;
+use motte::interfaces::block::{BlockClient, DiskInfo};
+use motte::interfaces::error::IoError;
 use motte::kernel::{CacheMode, Frame, Notification};
 use motte::memory::{self, Mapping};
 use motte::pages::SharedWords;
 use motte::service::Connection;
-use motte::slots;
 use motte::time::monotonic_ns;
+use motte::{slots, system};
 use motte_fs::disk::DiskError;
 use motte_fs::ring_disk::{Driver, Rings};
 use motte_ring::{Consumer, Producer};
@@ -35,6 +36,24 @@ pub fn cache_memory(reserve: u64, most: usize) -> Result<Mapping, Error> {
     Mapping::of_large(frames, Rights::READ | Rights::WRITE, CacheMode::Normal)
 }
 
+/// What the driver says of its disk; a successor of it, if that is an error.
+pub fn disk_info(service: &BlockClient<Connection>) -> Result<DiskInfo, IoError> {
+    let info = service.info();
+    if !matches!(info, Err(error) if error != IoError::NotFound) {
+        return info;
+    }
+    doubt();
+    service.info()
+}
+
+/// Has the driver started anew.
+fn doubt() {
+    log::warn!("the disk's driver gives an error or no answer: it is started anew and asked again");
+    if let Err(error) = system::complain("block", "an error, or nothing") {
+        log::warn!("the disk's driver is not started anew: {error}");
+    }
+}
+
 /// The way to the driver.
 pub struct BlockDriver {
     service: BlockClient<Connection>,
@@ -42,18 +61,21 @@ pub struct BlockDriver {
     /// The driver could signal this one; nobody waits for it.
     unused: Notification,
     doorbell: Option<Notification>,
-    /// When an error of the driver's was last doubted.
-    doubted_ns: Option<u64>,
+    /// How often errors of the driver's were doubted lately, and when last.
+    doubts: (u32, u64),
 }
 
-/// For so long after an error that was doubted others are believed: a disk that fails does so more than once.
-const BELIEF_NS: u64 = 60_000_000_000;
+/// After so many doubts, each soon after the one before, errors are believed: it is the disk that fails. Before, the driver's failures have taken
+/// along what it uses, as its manifest says.
+const MOST_DOUBTS: u32 = 6;
+/// What is soon.
+const SOON_NS: u64 = 60_000_000_000;
 
 impl BlockDriver {
     /// A way to the driver, which is lent frames of 2 MiB.
     pub fn new(service: BlockClient<Connection>, frames: &[Frame]) -> Result<Self, Error> {
         let unused = Notification(memory::make(ObjectType::Notification, 0)?);
-        Ok(Self { service, frames: frames.to_vec(), unused, doorbell: None, doubted_ns: None })
+        Ok(Self { service, frames: frames.to_vec(), unused, doorbell: None, doubts: (0, 0) })
     }
 }
 
@@ -85,14 +107,14 @@ impl Driver for BlockDriver {
     }
 
     fn doubt(&mut self) -> bool {
+        let (times, last_ns) = self.doubts;
         let now = monotonic_ns();
-        if self.doubted_ns.is_some_and(|then| now - then < BELIEF_NS) {
+        let times = if now - last_ns < SOON_NS { times } else { 0 };
+        if times == MOST_DOUBTS {
             return false;
         }
-        self.doubted_ns = Some(now);
-        log::warn!("the disk's driver gives an error or no answer: it is started anew and asked again");
-        // The end of the driver ends the call.
-        let _ = self.service.doubt();
+        self.doubts = (times + 1, now);
+        doubt();
         true
     }
 

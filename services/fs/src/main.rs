@@ -158,7 +158,7 @@ struct Mounted {
 fn mount_disk(clock: &WallClock) -> Result<Mounted, String> {
     let missing = || MountProblem::Missing.to_string();
     let service = BlockClient::new(service::connect("block").map_err(|_| missing())?.patient());
-    let info = service.info().map_err(|error| match error {
+    let info = block::disk_info(&service).map_err(|error| match error {
         IoError::NotFound => missing(),
         error => format!("the disk driver does not answer ({error})"),
     })?;

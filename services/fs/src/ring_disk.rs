@@ -47,8 +47,8 @@ pub trait Driver {
     fn attach(&mut self) -> Result<Rings<Self::Memory>, DiskError>;
     /// Wakes the driver to look for requests; false if the driver that was attached is gone.
     fn ring(&mut self) -> bool;
-    /// After an error or vain attempts: has the driver start anew, for it may be the driver that fails and not the disk. False if that was tried a
-    /// short while ago.
+    /// After an error or vain attempts: has the driver start anew, for it may be the driver that fails and not the disk. False if that was tried
+    /// in vain.
     fn doubt(&mut self) -> bool;
     /// Sleeps until completions lie in the ring; false if the driver that was attached is gone.
     fn wait(&mut self) -> bool;
@@ -83,10 +83,20 @@ pub struct RingDisk<D: Driver> {
     fruitless: u32,
 }
 
+/// Attaches to the driver; to a successor if it refuses.
+fn attach<D: Driver>(driver: &mut D) -> Result<Rings<D::Memory>, DiskError> {
+    loop {
+        match driver.attach() {
+            Err(DiskError) if driver.doubt() => {}
+            result => return result,
+        }
+    }
+}
+
 impl<D: Driver> RingDisk<D> {
     /// Attaches to the driver.
     pub fn new(mut driver: D, geometry: Geometry, write_cache: bool) -> Result<Self, DiskError> {
-        let rings = driver.attach()?;
+        let rings = attach(&mut driver)?;
         Ok(Self {
             driver,
             geometry,
@@ -184,7 +194,7 @@ impl<D: Driver> RingDisk<D> {
             if self.fruitless > MOST_FRUITLESS {
                 return self.fail_all();
             }
-            match self.driver.attach() {
+            match attach(&mut self.driver) {
                 Ok(rings) => self.rings = Some(rings),
                 Err(DiskError) => return self.fail_all(),
             }
@@ -210,7 +220,7 @@ impl<D: Driver> RingDisk<D> {
     /// Makes sure that there is a driver to ask.
     fn connected(&mut self) -> Result<(), DiskError> {
         if self.rings.is_none() {
-            self.rings = Some(self.driver.attach()?);
+            self.rings = Some(attach(&mut self.driver)?);
             (self.in_flight, self.fruitless) = (0, 0);
         }
         Ok(())

@@ -50,6 +50,8 @@ enum Mood {
     FailsUntilDoubted,
     /// Knows nothing of its rings until somebody doubts it.
     ForgetsUntilDoubted,
+    /// Takes no rings until somebody doubts it.
+    RefusesUntilDoubted,
 }
 
 struct Peer {
@@ -133,7 +135,7 @@ impl Driver for Mock {
 
     fn attach(&mut self) -> Result<Rings<Page>, DiskError> {
         let mut peer = self.0.borrow_mut();
-        if peer.mood == Mood::Gone {
+        if matches!(peer.mood, Mood::Gone | Mood::RefusesUntilDoubted) {
             return Err(DiskError);
         }
         peer.attached += 1;
@@ -153,7 +155,8 @@ impl Driver for Mock {
 
     fn doubt(&mut self) -> bool {
         let mut peer = self.0.borrow_mut();
-        let is_new = matches!(peer.mood, Mood::FailsUntilDoubted | Mood::ForgetsUntilDoubted);
+        let is_new =
+            matches!(peer.mood, Mood::FailsUntilDoubted | Mood::ForgetsUntilDoubted | Mood::RefusesUntilDoubted);
         if is_new {
             (peer.mood, peer.rings) = (Mood::Works, None);
         }
@@ -256,4 +259,13 @@ fn a_driver_that_fails_or_forgets_is_doubted_and_asked_again() {
         assert_eq!(peer.attached, 2);
         assert!((0..20).all(|n| peer.done.contains_key(&(n * 8))));
     }
+}
+
+#[test]
+fn a_driver_that_takes_no_rings_is_doubted() {
+    let mock = Mock::new(Mood::RefusesUntilDoubted);
+    let mut disk = mock.disk();
+    let ticket = disk.submit(memory(), Direction::Write, &batch(0, 4)).unwrap();
+    disk.wait(ticket).unwrap();
+    assert_eq!(mock.0.borrow().attached, 1);
 }
