@@ -325,6 +325,9 @@ impl Campaign<'_> {
                 // As it is now, for whoever wants to know why.
                 let evidence = self.evidence.join(format!("{}.img", outcome.number));
                 std::fs::copy(image, &evidence).with_context(|| format!("{} cannot be written", evidence.display()))?;
+                let said = evidence.with_extension("start.txt");
+                std::fs::write(&said, format!("{error:#}\n"))
+                    .with_context(|| format!("{} cannot be written", said.display()))?;
                 let lost = subject::lost_on(image, files);
                 outcome.data_errors = outcome.data_errors.max(lost.len() as u64);
                 let damage = format!("fault {}: after a cut of the power {reason}", outcome.number);
