@@ -453,6 +453,30 @@ fn a_file_server_that_says_that_the_disk_fails_is_doubted_once() {
 }
 
 #[test]
+fn a_disk_driver_that_understands_nothing_any_more_is_complained_of() {
+    /// Returns the third variant: there is no such method.
+    const RETURN_UNKNOWN: [u8; 6] = [0xb8, 2, 0, 0, 0, 0xc3];
+    let bench = Bench::new().unwrap();
+    let image = bench.disk("64M", &[]).unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
+    // From here on their programs are in memory.
+    session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("virtio-blk")).unwrap()).unwrap();
+    let dispatch = functions.iter().find(|function| function.name.ends_with("dispatch_block")).unwrap();
+    guest.stop().unwrap();
+    let driver = guest.component("virtio-blk").unwrap().unwrap();
+    guest.change_code(driver.root, dispatch.address, &RETURN_UNKNOWN).unwrap().unwrap();
+    guest.resume().unwrap();
+    let output = session.run_within("echo kept > /root/kept; sync; cat /root/kept", LONG).unwrap().text;
+    assert_eq!(output, "kept\n");
+    let record = session.run("faults 1").unwrap().text;
+    assert!(record.starts_with("fault 1: virtio-blk (generation 1)\n"), "{record}");
+    assert!(record.contains("  cause: fs: it answered an error, or nothing\n"), "{record}");
+}
+
+#[test]
 fn a_bus_that_hides_the_disk_is_started_anew_by_the_failures_of_the_driver() {
     /// Returns 0: nobody drives the device.
     const RETURN_ZERO: [u8; 3] = [0x31, 0xc0, 0xc3];
