@@ -453,6 +453,28 @@ fn a_file_server_that_says_that_the_disk_fails_is_doubted_once() {
 }
 
 #[test]
+fn a_server_that_is_never_done_with_a_request_is_found_though_it_computes_on_its_clients_time() {
+    /// `inc rax`, and again.
+    const LOOP: [u8; 5] = [0x48, 0xff, 0xc0, 0xeb, 0xfb];
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("dashboard")).unwrap()).unwrap();
+    // It has asked the supervisor by then.
+    let to_metrics = functions.iter().find(|function| function.name.ends_with("::to_metrics")).unwrap();
+    guest.stop().unwrap();
+    let server = guest.component("dashboard").unwrap().unwrap();
+    guest.change_code(server.root, to_metrics.address, &LOOP).unwrap().unwrap();
+    guest.resume().unwrap();
+    session.run_within("wget -q -T 3 -O /dev/null http://127.0.0.1/metrics", LONG).unwrap();
+    let until = "until services show dashboard | grep -q 'generation  2'; do sleep 0.1; done";
+    assert_eq!(session.run_within(&format!("{until}; echo found"), LONG).unwrap().text, "found\n");
+    let record = session.run("faults 1").unwrap().text;
+    assert!(record.starts_with("fault 1: dashboard (generation 1)\n  cause: no heartbeat for 5000 ms\n"), "{record}");
+}
+
+#[test]
 fn a_disk_driver_that_understands_nothing_any_more_is_complained_of() {
     /// Returns the third variant: there is no such method.
     const RETURN_UNKNOWN: [u8; 6] = [0xb8, 2, 0, 0, 0, 0xc3];

@@ -4,6 +4,7 @@
 //! the one that hangs. Any other is asked for a sign of life ([`motte::control`]), and hangs if it gives none within its deadline.
 
 use motte::abi::Rights;
+use motte::abi::fault::Registers;
 use motte::abi::syscall::ThreadState;
 use motte::kernel::{Notification, SchedContext, Thread};
 use motte::slots;
@@ -39,17 +40,21 @@ impl Look {
 
 /// Whether a thread that is ready had processor time since the last look.
 ///
-/// One that carries out a call does so on its caller's time, of which nothing is known here: it counts as one that had some.
-#[derive(Clone, Copy, Debug, Default)]
+/// One that carries out a call does so on its caller's time, of which nothing is known here: its registers tell, or else it counts as one that
+/// had some.
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     used_ns: u64,
+    registers: Option<Registers>,
 }
 
 impl Progress {
     /// Looks at a thread with a scheduling context of its own. True: it is ready, and had no time.
     pub fn is_missing(&mut self, thread: Thread, context: SchedContext) -> bool {
         let used_ns = context.info().map_or(0, |(used, ..)| used);
-        let has_run = core::mem::replace(&mut self.used_ns, used_ns) != used_ns;
+        let registers = thread.read_registers().ok();
+        let has_run = used_ns != self.used_ns || self.registers.is_some() && registers != self.registers;
+        *self = Self { used_ns, registers };
         let is_ready = thread.info().is_ok_and(|info| info.state == ThreadState::Ready as u64);
         let carries_out = thread.last_message().is_ok_and(|(_, info)| info.is_call());
         is_ready && !has_run && !carries_out
