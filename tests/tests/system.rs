@@ -475,6 +475,28 @@ fn a_server_that_is_never_done_with_a_request_is_found_though_it_computes_on_its
 }
 
 #[test]
+fn a_supervisor_whose_tasks_do_not_run_any_more_ends() {
+    /// Returns the second variant: not yet.
+    const RETURN_PENDING: [u8; 6] = [0xb8, 1, 0, 0, 0, 0xc3];
+    let bench = Bench::new().unwrap();
+    let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join("supervisor")).unwrap()).unwrap();
+    let sleep = functions.iter().find(|f| f.name.contains("tasks::Sleep") && f.name.ends_with("::poll")).unwrap();
+    guest.stop().unwrap();
+    let supervisor = guest.component("supervisor").unwrap().unwrap();
+    guest.change_code(supervisor.root, sleep.address, &RETURN_PENDING).unwrap().unwrap();
+    guest.resume().unwrap();
+    // It answers all the same.
+    let until = "until services show supervisor | grep -q 'generation  2'; do sleep 0.1; done; services kill clock; date +%Y > /dev/null";
+    assert_eq!(session.run_within(&format!("{until}; echo goes on"), LONG).unwrap().text, "goes on\n");
+    let log = session.kernel_log();
+    assert!(log.contains("guardian: the supervisor failed: panicked at services/supervisor/src/requests.rs:"), "{log}");
+    assert!(log.contains("its own tasks do not run any more"), "{log}");
+}
+
+#[test]
 fn a_disk_driver_that_understands_nothing_any_more_is_complained_of() {
     /// Returns the third variant: there is no such method.
     const RETURN_UNKNOWN: [u8; 6] = [0xb8, 2, 0, 0, 0, 0xc3];

@@ -21,6 +21,7 @@ use motte::server::{Replies, Server, Tasks};
 use motte::time::monotonic_ns;
 use motte_loader::{Image, kept, system};
 use motte_manifest::Manifest;
+use motte_supervisor::own_tasks::OwnTasks;
 use motte_supervisor::policy::History;
 use motte_supervisor::processor::Share;
 use motte_supervisor::record::Record;
@@ -70,6 +71,7 @@ pub struct State {
     pub changes: VecDeque<StateChange>,
     pub next_change: u64,
     pub change_waiters: Waiters<StateChange>,
+    pub own_tasks: OwnTasks,
     /// For whom the trace holds every message: components by badge, and all programs as one.
     pub tracers: Vec<u64>,
     /// What the successor will find.
@@ -126,6 +128,7 @@ impl Supervisor {
             changes: VecDeque::new(),
             next_change,
             change_waiters: Waiters::default(),
+            own_tasks: OwnTasks::default(),
             tracers: Vec::new(),
             memory,
             replies: server.replies(),

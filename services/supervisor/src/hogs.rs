@@ -24,6 +24,7 @@ impl Supervisor {
             tasks.sleep_until(Instant::from_ns((monotonic_ns() / INTERVAL_NS + 1) * INTERVAL_NS)).await;
             let found = {
                 let mut state = self.0.borrow_mut();
+                state.own_tasks.run(monotonic_ns());
                 for index in 0..state.components.len() {
                     let seen = state.processor_time(index);
                     state.components[index].share.note(seen);

@@ -7,6 +7,8 @@
 //! | [`record`] | fault records and their text |
 //! | [`messages`] | messages in a record |
 //! | `seen` | what is seen of a component that has ended |
+//! | [`processor`] | who keeps the processor from whom |
+//! | [`own_tasks`] | whether the supervisor's own tasks still run |
 //! | [`state`] | what a supervisor leaves for its successor |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,6 +19,7 @@ extern crate std;
 
 pub mod former;
 pub mod messages;
+pub mod own_tasks;
 pub mod policy;
 pub mod processor;
 pub mod record;

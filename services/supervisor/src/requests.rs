@@ -54,6 +54,8 @@ impl Handler for Supervisor {
             self.faulted(index, kind, FaultMessage::from_words(words), defer());
             return Outcome::Deferred;
         }
+        // Its successor's do: it takes over what runs.
+        assert!(!self.0.borrow_mut().own_tasks.are_gone(monotonic_ns()), "its own tasks do not run any more");
         dispatch_supervisor(self, sender, label, request, reply, defer)
     }
 }
