@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use motte_interfaces::Cap;
 use motte_interfaces::error::IoError;
-use motte_interfaces::pipe::PipesClient;
+use motte_interfaces::pipe::{PipesClient, ends};
 pub use motte_interfaces::process::ProcessInfo;
 use motte_interfaces::process::{ExitStatus as Ended, ProcessClient, SPAWN_MAGIC};
 use motte_interfaces::strings::{put_number, put_string};
@@ -137,7 +137,8 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
             }
         }
     };
-    let (reading, writing) = PipesClient::new(*session.client.transport()).create()?;
+    let pipes = PipesClient::new(*session.client.transport());
+    let (reading, writing) = ends(|| pipes.create())?;
     let end = |number| Handle { session: session.clone(), number, end: End::Close };
     Ok((PipeReader(end(reading)), PipeWriter(end(writing))))
 }

@@ -354,6 +354,7 @@ impl<R: Replier, S: SharedPages, M: Rings> Pipes for PipeServer<R, S, M> {
         }
         let is_free = |ring: &usize| self.pipes.values().all(|entry| entry.pipe.ring() != *ring);
         let ring = (0..self.rings.count()).find(is_free).ok_or(IoError::OutOfMemory)?;
+        // The ends in a row, as the interface says.
         let (pipe, reading, writing) = (self.number(), self.number(), self.number());
         self.pipes.insert(pipe, Entry::new(Pipe::new(ring, &mut self.rings)));
         self.hold(sender.badge, reading, pipe, End::Reading);
