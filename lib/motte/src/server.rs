@@ -20,7 +20,7 @@ use motte_interfaces::{
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
 use crate::replies::Left;
 use crate::thread::BufferGuard;
-use crate::{control, entry, slots};
+use crate::{arch, control, entry, slots};
 
 pub use crate::replies::Replies;
 pub use crate::tasks::{Event, Tasks};
@@ -197,7 +197,8 @@ impl Server {
         self.request[..REGISTER_WORDS].copy_from_slice(&message.words);
         let mut arrived = [0; MAX_CAPS];
         let (length, count) = match message.info.is_short() {
-            true => (message.info.length(), 0),
+            // A server whose code is damaged must not take words of an earlier request for this one's.
+            true => (arch::unknown(message.info.length()).min(REGISTER_WORDS), 0),
             false => take_long(message.info, &mut self.request, &mut arrived),
         };
         let mut reader = Reader::new(&self.request[..length], &arrived[..count]);

@@ -59,6 +59,11 @@ pub fn thread_control() -> *const ThreadControl {
     core::ptr::null()
 }
 
+/// The same value.
+pub fn unknown(value: usize) -> usize {
+    core::hint::black_box(value)
+}
+
 /// Hint that the processor is waiting for another.
 pub fn relax() {
     core::hint::spin_loop();

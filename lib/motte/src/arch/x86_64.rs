@@ -233,6 +233,15 @@ pub fn thread_control() -> *const ThreadControl {
     control
 }
 
+/// The same value, of which the compiler knows nothing any more: a check of it stays, though it cannot fail as long as the code before it is as
+/// it was built. Costs no instruction.
+#[inline(always)]
+pub fn unknown(mut value: usize) -> usize {
+    // SAFETY: nothing is executed.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
+}
+
 /// Hint that the processor is waiting for another.
 pub fn relax() {
     core::hint::spin_loop();
