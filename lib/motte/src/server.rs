@@ -14,7 +14,8 @@ use alloc::boxed::Box;
 use motte_abi::message::{MAX_CAPS, MAX_WORDS, REGISTER_WORDS};
 use motte_abi::{Error, MessageInfo};
 use motte_interfaces::{
-    ANSWER_MALFORMED, FORGOTTEN, Outcome, PROMPT, Reader, ReplyToken, STILL_WAITING, Sender, Writer, badge,
+    ANSWER_MALFORMED, ANSWER_UNKNOWN_METHOD, FORGOTTEN, Outcome, PROMPT, Reader, ReplyToken, STILL_WAITING, Sender,
+    Writer, badge,
 };
 
 use crate::kernel::{CapSlot, Endpoint, Message, Reply};
@@ -148,15 +149,13 @@ impl Server {
                 self.notified(handler, message.words[0]);
                 continue;
             }
-            match self.handle(handler, &message, reply) {
-                Some(now) if message.info.is_call() => answer = Some(now),
-                Some(_) => {}
-                None => {
-                    reply = match self.replies.take() {
-                        Ok(reply) => reply,
-                        Err(error) => return error,
-                    };
-                }
+            if self.handle(handler, &message, reply, &mut answer) {
+                reply = match self.replies.take() {
+                    Ok(reply) => reply,
+                    Err(error) => return error,
+                };
+            } else if !message.info.is_call() {
+                answer = None;
             }
         }
     }
@@ -191,17 +190,26 @@ impl Server {
         received
     }
 
-    /// Has the handler handle a request. Returns the answer; `None` if it comes later, and `reply` is kept for it.
+    /// Has the handler handle a request. The answer is put into `answer`; true if it comes later, and `reply` is kept for it.
     #[inline]
-    fn handle<H: Handler + ?Sized>(&mut self, handler: &mut H, message: &Message, reply: Reply) -> Option<Answer> {
-        self.request[..REGISTER_WORDS].copy_from_slice(&message.words);
-        let mut arrived = [0; MAX_CAPS];
-        let (length, count) = match message.info.is_short() {
-            // A server whose code is damaged must not take words of an earlier request for this one's.
-            true => (arch::unknown(message.info.length()).min(REGISTER_WORDS), 0),
-            false => take_long(message.info, &mut self.request, &mut arrived),
+    fn handle<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        message: &Message,
+        reply: Reply,
+        answer: &mut Option<Answer>,
+    ) -> bool {
+        let mut arrived;
+        let (words, caps): (&[u64], &[u64]) = if message.info.is_short() {
+            // A server whose code is damaged must not take more words than there are.
+            (&message.words[..arch::unknown(message.info.length())], &[])
+        } else {
+            arrived = [0; MAX_CAPS];
+            self.request[..REGISTER_WORDS].copy_from_slice(&message.words);
+            let (length, count) = take_long(message.info, &mut self.request, &mut arrived);
+            (&self.request[..length], &arrived[..count])
         };
-        let mut reader = Reader::new(&self.request[..length], &arrived[..count]);
+        let mut reader = Reader::new(words, caps);
         let mut writer = Writer::new(&mut self.answer);
         let sender = Sender { badge: message.badge };
         let label = message.info.label() & !PROMPT;
@@ -212,18 +220,26 @@ impl Server {
             slots::delete(CapSlot(untaken.0));
         }
         match self.replies.end_turn(message.badge, message.info.label() != label) {
-            Left::Nothing if outcome == Outcome::UnknownMethod && label == STILL_WAITING => {
-                self.replies.take_up(ReplyToken(message.words[0]), message.badge, reply)
-            }
-            Left::Nothing if label == FORGOTTEN && message.badge & badge::LIFECYCLE != 0 => {
-                panic!("a request of {} was forgotten", badge::client(message.badge))
-            }
+            Left::Nothing if outcome == Outcome::UnknownMethod => *answer = self.unknown(message, label, reply),
             Left::Nothing => {
                 let info = writer.info(outcome.label().unwrap_or(ANSWER_MALFORMED));
-                Some(load(info, writer.words(), writer.caps()))
+                *answer = Some(load(info, writer.words(), writer.caps()));
             }
-            Left::Answer(answer) => Some(answer),
-            Left::Caller => None,
+            Left::Answer(now) => *answer = Some(now),
+            Left::Caller => {}
+        }
+        answer.is_none()
+    }
+
+    /// A request of no method of the interface may be one that every server knows. `None`: `reply` is kept for the answer.
+    #[cold]
+    #[inline(never)]
+    fn unknown(&self, message: &Message, label: u64, reply: Reply) -> Option<Answer> {
+        let forgot = label == FORGOTTEN && message.badge & badge::LIFECYCLE != 0;
+        assert!(!forgot, "a request of {} was forgotten", badge::client(message.badge));
+        match label {
+            STILL_WAITING => self.replies.take_up(ReplyToken(message.words[0]), message.badge, reply),
+            _ => Some((MessageInfo::new(ANSWER_UNKNOWN_METHOD, 0, 0), [0; REGISTER_WORDS])),
         }
     }
 }

@@ -183,8 +183,9 @@ impl<D: Driver> RingDisk<D> {
 
     /// The driver is another, or broke its rings: everything unfinished is sent again.
     fn attach_anew(&mut self) {
-        if self.driver.ring() {
-            // It lives, and is of no use.
+        // Once a driver that lives may know nothing of this client: it heard late that a former one has ended.
+        if self.fruitless > 0 && self.driver.ring() {
+            // It is of no use.
             self.driver.doubt();
         }
         loop {

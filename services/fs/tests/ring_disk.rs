@@ -250,13 +250,13 @@ fn a_device_error_fails_its_batch_only() {
 
 #[test]
 fn a_driver_that_fails_or_forgets_is_doubted_and_asked_again() {
-    for mood in [Mood::FailsUntilDoubted, Mood::ForgetsUntilDoubted] {
+    for (mood, attached) in [(Mood::FailsUntilDoubted, 2), (Mood::ForgetsUntilDoubted, 3)] {
         let mock = Mock::new(mood);
         let mut disk = mock.disk();
         let ticket = disk.submit(memory(), Direction::Write, &batch(0, 20)).unwrap();
         disk.wait(ticket).unwrap();
         let peer = mock.0.borrow();
-        assert_eq!(peer.attached, 2);
+        assert_eq!(peer.attached, attached);
         assert!((0..20).all(|n| peer.done.contains_key(&(n * 8))));
     }
 }

@@ -12,8 +12,9 @@ use crate::components::{State, Supervisor};
 impl Supervisor {
     /// Looks at everybody's processor time from now on.
     pub fn watch_processor(&self) {
-        let state = self.0.borrow();
+        let mut state = self.0.borrow_mut();
         if state.manifest.heartbeats {
+            state.own_tasks.run(monotonic_ns());
             state.tasks.spawn(self.clone().end_hogs());
         }
     }
