@@ -14,6 +14,7 @@
 //! A word is written whole or not at all, and words are written in the order in which the program says: that is all that an end between two
 //! instructions leaves to count on. Contents are checked when they are read; what makes no sense means that everything begins anew.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::memory::Region;
@@ -56,6 +57,9 @@ pub enum Word {
     /// Whether the last server doubted itself, and nothing was committed since.
     Doubted = 14,
 }
+
+/// Bytes of a table that are looked at together.
+const PIECE: usize = 4096;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"motteFS1");
 /// The page of [`Kept::redo_page`].
@@ -133,6 +137,17 @@ impl Kept {
         compiler_fence(Ordering::SeqCst);
         self.0.set_word(table + index * 8, value);
         compiler_fence(Ordering::SeqCst);
+    }
+
+    /// The entries of a table whose first word is not 0, in order. An entry has `words`, a power of two.
+    pub(crate) fn used(&self, table: usize, count: usize, words: usize) -> Vec<usize> {
+        let (mut used, mut page, bytes) = (Vec::new(), [0; PIECE], words * 8);
+        for first in (0..count).step_by(PIECE / bytes) {
+            self.0.read(table + first * bytes, &mut page);
+            let entries = (first..count).zip(page.chunks_exact(bytes));
+            used.extend(entries.filter(|(_, entry)| entry[..8] != [0; 8]).map(|(number, _)| number));
+        }
+        used
     }
 
     /// The whole state, as memory.

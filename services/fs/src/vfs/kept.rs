@@ -133,10 +133,7 @@ impl Vfs {
         self.requests = Requests::new(kept);
         self.open_files = OpenFiles { kept: Some(kept), free_handles: Vec::new() };
         let mut lost = 0;
-        for number in 0..MOST_DESCRIPTIONS {
-            if kept.get(DESCRIPTIONS, number * DESCRIPTION_WORDS) == 0 {
-                continue;
-            }
+        for number in kept.used(DESCRIPTIONS, MOST_DESCRIPTIONS, DESCRIPTION_WORDS) {
             let Some(description) = OpenFiles::description(&kept, number) else {
                 self.open_files.remove(number as u32);
                 continue;
@@ -149,14 +146,20 @@ impl Vfs {
             self.descriptions.resize_with(number + 1, || None);
             self.descriptions[number] = Some(description);
         }
-        for place in (0..MOST_HANDLES).rev() {
-            if kept.get(HANDLES, place * HANDLE_WORDS) == 0 {
-                self.open_files.free_handles.push(place as u16);
-            } else if OpenFiles::handle(&kept, place).is_none_or(|found| !self.take_over_handle(place as u16, found)) {
-                self.open_files.free_handles.push(place as u16);
+        let mut taken = Vec::new();
+        for place in kept.used(HANDLES, MOST_HANDLES, HANDLE_WORDS) {
+            if OpenFiles::handle(&kept, place).is_some_and(|found| self.take_over_handle(place as u16, found)) {
+                taken.push(place as u16);
+            } else {
                 self.open_files.kept.iter_mut().for_each(|kept| kept.put(HANDLES, place * HANDLE_WORDS, 0));
             }
         }
+        let mut end = MOST_HANDLES as u16;
+        for place in taken.into_iter().rev() {
+            self.open_files.free_handles.extend((place + 1..end).rev());
+            end = place;
+        }
+        self.open_files.free_handles.extend((0..end).rev());
         // It has numbers already if files were open before.
         self.free_descriptions.clear();
         for number in 0..self.descriptions.len() as u32 {
