@@ -13,6 +13,7 @@ use xtask::campaign::gdb::Gdb;
 use xtask::campaign::guest::{Guest, KernelPlaces};
 use xtask::disk;
 use xtask::machine::{Ending, Hardware};
+use xtask::session::Session;
 use xtask::{elf, powercut, torture};
 
 /// How long the slow commands here may take.
@@ -382,27 +383,45 @@ fn a_server_that_is_never_done_is_ended_and_those_whom_it_keeps_waiting_are_not(
     assert!(cause.ends_with(" for 1000 ms"), "{cause}");
 }
 
+/// A component whose function of which `is` says that it is meant begins with other instructions from here on.
+struct Changed {
+    /// Held, so that the machine keeps its debugger.
+    _guest: Guest,
+    address: u64,
+}
+
+fn change(
+    bench: &Bench,
+    session: &mut Session,
+    component: &str,
+    is: impl Fn(&str) -> bool,
+    instructions: &[u8],
+) -> Changed {
+    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
+    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
+    let functions = elf::functions(&fs::read(bench.system.programs().join(component)).unwrap()).unwrap();
+    let address = functions.iter().find(|function| is(&function.name)).unwrap().address;
+    guest.stop().unwrap();
+    let found = guest.component(component).unwrap().unwrap();
+    guest.change_code(found.root, address, instructions).unwrap().unwrap();
+    guest.resume().unwrap();
+    Changed { _guest: guest, address }
+}
+
 #[test]
 fn a_supervisor_that_hangs_is_ended_by_its_guardian() {
     /// A jump to itself.
     const LOOP: [u8; 2] = [0xeb, 0xfe];
     let bench = Bench::new().unwrap();
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("supervisor")).unwrap()).unwrap();
-    let end = functions.iter().find(|function| function.name.ends_with("::end_by_request")).unwrap();
-    guest.stop().unwrap();
-    let supervisor = guest.component("supervisor").unwrap().unwrap();
-    guest.change_code(supervisor.root, end.address, &LOOP).unwrap().unwrap();
-    guest.resume().unwrap();
+    let changed = change(&bench, &mut session, "supervisor", |name| name.ends_with("::end_by_request"), &LOOP);
     let output =
         session.run_within("kill nobody; services show supervisor | grep -e state -e generation", LONG).unwrap();
     assert!(output.text.ends_with("  state       running\n  generation  2\n"), "{}", output.text);
     assert!(session.kernel_log().contains("guardian: the supervisor failed: no heartbeat for 2000 ms"));
     // The loop that it was in.
     let record = session.run("faults 1").unwrap().text;
-    let first = format!("  #0 {:#x} supervisor::requests::", end.address);
+    let first = format!("  #0 {:#x} supervisor::requests::", changed.address);
     assert!(record.lines().any(|line| line.starts_with(&first) && line.contains(" at ")), "{record}");
 }
 
@@ -412,14 +431,7 @@ fn a_registry_that_forgets_requests_is_told_so_and_started_anew() {
     const RETURN: [u8; 1] = [0xc3];
     let bench = Bench::new().unwrap();
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("registry")).unwrap()).unwrap();
-    let tell = functions.iter().find(|function| function.name.ends_with("reports::Reports::tell")).unwrap();
-    guest.stop().unwrap();
-    let registry = guest.component("registry").unwrap().unwrap();
-    guest.change_code(registry.root, tell.address, &RETURN).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(&bench, &mut session, "registry", |name| name.ends_with("reports::Reports::tell"), &RETURN);
     // The process server tells of its end.
     assert_eq!(session.run_within("cat /dev/null; echo ended", LONG).unwrap().text, "ended\n");
     let record = session.run("faults 1").unwrap().text;
@@ -436,15 +448,13 @@ fn a_file_server_that_says_that_the_disk_fails_is_doubted_once() {
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
     // From here on their programs are in memory.
     session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("fs")).unwrap()).unwrap();
-    let is_submit = |name: &str| name.contains("RingDisk") && name.ends_with("::submit");
-    let submit = functions.iter().find(|function| is_submit(&function.name)).unwrap();
-    guest.stop().unwrap();
-    let server = guest.component("fs").unwrap().unwrap();
-    guest.change_code(server.root, submit.address, &RETURN_ERROR).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(
+        &bench,
+        &mut session,
+        "fs",
+        |name| name.contains("RingDisk") && name.ends_with("::submit"),
+        &RETURN_ERROR,
+    );
     let output = session.run_within("echo kept > /root/kept; sync; cat /root/kept", LONG).unwrap().text;
     assert_eq!(output, "kept\n");
     let record = session.run("faults 1").unwrap().text;
@@ -458,15 +468,8 @@ fn a_server_that_is_never_done_with_a_request_is_found_though_it_computes_on_its
     const LOOP: [u8; 5] = [0x48, 0xff, 0xc0, 0xeb, 0xfb];
     let bench = Bench::new().unwrap();
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("dashboard")).unwrap()).unwrap();
     // It has asked the supervisor by then.
-    let to_metrics = functions.iter().find(|function| function.name.ends_with("::to_metrics")).unwrap();
-    guest.stop().unwrap();
-    let server = guest.component("dashboard").unwrap().unwrap();
-    guest.change_code(server.root, to_metrics.address, &LOOP).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(&bench, &mut session, "dashboard", |name| name.ends_with("::to_metrics"), &LOOP);
     session.run_within("wget -q -T 3 -O /dev/null http://127.0.0.1/metrics", LONG).unwrap();
     let until = "until services show dashboard | grep -q 'generation  2'; do sleep 0.1; done";
     assert_eq!(session.run_within(&format!("{until}; echo found"), LONG).unwrap().text, "found\n");
@@ -480,14 +483,13 @@ fn a_supervisor_whose_tasks_do_not_run_any_more_ends() {
     const RETURN_PENDING: [u8; 6] = [0xb8, 1, 0, 0, 0, 0xc3];
     let bench = Bench::new().unwrap();
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, None).unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("supervisor")).unwrap()).unwrap();
-    let sleep = functions.iter().find(|f| f.name.contains("tasks::Sleep") && f.name.ends_with("::poll")).unwrap();
-    guest.stop().unwrap();
-    let supervisor = guest.component("supervisor").unwrap().unwrap();
-    guest.change_code(supervisor.root, sleep.address, &RETURN_PENDING).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(
+        &bench,
+        &mut session,
+        "supervisor",
+        |name| name.contains("tasks::Sleep") && name.ends_with("::poll"),
+        &RETURN_PENDING,
+    );
     // It answers all the same.
     let until = "until services show supervisor | grep -q 'generation  2'; do sleep 0.1; done; services kill clock; date +%Y > /dev/null";
     assert_eq!(session.run_within(&format!("{until}; echo goes on"), LONG).unwrap().text, "goes on\n");
@@ -505,14 +507,7 @@ fn a_disk_driver_that_understands_nothing_any_more_is_complained_of() {
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
     // From here on their programs are in memory.
     session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("virtio-blk")).unwrap()).unwrap();
-    let dispatch = functions.iter().find(|function| function.name.ends_with("dispatch_block")).unwrap();
-    guest.stop().unwrap();
-    let driver = guest.component("virtio-blk").unwrap().unwrap();
-    guest.change_code(driver.root, dispatch.address, &RETURN_UNKNOWN).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(&bench, &mut session, "virtio-blk", |name| name.ends_with("dispatch_block"), &RETURN_UNKNOWN);
     let output = session.run_within("echo kept > /root/kept; sync; cat /root/kept", LONG).unwrap().text;
     assert_eq!(output, "kept\n");
     let record = session.run("faults 1").unwrap().text;
@@ -529,14 +524,7 @@ fn a_bus_that_hides_the_disk_is_started_anew_by_the_failures_of_the_driver() {
     let mut session = bench.boot_on(&Hardware { has_stub: true, ..Hardware::default() }, Some(&image)).unwrap();
     // From here on their programs are in memory.
     session.run("sync; services show fs | grep -q nothing; sleep 0.1; cat /dev/null").unwrap();
-    let stub = Gdb::connect(session.take_stub().unwrap()).unwrap();
-    let mut guest = Guest::new(stub, &KernelPlaces::read(&bench.system.kernel).unwrap()).unwrap();
-    let functions = elf::functions(&fs::read(bench.system.programs().join("pci")).unwrap()).unwrap();
-    let driver = functions.iter().find(|function| function.name.ends_with("Claims::driver")).unwrap();
-    guest.stop().unwrap();
-    let bus = guest.component("pci").unwrap().unwrap();
-    guest.change_code(bus.root, driver.address, &RETURN_ZERO).unwrap().unwrap();
-    guest.resume().unwrap();
+    let _changed = change(&bench, &mut session, "pci", |name| name.ends_with("Claims::driver"), &RETURN_ZERO);
     let script = "services restart virtio-blk; for i in $(seq 100); do echo kept > /root/kept && sync && break; sleep 0.1; done; \
                   cat /root/kept; services show pci | grep generation";
     let output = session.run_within(script, LONG).unwrap().text;
